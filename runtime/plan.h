@@ -1,0 +1,215 @@
+/*
+ * plan.h - everything that can be decided before anything is done, as a flat list of steps.
+ *
+ * plan_build() is pure: spec and host facts in, steps out. life.c walks the list; the apply_*.c files
+ * do what the steps say and decide nothing. A step never reads its neighbour. `ctr plan` prints it.
+ *
+ * A plan decides; it does not check: paths inside the rootfs are resolved when a step is applied, from
+ * the descriptor of the rootfs, with openat2.
+ */
+#ifndef CTR_PLAN_H
+#define CTR_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct arena;
+struct err;
+struct host;
+struct hook_spec;
+struct id_map;
+struct seccomp_filter;
+struct spec;
+struct str;
+
+/* Who acts, and when; in order. life.c has the picture. */
+enum stage {
+	STAGE_HOST,	     /* parent, before the child exists */
+	STAGE_HOST_WITH_PID, /* parent, while the child waits or mounts */
+	STAGE_OLD_ROOT,	     /* child, in its namespaces, the host's files still in sight */
+	STAGE_RUNTIME_HOOKS, /* parent, when all is mounted and before the root changes */
+	STAGE_CONTAINER_HOOKS, /* child, the same moment */
+	STAGE_NEW_ROOT,	     /* child, after pivot_root */
+	STAGE_LAST,	     /* child, just before the payload: privileges go here */
+	STAGES
+};
+
+enum step_kind {
+	STEP_CGROUP_MAKE,    /* make a cgroup, enabling controllers on the way down */
+	STEP_CGROUP_SET,     /* write one value into it */
+	STEP_CGROUP_DEVICES, /* attach a device filter */
+	STEP_ID_MAP,	     /* uid_map, gid_map, setgroups */
+	STEP_OOM_SCORE,
+	STEP_RLIMIT,
+	STEP_PROPAGATION,    /* of the whole tree that the child got from the host */
+	STEP_ROOT,	     /* the new root file system, mounted over "/" */
+	STEP_MOUNT,
+	STEP_DEVICE,	     /* a node in the new root's /dev, or a bind of the host's where mknod is forbidden */
+	STEP_SYMLINK,
+	STEP_CONSOLE,	     /* /dev/console: the pty of the payload */
+	STEP_MASK,	     /* hide a path behind /dev/null or an empty directory */
+	STEP_READONLY_PATH,
+	STEP_LOOPBACK,	     /* bring lo up */
+	STEP_HOOK,
+	STEP_PIVOT,	     /* the new root becomes "/" */
+	STEP_ROOT_ATTR,	     /* read-only root, propagation of "/" */
+	STEP_SYSCTL,
+	STEP_HOSTNAME,
+	STEP_DOMAINNAME,
+	STEP_PERSONALITY,
+	STEP_SCHEDULER,
+	STEP_IO_PRIORITY,
+	STEP_KEYRING,	     /* a session keyring of its own */
+	STEP_CWD,
+	STEP_BOUNDING_CAPS,
+	STEP_USER,	     /* groups, gid, uid, umask */
+	STEP_CAPS,
+	STEP_NO_NEW_PRIVS,
+	STEP_SECCOMP,
+	STEP_LSM_LABEL,
+	STEP_KINDS
+};
+
+/* What a STEP_MOUNT or STEP_ROOT puts in place. */
+enum mount_source {
+	MOUNT_NEW_FS,  /* a new instance of a file system type */
+	MOUNT_BIND,    /* a part of the host's tree */
+	MOUNT_OVERLAY, /* layers (STEP_ROOT only) */
+	MOUNT_CGROUP,  /* cgroup2, or a bind of the container's own part where there is no cgroup namespace */
+};
+
+struct mount_step {
+	enum mount_source what;
+	const char *type, *source, *target;
+	const char *data;		 /* file system options "a=b,c", or NULL */
+	uint64_t attr_set, attr_clear;	 /* MOUNT_ATTR_* on the mount itself */
+	uint64_t rattr_set, rattr_clear; /* and on everything below it (rro, rnosuid, ...) */
+	unsigned propagation;		 /* MS_PRIVATE, ... | MS_REC; 0: leave */
+	bool recursive;			 /* rbind */
+	bool make_file;			 /* the missing target is a file, not a directory */
+	bool idmap, idmap_recursive;	 /* present through an id-mapped mount */
+	const struct id_map *uid_maps, *gid_maps; /* of that mount; NULL: those of the container */
+	size_t n_uid_maps, n_gid_maps;
+	bool copy_up;			 /* tmpcopyup: a new tmpfs starts with what the image has there */
+	bool source_nofollow, target_nofollow;
+	/*
+	 * The mount is opened by the parent, with the host's privileges, and handed over as a descriptor:
+	 * >= 0 is its place in the message. -1: the child opens it itself.
+	 */
+	int slot;
+	/* MOUNT_OVERLAY: NULL-terminated, top first */
+	const char *const *layers;
+	const char *upper, *work;
+	bool volatile_upper;
+};
+
+struct step {
+	enum step_kind kind;
+	enum stage stage;
+	bool tolerate;	 /* a failure is worth a debug line, no more */
+	const char *why; /* the member of the spec it comes from: "mounts[3]" */
+	union {
+		struct {
+			const char *path;     /* below the cgroup2 mount, no leading slash */
+			unsigned controllers; /* to be enabled for it in its parent */
+		} cgroup;
+		struct {
+			const char *file, *value;
+			bool optional; /* a default rather than a wish: skipped if the file is missing */
+		} set;
+		struct {
+			const struct id_map *uid, *gid;
+			size_t n_uid, n_gid;
+			bool deny_setgroups;
+		} ids;
+		int oom_score;
+		struct {
+			int resource;
+			uint64_t soft, hard;
+		} rlimit;
+		unsigned propagation;
+		struct mount_step mount;
+		struct {
+			const char *path;
+			char type;
+			unsigned major, minor;
+			mode_t mode;
+			uint32_t uid, gid;
+			bool bind; /* mknod is not possible in a user namespace: bind the host's node */
+		} device;
+		struct {
+			const char *path, *target;
+		} symlink;
+		const char *path; /* mask, readonly path, cwd */
+		struct {
+			const struct hook_spec *hook;
+			bool container_namespaces;
+		} hook;
+		struct {
+			bool readonly;
+			unsigned propagation;
+		} root_attr;
+		struct {
+			const char *key, *value;
+		} sysctl;
+		const char *name; /* hostname, domainname, LSM label */
+		unsigned long personality;
+		uint64_t caps; /* bounding set */
+		const struct process_spec *process; /* user, capabilities, scheduler, I/O priority */
+	};
+};
+
+struct plan {
+	struct arena *arena;
+	struct step *steps; /* sorted by stage, and within one by the order of doing */
+	size_t n, size;
+	uint64_t clone_flags;	      /* CLONE_NEW* made with the child */
+	unsigned unshare_first;	      /* CLONE_NEWTIME: entered by the parent before it makes the child */
+	unsigned unshare_late;	      /* CLONE_NEWCGROUP: entered by the child once it is in its cgroup */
+	unsigned n_joins;	      /* namespaces to join before (index into spec->namespaces) */
+	const struct ns_spec *joins[8];
+	const char *cgroup;	      /* the path of STEP_CGROUP_MAKE; NULL: stay where we are */
+	unsigned slots;		      /* mounts that the parent opens */
+	bool hooks_before_pivot;      /* so that the child has to wait for the parent there */
+	struct seccomp_filter *seccomp; /* compiled, NULL: none */
+};
+
+/* What the caller wants beyond the spec. */
+struct plan_options {
+	const char *id;		  /* of the container */
+	const char *cgroup_parent; /* default parent of its cgroup, such as "ctr" */
+	bool no_cgroup;		  /* --cgroup-manager=disabled */
+	bool no_new_keyring, no_pivot;
+};
+
+/*
+ * Decides. Fails for what the specification forbids or this host cannot do, naming the member of the
+ * spec and the cure if one is known. The plan refers to the spec, which must outlive it.
+ */
+struct plan *plan_build(const struct spec *s, const struct host *h, const struct plan_options *o,
+			struct err *e);
+void plan_free(struct plan *p);
+
+static inline void own_plan(struct plan **p)
+{
+	plan_free(*p);
+}
+#define auto_plan __attribute__((cleanup(own_plan)))
+
+/* One line a step: "old-root  mount proc at /proc nosuid,nodev,noexec   (mounts[0])". */
+void plan_print(const struct plan *p, struct str *out);
+
+/* ---- between plan.c, plan_mounts.c and plan_process.c ---- */
+
+/* A new zeroed step at the end; NULL and *e when memory is gone. */
+struct step *plan_add(struct plan *p, enum stage stage, enum step_kind kind, const char *why,
+		      struct err *e);
+int plan_mounts(struct plan *p, const struct spec *s, const struct host *h, struct err *e);
+int plan_process(struct plan *p, const struct spec *s, const struct host *h,
+		 const struct plan_options *o, struct err *e);
+int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
+		const struct plan_options *o, struct err *e);
+
+#endif

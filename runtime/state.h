@@ -1,0 +1,106 @@
+/*
+ * state.h - what was done: one directory for each container below the run-state root.
+ *
+ *     <root>/<id>/journal      what must be undone, written before it is done
+ *     <root>/<id>/state.json   the process, when there is one
+ *     <root>/<id>/config.json  the spec as it was read
+ *     <root>/<id>/start.sock   while `created`: where `start` knocks
+ *     <root>/.open/<id>        locked by a process that has promised to finish or undo
+ *
+ * The root is on tmpfs and gone after a reboot, as is all that the journal names; so nothing is synced.
+ * A file in .open that nobody has locked is a command that died: state_recover() undoes its container.
+ */
+#ifndef CTR_STATE_H
+#define CTR_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct arena;
+struct err;
+struct plan;
+struct spec;
+struct str;
+
+enum status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED };
+
+/* "creating", ... as in the OCI specification. */
+const char *status_name(enum status s);
+
+/* An open state directory. Descriptors are -1 when not open. */
+struct state_dir {
+	int root; /* the run-state root */
+	int dir;  /* <root>/<id>; carries the lock of the id (flock) while a verb works on it */
+	int open; /* the promise in .open */
+	char id[256];
+};
+
+/* What state.json holds. Strings live in the arena given to state_read(). */
+struct state {
+	const char *id, *bundle, *rootfs, *cgroup, *pid_file, *oci_version;
+	pid_t pid;	     /* 0: not yet, or never */
+	uint64_t pid_start;  /* start time in clock ticks after boot (field 22 of /proc/PID/stat), against reused pids */
+	int64_t created_ns;  /* CLOCK_REALTIME */
+	uint32_t owner;	     /* uid */
+	bool started;	     /* the payload was told to go */
+};
+
+/* Ids: letters, digits, "_", "+", "-", ".", not "." or "..", at most 255 bytes. 0, or -1 and *e. */
+int state_check_id(const char *id, struct err *e);
+
+/* Opens (making it, mode 0700, if missing) the root directory of all states. Descriptor, or -1. */
+int state_open_root(const char *path, struct err *e);
+
+/*
+ * Makes the directory of a new container and takes its lock and its promise. An id in use is ERR_EXISTS;
+ * one left behind by a command that died is recovered first. Close with state_close().
+ */
+int state_create(int root, const char *id, struct state_dir *d, struct err *e);
+
+/* Opens an existing one; waits for its lock. ERR_NO_SUCH: "container does not exist". */
+int state_open(int root, const char *id, struct state_dir *d, struct err *e);
+
+/* Lets go of lock and promise (the file in .open is removed: the promise was kept). */
+void state_close(struct state_dir *d);
+
+/*
+ * Hands the promise and the lock over to a child that goes on with them: closes this process' copies only.
+ */
+void state_forget(struct state_dir *d);
+
+/* Gives back the id's lock but keeps the promise: a foreground run, which lets others exec and kill. */
+void state_unlock(struct state_dir *d);
+
+/* Writes the journal: the plan's host steps, all at once, before the first of them is done. */
+int state_write_journal(struct state_dir *d, const struct plan *p, struct err *e);
+int state_write_config(struct state_dir *d, const char *text, size_t len, struct err *e);
+int state_write(struct state_dir *d, const struct state *s, struct err *e);
+int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err *e);
+
+/*
+ * The status as it is now: of the process (alive, and the same one), of start.sock, of the freezer.
+ * *pidfd receives a descriptor of the process if it is alive and @pidfd is not NULL, else -1.
+ */
+enum status state_status(struct state_dir *d, const struct state *s, int *pidfd);
+
+/*
+ * Undoes everything the journal names, newest first, going on past what fails (the first failure is
+ * reported), kills what still lives in the cgroup, and removes the directory and the promise.
+ * Nothing to undo is success. The lock must be held; *d is closed on success.
+ */
+int state_undo(struct state_dir *d, struct err *e);
+
+/* Undoes every container whose promise was broken; the number undone, or -1 and *e of the first failure. */
+int state_recover(int root, struct err *e);
+
+/*
+ * Calls @each for every id in the root, in the order of the directory; stops when it returns non-zero and returns that.
+ */
+int state_each(int root, int (*each)(const char *id, void *arg), void *arg, struct err *e);
+
+/* The start time of process @pid; 0 if there is none. */
+uint64_t process_start_time(pid_t pid);
+
+#endif
