@@ -1,0 +1,122 @@
+#include "runtime/base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_SIZE (16 * 1024)
+#define ALIGN      _Alignof(max_align_t)
+
+struct block {
+	struct block *next;
+	size_t used, size;
+	_Alignas(max_align_t) char data[];
+};
+
+struct arena {
+	struct block *blocks; /* the newest first: only it is filled */
+	size_t total, limit;
+};
+
+static struct block *block_new(size_t size)
+{
+	struct block *b = malloc(sizeof(*b) + size);
+
+	if (b) {
+		b->next = NULL;
+		b->used = 0;
+		b->size = size;
+	}
+	return b;
+}
+
+struct arena *arena_new(size_t limit)
+{
+	struct block *b = block_new(BLOCK_SIZE);
+	struct arena *a;
+
+	if (!b)
+		return NULL;
+	a = (struct arena *)b->data;
+	b->used = (sizeof(*a) + ALIGN - 1) & ~(ALIGN - 1);
+	a->blocks = b;
+	a->total = b->used;
+	a->limit = limit ? limit : SIZE_MAX;
+	return a;
+}
+
+void arena_free(struct arena *a)
+{
+	struct block *b = a ? a->blocks : NULL;
+
+	while (b) { /* the oldest, which holds the arena itself, comes last */
+		struct block *next = b->next;
+
+		free(b);
+		b = next;
+	}
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+	struct block *b = a->blocks;
+	void *p;
+
+	if (size > SIZE_MAX / 2 || size > a->limit - a->total)
+		return NULL;
+	size = (size + ALIGN - 1) & ~(ALIGN - 1);
+	if (size > a->limit - a->total)
+		return NULL;
+	if (size > b->size - b->used) {
+		b = block_new(size > BLOCK_SIZE ? size : BLOCK_SIZE);
+		if (!b)
+			return NULL;
+		b->next = a->blocks;
+		a->blocks = b;
+	}
+	p = b->data + b->used;
+	b->used += size;
+	a->total += size;
+	memset(p, 0, size);
+	return p;
+}
+
+void *arena_array(struct arena *a, size_t n, size_t size)
+{
+	size_t bytes;
+
+	return __builtin_mul_overflow(n, size, &bytes) ? NULL : arena_alloc(a, bytes);
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t len)
+{
+	char *p = len < SIZE_MAX ? arena_alloc(a, len + 1) : NULL;
+
+	if (p)
+		memcpy(p, s, len);
+	return p;
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+	return arena_strndup(a, s, strlen(s));
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *p;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0 || !(p = arena_alloc(a, (size_t)n + 1)))
+		return NULL;
+	va_start(ap, fmt);
+	vsnprintf(p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	return p;
+}

@@ -1,0 +1,273 @@
+#include "runtime/base/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+
+int path_open_in(int root, const char *path, int flags)
+{
+	int fd, tries = 0;
+
+	/* EAGAIN: a rename somewhere raced with the resolution of ".." (openat2(2)) */
+	do {
+		fd = sys_openat2(root, path, (uint64_t)(unsigned)flags | O_CLOEXEC, 0,
+				 RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	} while (fd < 0 && errno == EAGAIN && ++tries < 128);
+	return fd;
+}
+
+/*
+ * Walks @path component by component from @root, making directories. Each prefix is resolved anew from
+ * the root, so that a symbolic link in the middle leads where it leads inside the container.
+ */
+int path_make_dir_in(int root, const char *path, mode_t mode, struct err *e)
+{
+	char prefix[PATH_MAX];
+	size_t len = strlen(path), at = 0;
+	auto_fd int parent = -1;
+	int fd = path_open_in(root, path, O_PATH | O_DIRECTORY);
+
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT)
+		return err_set(e, errno, "cannot open directory '%s'", path);
+	if (len >= sizeof(prefix))
+		return err_set(e, ENAMETOOLONG, "'%.64s...'", path);
+	parent = path_open_in(root, "/", O_PATH | O_DIRECTORY);
+	if (parent < 0)
+		return err_set(e, errno, "cannot open the root directory");
+	while (at < len) {
+		size_t start;
+
+		while (path[at] == '/')
+			at++;
+		start = at;
+		while (path[at] && path[at] != '/')
+			at++;
+		if (at == start)
+			break;
+		memcpy(prefix, path, at);
+		prefix[at] = '\0';
+		fd = path_open_in(root, prefix, O_PATH | O_DIRECTORY);
+		if (fd < 0 && errno == ENOENT) {
+			if (mkdirat(parent, prefix + start, mode) < 0 && errno != EEXIST)
+				return err_set(e, errno, "cannot make directory '%s'", prefix);
+			fd = path_open_in(root, prefix, O_PATH | O_DIRECTORY);
+		}
+		if (fd < 0)
+			return err_set(e, errno, "cannot open directory '%s'", prefix);
+		close(parent);
+		parent = fd;
+	}
+	return take_fd(&parent);
+}
+
+int path_open_parent_in(int root, const char *path, mode_t mode, const char **name, struct err *e)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	int fd;
+
+	if (!*base || streq(base, ".") || streq(base, ".."))
+		return err_set(e, ERR_INVALID, "'%s' does not name a file", path);
+	if (len >= sizeof(dir))
+		return err_set(e, ENAMETOOLONG, "'%.64s...'", path);
+	memcpy(dir, path, len);
+	dir[len] = '\0';
+	if (!len)
+		strcpy(dir, "/");
+	if (mode)
+		fd = path_make_dir_in(root, dir, mode, e);
+	else if ((fd = path_open_in(root, dir, O_PATH | O_DIRECTORY)) < 0)
+		err_set(e, errno, "cannot open directory '%s'", dir);
+	if (fd >= 0)
+		*name = base;
+	return fd;
+}
+
+int path_make_file_in(int root, const char *path, mode_t mode, struct err *e)
+{
+	auto_fd int parent = -1, made = -1;
+	const char *name;
+	int fd = path_open_in(root, path, O_PATH);
+
+	if (fd >= 0)
+		return fd;
+	if (errno != ENOENT)
+		return err_set(e, errno, "cannot open '%s'", path);
+	parent = path_open_parent_in(root, path, 0755, &name, e);
+	if (parent < 0)
+		return -1;
+	made = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (made < 0 && errno != EEXIST)
+		return err_set(e, errno, "cannot make '%s'", path);
+	fd = path_open_in(root, path, O_PATH);
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	return fd;
+}
+
+static int read_all(int fd, const char *path, size_t max, struct str *out, struct err *e)
+{
+	char chunk[16384];
+	size_t total = 0;
+
+	for (;;) {
+		ssize_t n = read(fd, chunk, sizeof(chunk));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(e, errno, "cannot read '%s'", path);
+		if (n == 0)
+			break;
+		total += (size_t)n;
+		if (total > max)
+			return err_set(e, ERR_INVALID, "'%s' is larger than %zu bytes", path, max);
+		str_add_n(out, chunk, (size_t)n);
+	}
+	if (out->failed)
+		return err_set(e, ENOMEM, "cannot read '%s'", path);
+	return 0;
+}
+
+int file_read(int dir, const char *path, size_t max, struct str *out, struct err *e)
+{
+	auto_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	if (fstat(fd, &st) < 0)
+		return err_set(e, errno, "cannot stat '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "'%s' is not a regular file", path);
+	return read_all(fd, path, max, out, e);
+}
+
+int file_read_kernel(int dir, const char *path, size_t max, struct str *out, struct err *e)
+{
+	auto_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	return read_all(fd, path, max, out, e);
+}
+
+int file_write_kernel(int dir, const char *path, const char *text, struct err *e)
+{
+	auto_fd int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+	size_t len = strlen(text);
+	ssize_t n;
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	do {
+		n = write(fd, text, len);
+	} while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)len)
+		return err_set(e, n < 0 ? errno : EIO, "cannot write '%.64s' to '%s'", text, path);
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int file_replace(int dir, const char *name, const char *data, size_t len, mode_t mode, int sync,
+		 struct err *e)
+{
+	char tmp[NAME_MAX + 1];
+	auto_fd int fd = -1;
+
+	if (snprintf(tmp, sizeof(tmp), ".%s.%d", name, getpid()) >= (int)sizeof(tmp))
+		return err_set(e, ENAMETOOLONG, "cannot write '%s'", name);
+	fd = openat(dir, tmp, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return err_set(e, errno, "cannot make '%s'", tmp);
+	if (write_all(fd, data, len) < 0 || (sync && fsync(fd) < 0) ||
+	    renameat(dir, tmp, dir, name) < 0) {
+		err_set(e, errno, "cannot write '%s'", name);
+		(void)unlinkat(dir, tmp, 0); /* the first failure is the one to report */
+		return -1;
+	}
+	if (sync && fsync(dir) < 0)
+		return err_set(e, errno, "cannot sync the directory of '%s'", name);
+	return 0;
+}
+
+/* One frame a level: the depth is bounded by what fits a path from inside (a few thousand frames). */
+int tree_remove(int dir, const char *name, struct err *e)
+{
+	auto_dir DIR *d = NULL;
+	struct dirent *ent;
+	int fd;
+
+	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return err_set(e, errno, "cannot remove '%s'", name);
+	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return err_set(e, errno, "cannot remove '%s'", name);
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", name);
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return err_set(e, errno, "cannot list '%s'", name);
+	}
+	while ((ent = readdir(d))) {
+		if (streq(ent->d_name, ".") || streq(ent->d_name, ".."))
+			continue;
+		if (tree_remove(fd, ent->d_name, e) < 0)
+			return -1;
+	}
+	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_set(e, errno, "cannot remove '%s'", name);
+	return 0;
+}
+
+int dir_make_all(const char *path, mode_t mode, struct err *e)
+{
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof(part))
+		return err_set(e, ENAMETOOLONG, "'%.64s...'", path);
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
+		return 0;
+	memcpy(part, path, len + 1);
+	for (size_t i = 1; i <= len; i++) {
+		if (part[i] != '/' && part[i] != '\0')
+			continue;
+		part[i] = '\0';
+		if (mkdir(part, mode) < 0 && errno != EEXIST)
+			return err_set(e, errno, "cannot make directory '%s'", part);
+		part[i] = path[i];
+	}
+	return 0;
+}

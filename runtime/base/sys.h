@@ -1,0 +1,126 @@
+/*
+ * sys.h - system calls that the C library does not wrap, as thin inline functions.
+ *
+ * Each returns what the kernel returns, with errno set on -1. The numbers are the same on all
+ * architectures since Linux 5.1 (asm-generic numbering from 424 on).
+ */
+#ifndef CTR_SYS_H
+#define CTR_SYS_H
+
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	NR_pidfd_send_signal = 424,
+	NR_open_tree = 428,
+	NR_move_mount = 429,
+	NR_fsopen = 430,
+	NR_fsconfig = 431,
+	NR_fsmount = 432,
+	NR_pidfd_open = 434,
+	NR_clone3 = 435,
+	NR_close_range = 436,
+	NR_openat2 = 437,
+	NR_pidfd_getfd = 438,
+	NR_mount_setattr = 442,
+};
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ULL
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+#ifndef AT_EMPTY_PATH
+#define AT_EMPTY_PATH 0x1000
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
+static inline pid_t sys_clone3(struct clone_args *args)
+{
+	return (pid_t)syscall(NR_clone3, args, sizeof(*args));
+}
+
+static inline int sys_openat2(int dir, const char *path, uint64_t flags, uint64_t mode,
+			      uint64_t resolve)
+{
+	struct open_how how = { .flags = flags, .mode = mode, .resolve = resolve };
+
+	return (int)syscall(NR_openat2, dir, path, &how, sizeof(how));
+}
+
+static inline int sys_open_tree(int dir, const char *path, unsigned flags)
+{
+	return (int)syscall(NR_open_tree, dir, path, flags);
+}
+
+static inline int sys_move_mount(int from, const char *from_path, int to, const char *to_path,
+				 unsigned flags)
+{
+	return (int)syscall(NR_move_mount, from, from_path, to, to_path, flags);
+}
+
+static inline int sys_fsopen(const char *type, unsigned flags)
+{
+	return (int)syscall(NR_fsopen, type, flags);
+}
+
+static inline int sys_fsconfig(int fs, unsigned cmd, const char *key, const void *value, int aux)
+{
+	return (int)syscall(NR_fsconfig, fs, cmd, key, value, aux);
+}
+
+static inline int sys_fsmount(int fs, unsigned flags, unsigned attr)
+{
+	return (int)syscall(NR_fsmount, fs, flags, attr);
+}
+
+static inline int sys_mount_setattr(int dir, const char *path, unsigned flags,
+				    struct mount_attr *attr)
+{
+	return (int)syscall(NR_mount_setattr, dir, path, flags, attr, sizeof(*attr));
+}
+
+static inline int sys_pivot_root(const char *new_root, const char *put_old)
+{
+	return (int)syscall(SYS_pivot_root, new_root, put_old);
+}
+
+static inline int sys_pidfd_open(pid_t pid, unsigned flags)
+{
+	return (int)syscall(NR_pidfd_open, pid, flags);
+}
+
+static inline int sys_pidfd_send_signal(int pidfd, int sig)
+{
+	return (int)syscall(NR_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+static inline int sys_pidfd_getfd(int pidfd, int fd)
+{
+	return (int)syscall(NR_pidfd_getfd, pidfd, fd, 0);
+}
+
+static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
+{
+	return (int)syscall(NR_close_range, first, last, flags);
+}
+
+#endif
