@@ -3,8 +3,8 @@
  *
  * The reader is strict where yajl alone is not: a document of at most JSON_MAX_SIZE bytes, nested at
  * most JSON_MAX_DEPTH deep, of at most JSON_MAX_NODES values; duplicate keys and embedded NULs are
- * refused, since two programs would read such a document differently; comments and trailing text are
- * errors. Numbers keep their text, so that 18446744073709551615 (RLIM_INFINITY) survives.
+ * refused, since two programs would read such a document differently; comments, trailing text, invalid
+ * UTF-8 and half surrogate pairs are errors. Numbers keep their text, so that 18446744073709551615 (RLIM_INFINITY) survives.
  */
 #ifndef CTR_JSON_H
 #define CTR_JSON_H
@@ -54,7 +54,10 @@ int json_i64(const struct json *v, int64_t lo, int64_t hi, int64_t *out, struct 
 int json_strings(const struct json *v, struct arena *a, const char *const **out, size_t *n,
 		 struct err *e);
 
-/* Checks that @v, if not NULL, is an object or an array. */
+/* "a string", "an array", ... for messages. */
+const char *json_type_name(enum json_type type);
+
+/* Checks that @v, if not NULL, is of @type. */
 int json_expect(const struct json *v, enum json_type type, struct err *e);
 
 /* Appends @s as a quoted, escaped JSON string; invalid UTF-8 becomes U+FFFD. */
