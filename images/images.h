@@ -1,0 +1,280 @@
+/*
+ * images.h - images and the store they lie in.
+ *
+ * An image is a root filesystem (a stack of layer directories) and a configuration: what to run, as
+ * whom, with which environment. This module knows nothing of containers: cli/from_image.c turns what it
+ * returns into a spec. It runs before a container's life begins, as root or whoever owns the store, in
+ * the host's namespaces; only unpacking happens elsewhere, in a sandboxed child (images/unpack/unpack.h).
+ *
+ * The store, by default /var/lib/ctr, mode 0700 because it holds setuid files of strangers
+ * (CVE-2021-41091):
+ *
+ *	version                    the format's number
+ *	lock                       held exclusively for every structural change, shared by store_hold()
+ *	tmp/<random>/              being made or being deleted; what nobody holds locked is wiped
+ *	layers/<chain id>/         fs/ (the tree), meta.json
+ *	images/<image id>/         config.json, manifest.json (the OCI documents), meta.json
+ *	refs/<escaped name>        one file a name, holding an image id
+ *	sources/<dev>-<inode>      which image a tarball given in place of a name became
+ *	instances/<name>/          not this module's; read by image_remove() alone
+ *
+ * An object exists if and only if its final name does: it is made below tmp/, synced, then renamed. So
+ * a kill or a power loss at any point leaves the old or the new state, whole; leftovers below tmp/ are
+ * wiped by the next command that changes the store. Nothing counts references: what is in use is found
+ * by looking.
+ *
+ * Ids are the sha256 of the image's configuration document (OCI image-spec: ImageID), 64 hex digits
+ * without prefix. The same root filesystem tarball always gets the same id, however it was compressed.
+ */
+#ifndef CTR_IMAGES_H
+#define CTR_IMAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct err;
+struct store;
+struct str;
+
+#define STORE_ROOT_DEFAULT "/var/lib/ctr"
+
+#define IMAGE_ID_LEN 64	 /* hex digits */
+#define IMAGE_ID_SHORT 12 /* what people are shown */
+#define IMAGE_ID_MIN 4	 /* the shortest prefix that image_find() takes for an id */
+
+/* --- What an image is ------------------------------------------------------------------------------ */
+
+struct image_label {
+	const char *key, *value;
+};
+
+/*
+ * The fields of the OCI image configuration (image-spec config.md) that a container is made from. A
+ * NULL pointer means "not given". Conversion rules (image-spec conversion.md) are the reader's business:
+ * nothing is filled in here, neither PATH nor a working directory.
+ *
+ * Labels are the image maker's words, not the operator's: never let one switch anything
+ * (CVE-2026-53488).
+ */
+struct image_config {
+	const char *os;		      /* "linux" */
+	const char *architecture;     /* Go's names: "amd64", "arm64", "386", ... */
+	const char *variant;	      /* "v7", ... */
+	const char *created;	      /* RFC 3339 */
+	const char *author;
+	const char *const *entrypoint; /* NULL-terminated, never empty */
+	const char *const *cmd;	      /* NULL-terminated, never empty */
+	const char *const *env;	      /* NULL-terminated "K=V" */
+	const char *workdir;
+	const char *user;	      /* "", "user", "uid", "user:group", "uid:gid", ... : as written */
+	const char *stop_signal;      /* "SIGTERM", "15", "SIGRTMIN+3" */
+	const char *const *exposed_ports; /* NULL-terminated "80/tcp", sorted */
+	const char *const *volumes;   /* NULL-terminated paths, sorted */
+	const struct image_label *labels; /* sorted by key */
+	size_t n_labels;
+};
+
+struct image {
+	struct arena *arena;	   /* holds all that follows */
+	const char *id;		   /* 64 hex digits; NULL for a directory, which has no content id */
+	const char *const *names;  /* "debian:13", sorted, NULL-terminated; maybe none */
+	const char *const *layers; /* absolute directory paths, top first, NULL-terminated: spec.root.layers */
+	struct image_config config;
+	bool system;		   /* made to be booted: its command is an init */
+	bool directory;		   /* a directory of the host given in place of an image; files there may
+				      change, and belong to whatever ids they belong to */
+	int64_t imported;	   /* seconds since 1970; 0 for a directory */
+	uint64_t size;		   /* bytes of all layers' files; 0 for a directory */
+	uint64_t entries;	   /* files, directories, links of all layers */
+};
+
+/* NULL is accepted. Borrowed pointers of its fields die with it. */
+void image_free(struct image *img);
+
+static inline void own_image(struct image **img)
+{
+	image_free(*img);
+}
+
+#define auto_image __attribute__((cleanup(own_image)))
+
+/* --- Names ----------------------------------------------------------------------------------------- */
+
+#define IMAGE_NAME_MAX 240 /* with its tag, and so that the escaped form is a file name */
+
+/*
+ * The canonical form of @name, "NAME:TAG", into @out (IMAGE_NAME_MAX + 1 bytes). The grammar is that of
+ * the distribution specification: components of [a-z0-9] with single '.', '_', '__' or dashes between,
+ * joined by '/', the first maybe a host with a port; a tag of [A-Za-z0-9_.-], at most 128 long and not
+ * beginning with '.' or '-'; "latest" when none is given. 64 hex digits are an id, never a name.
+ * -1 and *e with ERR_INVALID otherwise: so "../x", "", "A" and "a//b" never come near a path.
+ */
+int image_name_parse(const char *name, char *out, struct err *e);
+
+/* --- The store ------------------------------------------------------------------------------------- */
+
+/*
+ * Opens the store at @root (an absolute path; NULL: $CTR_ROOT, else STORE_ROOT_DEFAULT) and makes what
+ * is missing of it. Refuses a store of a later format, one that somebody else owns, and a directory that
+ * holds other things. NULL and *e on failure.
+ */
+struct store *store_open(const char *root, struct err *e);
+
+/* Releases locks as well. NULL is accepted. */
+void store_close(struct store *s);
+
+static inline void own_store(struct store **s)
+{
+	store_close(*s);
+}
+
+#define auto_store __attribute__((cleanup(own_store)))
+
+/* The absolute path of the store, and an O_PATH descriptor of it; both borrowed. */
+const char *store_path(const struct store *s);
+int store_fd(const struct store *s);
+
+/*
+ * Between these two nothing of the store is removed or added by anyone. Hold it from before image_find()
+ * until the instance's config.json names the image, so that a concurrent `image rm` either sees the
+ * instance or has been seen. Shared and short: do not hold it while anything runs, nor while calling
+ * image_import(), image_from_file() or image_remove(), which take it exclusively. Waits for a change that is
+ * in progress.
+ */
+int store_hold(struct store *s, struct err *e);
+void store_release(struct store *s);
+
+/* --- Finding --------------------------------------------------------------------------------------- */
+
+/*
+ * The image called @name: a name with or without tag, or else an id, or a prefix of one id of at least
+ * IMAGE_ID_MIN digits, with or without "sha256:" in front. NULL and *e on failure: ERR_NO_SUCH when there
+ * is none (with a near name, if any, as a hint), ERR_INVALID when it is no name at all or fits several
+ * ids. The caller frees the image.
+ */
+struct image *image_find(struct store *s, const char *name, struct err *e);
+
+/*
+ * All images, those with names first, by name, then by id. *list is NULL-terminated, *n may be NULL; an
+ * image that cannot be read is left out and reported through log_warn(). Free with image_list_free().
+ */
+int image_list(struct store *s, struct image ***list, size_t *n, struct err *e);
+void image_list_free(struct image **list);
+
+/*
+ * The directory @path as an image of one layer, without copying: the directory is the layer, and its
+ * configuration is that of a plain root filesystem (see image_import()). Refused: what is no directory;
+ * the root directory of the host and every directory that holds the store, since the instance's own
+ * upper directory would lie below its lower one; everything inside the store; kernel file systems (proc,
+ * sysfs, cgroup, ...); an OCI bundle (with a hint to ctr-oci).
+ */
+struct image *image_from_directory(struct store *s, const char *path, struct err *e);
+
+/* --- Importing ------------------------------------------------------------------------------------- */
+
+enum image_phase {
+	IMAGE_READING, /* reading, decompressing and unpacking, all at once */
+	IMAGE_SYNCING, /* waiting for the disk */
+	IMAGE_DONE,
+};
+
+struct image_progress {
+	enum image_phase phase;
+	uint64_t bytes_read;  /* of the archive as given */
+	uint64_t bytes_total; /* 0: not known (a pipe) */
+	uint64_t bytes_out;   /* of the uncompressed archive */
+	uint64_t entries;
+};
+
+/* 0 for a limit means the default, UINT64_MAX no limit. */
+struct image_import_options {
+	/*
+	 * Called about ten times a second, and once in each phase. Returning false cancels: the import
+	 * fails with code EINTR (ECANCELED if a signal did not cause it) and leaves nothing. May be NULL.
+	 */
+	bool (*progress)(void *arg, const struct image_progress *p);
+	void *progress_arg;
+
+	const char *name;  /* NAME[:TAG] to give the image; NULL: none. An existing name moves. */
+	unsigned strip;	   /* leading path components to drop from each name */
+
+	/* Replace what would be found out or defaulted: the image's id depends on them. */
+	const char *const *entrypoint, *const *cmd, *const *env; /* NULL-terminated; NULL: not given */
+	const char *workdir, *user, *stop_signal;		  /* NULL: not given */
+
+	uint64_t max_bytes;   /* of the uncompressed archive; default 256 GiB */
+	uint64_t max_entries; /* default 5 million */
+	uint64_t max_ratio;   /* uncompressed to compressed, looked at beyond 1 GiB; default 1000 */
+	uint64_t max_memory;  /* of the unpacking process, in bytes of address space; default 1 GiB */
+	uint64_t max_seconds; /* CPU time of the unpacking process; default 1 hour */
+
+	const char *unpacker; /* path of ctr-unpack; NULL: next to this program, or where it was installed */
+};
+
+/* What happened that is worth telling, though the import succeeded. */
+struct image_import_result {
+	char id[IMAGE_ID_LEN + 1];
+	bool existed;		   /* the same content was in the store already: no second copy was kept */
+	char name[IMAGE_NAME_MAX + 1]; /* the canonical name that was set, or "" */
+	const char *compression;   /* "none", "gzip", "xz", "zstd", "bzip2", "lz4"; static */
+	uint64_t bytes_read, bytes_out, entries;
+	uint64_t skipped_devices, skipped_xattrs, skipped_others;
+	bool trailing_data;	   /* something that is not zeros follows the archive's end */
+};
+
+/*
+ * Imports the archive that @fd reads (borrowed; a pipe, a socket or a regular file, from its present
+ * position). @what is its name in messages. The format is recognised by content alone: a tarball of a
+ * root filesystem, plain or compressed with gzip, xz, zstd, bzip2 or lz4. Others are refused in words of
+ * their own.
+ *
+ * A root filesystem says nothing about what to run: its configuration gets /sbin/init as command if that
+ * is an executable file, else /bin/sh.
+ *
+ * Refused, with nothing changed: a truncated or damaged archive, a hostile one (see unpack.h for the
+ * rules), one whose files belong to ids beyond 65535, one with everything below one top directory (the
+ * message names --strip), one beyond the limits. 0, or -1 and *e.
+ */
+int image_import(struct store *s, int fd, const char *what, const struct image_import_options *o,
+		 struct image_import_result *r, struct err *e);
+
+/* The same for a file given by name, which must be a regular file; "-" is standard input. */
+int image_import_file(struct store *s, const char *path, const struct image_import_options *o,
+		      struct image_import_result *r, struct err *e);
+
+/*
+ * A tarball given in place of an image's name: imported when it is first seen, found again while device,
+ * inode, size and times of the file are what they were. It gets a name made of the file's and of its
+ * content, "rootfs:3f9c01ab52d7", unless options->name says otherwise. The image (the caller frees it), or
+ * NULL and *e. @r may be NULL; it is filled only if something was imported, else its id is "".
+ */
+struct image *image_from_file(struct store *s, const char *path,
+			      const struct image_import_options *o, struct image_import_result *r,
+			      struct err *e);
+
+/* --- Removing -------------------------------------------------------------------------------------- */
+
+struct image_removed {
+	struct arena *arena;	   /* holds the names; free with arena_free() */
+	const char *const *names;  /* names that are gone, NULL-terminated */
+	char id[IMAGE_ID_LEN + 1];
+	bool image;		   /* the image is gone too, not only a name of it */
+	uint64_t bytes;		   /* of layers that nothing uses any more */
+};
+
+/*
+ * @name is a name: that name goes, and the image with the last of its names. It is an id (or a prefix):
+ * the image goes with all its names. Refused with ERR_STATE, and nothing changed, while an instance uses
+ * the image: that is, while the text of some instances/<name>/config.json below the store holds the
+ * image's id of 64 digits (that file's keys are not this module's business; one that cannot be read counts
+ * as using everything). Layers that no image uses any more go as well. @r may be NULL.
+ */
+int image_remove(struct store *s, const char *name, struct image_removed *r, struct err *e);
+
+/* The names of instances that use image @id, as strings in @a, NULL-terminated; -1 and *e. */
+int image_users(struct store *s, const char *id, struct arena *a, const char *const **users,
+		struct err *e);
+
+#endif
