@@ -277,6 +277,7 @@ struct spec {
 		const char *const *flags;
 	} memory_policy;
 	struct {
+		bool given; /* even an empty one asks for a group of the container's own */
 		const char *clos_id, *l3_cache_schema, *mem_bw_schema;
 		const char *const *schemata;
 		bool enable_monitoring, enable_cmt, enable_mbm;
@@ -304,6 +305,13 @@ const struct ns_spec *spec_namespace(const struct spec *s, unsigned flag);
 
 /* The value of an annotation, or NULL. */
 const char *spec_annotation(const struct spec *s, const char *key);
+
+/*
+ * What must hold between the members of a spec, whoever made it: a host name needs a uts namespace, mappings
+ * must not overlap, a sysctl must belong to a namespace of the container's own (CVE-2022-0811), and so on.
+ * The message names members as config.json does. spec_oci_parse() has called it already.
+ */
+int spec_check(const struct spec *s, struct err *e);
 
 /* ---- spec_oci.c: config.json ---- */
 
