@@ -36,8 +36,8 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-4s %s\n'
 
 # --- What `ctr` is linked with -----------------------------------------------------------------------------------
 #
-# Nothing of it costs as much as its own start: exec to exit takes about 0.13 ms as a static musl program, 0.41 static
-# with glibc, 0.69 dynamic. The archives are Debian's own; runtime/base/musl_compat.c is what they miss in musl.
+# Nothing of it costs as much as its own start: exec to exit takes about 0.13 ms as a static musl program, 0.38 static
+# with glibc, 0.72 dynamic. The archives are Debian's own; runtime/base/musl_compat.c is what they miss in musl.
 
 LIBS := seccomp cap yajl mnl
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
@@ -203,10 +203,26 @@ $(MUSL_INC)/made:
 deps:
 	$Qtests/install-deps build static
 
+# --- Tests -------------------------------------------------------------------------------------------------------
+#
+# Where packages may have been installed first, make starts anew: what can be linked is found out when it starts.
+
+check-quick: all tests
+	$QB=$B tests/run rules unit plan
+
+check:
+	$Qtests/install-deps build check
+	$Qtests/install-deps static || true
+	$Q$(MAKE) all tests
+	$QB=$B tests/run rules unit plan life lab
+
+format:
+	$Qgit ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
 clean:
 	$Qfor d in build/*; do [ "$$d" = $(DEPS) ] || rm -rf "$$d"; done
 distclean:
 	$Qrm -rf build
 
 FORCE:
-.PHONY: all tests fuzzers deps clean distclean FORCE
+.PHONY: all tests fuzzers deps check-quick check format clean distclean FORCE
