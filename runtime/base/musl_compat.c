@@ -10,7 +10,7 @@
  *   __sprintf_chk and its like   what _FORTIFY_SOURCE makes of sprintf: one more argument, the size of the
  *                                destination, or (size_t)-1 where the compiler does not know it
  *   fopen64 and its like         off_t always has 64 bits in musl; the names were in its archive until 1.2.3
- *   __isoc23_strtol and its like what glibc 2.38 and later make of strtol in gnu23 mode (Debian 13's archives)
+ *   __isoc23_strtoul             what glibc 2.38 and later make of strtoul (Debian 13's archives)
  *
  * They keep glibc's contract: a write past the destination aborts. Each is a definition that the linker drops when no
  * archive asks for it. A build with glibc finds nothing in this file; musl has no macro to know it by, so the
@@ -31,25 +31,16 @@
 #undef fopen64
 #undef open64
 #undef fstat64
-#undef stat64
-#undef lseek64
 
 int __sprintf_chk(char *to, int flag, size_t room, const char *fmt, ...);
 int __snprintf_chk(char *to, size_t len, int flag, size_t room, const char *fmt, ...);
 int __fprintf_chk(FILE *f, int flag, const char *fmt, ...);
 int __asprintf_chk(char **to, int flag, const char *fmt, ...);
 void *__memcpy_chk(void *to, const void *from, size_t len, size_t room);
-void *__memset_chk(void *to, int c, size_t len, size_t room);
-char *__strcpy_chk(char *to, const char *from, size_t room);
 FILE *fopen64(const char *path, const char *mode);
 int open64(const char *path, int flags, ...);
 int fstat64(int fd, struct stat *st);
-int stat64(const char *path, struct stat *st);
-off_t lseek64(int fd, off_t off, int whence);
-long __isoc23_strtol(const char *s, char **end, int base);
 unsigned long __isoc23_strtoul(const char *s, char **end, int base);
-long long __isoc23_strtoll(const char *s, char **end, int base);
-unsigned long long __isoc23_strtoull(const char *s, char **end, int base);
 
 /*
  * musl's vsnprintf refuses a size over INT_MAX with EOVERFLOW. (size_t)-1, "size unknown", is over it: unclamped, libcap's
@@ -119,20 +110,6 @@ void *__memcpy_chk(void *to, const void *from, size_t len, size_t room)
 	return memcpy(to, from, len);
 }
 
-void *__memset_chk(void *to, int c, size_t len, size_t room)
-{
-	if (len > room)
-		abort();
-	return memset(to, c, len);
-}
-
-char *__strcpy_chk(char *to, const char *from, size_t room)
-{
-	if (strlen(from) >= room)
-		abort();
-	return strcpy(to, from);
-}
-
 FILE *fopen64(const char *path, const char *mode)
 {
 	return fopen(path, mode);
@@ -156,35 +133,10 @@ int fstat64(int fd, struct stat *st)
 	return fstat(fd, st);
 }
 
-int stat64(const char *path, struct stat *st)
-{
-	return stat(path, st);
-}
-
-off_t lseek64(int fd, off_t off, int whence)
-{
-	return lseek(fd, off, whence);
-}
-
-/* C23 reads "0b101" in base 0 and 2; these four libraries give no text a user wrote to such a call. */
-long __isoc23_strtol(const char *s, char **end, int base)
-{
-	return strtol(s, end, base);
-}
-
+/* libcap's, for a capability given as a number. C23 takes "0b101" as well in base 0; nothing here writes one so. */
 unsigned long __isoc23_strtoul(const char *s, char **end, int base)
 {
 	return strtoul(s, end, base);
-}
-
-long long __isoc23_strtoll(const char *s, char **end, int base)
-{
-	return strtoll(s, end, base);
-}
-
-unsigned long long __isoc23_strtoull(const char *s, char **end, int base)
-{
-	return strtoull(s, end, base);
 }
 
 #else
