@@ -7,7 +7,9 @@
 #	make check-long		soaks, sweeps, fuzzing
 #	make install		PREFIX=/usr/local DESTDIR=
 #	make deps		what building needs, from apt: the one target besides the test targets that uses the network
-#	make asan | fuzz | analyze | coverage | bench | lab | format | clean | distclean
+#	make asan | fuzz | analyze | coverage		sanitizers, fuzzers, static analysis, which lines the tests run
+#	make bench | lab				measurements; all jobs of the lab (LAB=JOB: one)
+#	make format | clean | distclean
 #
 # Variables: V=1 shows commands. DEBUG=1 builds without optimisation. CC=clang. STATIC=musl|glibc|no says what `ctr` is
 # linked with; without it the fastest to start that can be linked here is taken. FUZZ_SECONDS=60.
@@ -16,7 +18,7 @@
 # $(B) in the tree's own shape. Sanitizers, fuzzers and coverage are this same Makefile with another $(B).
 
 .DEFAULT_GOAL := all
-MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
 .DELETE_ON_ERROR:
 
 B := build
@@ -68,6 +70,8 @@ endif
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wvla
 OPT := $(if $(DEBUG),-O0,-O2) -g
 HARDEN := $(if $(SAN),,-fstack-protector-strong)
+# SAN is a list for -fsanitize, or `coverage`.
+SAN_FLAGS := $(if $(filter coverage,$(SAN)),--coverage,$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer))
 BASE_FLAGS = -std=gnu17 $(OPT) $(WARN) $(HARDEN) $(SAN_FLAGS) -D_GNU_SOURCE -I. $(CFLAGS)
 
 ifeq ($(STATIC),musl)
@@ -205,7 +209,11 @@ deps:
 
 # --- Tests -------------------------------------------------------------------------------------------------------
 #
-# Where packages may have been installed first, make starts anew: what can be linked is found out when it starts.
+# Where packages may have been installed first, or where the build is another one, make starts anew: what can be linked
+# is found out when it starts.
+
+quickstart:
+	$QB=$B tests/quickstart
 
 check-quick: all tests
 	$QB=$B tests/run rules unit plan
@@ -216,13 +224,64 @@ check:
 	$Q$(MAKE) all tests
 	$QB=$B tests/run rules unit plan life lab
 
+check-long:
+	$Qtests/install-deps analyze
+	$Qrc=0; for t in check soak asan fuzz analyze; do \
+		echo "== make $$t"; $(MAKE) --no-print-directory $$t || rc=1; done; exit $$rc
+
+soak: all tests
+	$QB=$B tests/run soak
+
+# What is being sanitized must be what was written: no -O2.
+ASAN := B=build/asan SAN=address,undefined STATIC=no OPT='-O1 -g'
+asan:
+	$Q$(MAKE) $(ASAN) all tests
+	$QB=build/asan tests/run unit plan life
+
+FUZZ_SECONDS := 60
+FUZZ := B=build/fuzz CC=clang SAN=fuzzer-no-link,address,undefined STATIC=no OPT='-O1 -g'
+fuzz:
+	$Q$(MAKE) $(FUZZ) fuzzers
+	$QFUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run build/fuzz
+
+coverage:
+	$Q$(MAKE) B=build/coverage SAN=coverage STATIC=no OPT='-O0 -g' all tests
+	$Qfind build/coverage -name '*.gcda' -delete
+	$QB=build/coverage tests/run unit plan life
+	$Qtests/coverage build/coverage
+
+analyze:
+	$Qtests/analyze $(SRC) $(UNPACK_SRC)
+
+bench: all tests
+	$Qtests/bench/bench $(BENCH)
+
+lab: all tests
+	$Qtests/lab/lab run --no-build $(or $(LAB),$(shell tests/lab/lab list))
+
 format:
 	$Qgit ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
+# --- Installing --------------------------------------------------------------------------------------------------
+
+MAN := $(wildcard man/*.[1-8])
+install: all
+	$Qinstall -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir)
+	$Qinstall -m 755 $B/ctr $(DESTDIR)$(bindir)/ctr
+	$Qln -sfn ctr $(DESTDIR)$(bindir)/ctr-oci
+	$Qinstall -m 755 $B/ctr-unpack $(DESTDIR)$(libexecdir)/ctr-unpack
+	$Qfor m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; done
+	$Qput() { [ ! -e "$$1" ] || install -D -m 644 "$$1" "$(DESTDIR)$$2"; }; \
+		put cli/completion/ctr.bash $(datadir)/bash-completion/completions/ctr && \
+		put cli/completion/_ctr $(datadir)/zsh/site-functions/_ctr && \
+		put cli/completion/ctr.fish $(datadir)/fish/vendor_completions.d/ctr.fish
+
+# build/deps stays: it was fetched from the network.
 clean:
 	$Qfor d in build/*; do [ "$$d" = $(DEPS) ] || rm -rf "$$d"; done
 distclean:
 	$Qrm -rf build
 
 FORCE:
-.PHONY: all tests fuzzers deps check-quick check format clean distclean FORCE
+.PHONY: all tests fuzzers deps quickstart check-quick check check-long soak asan fuzz coverage analyze bench lab \
+	format install clean distclean FORCE
