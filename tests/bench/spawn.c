@@ -81,13 +81,14 @@ struct result {
 static struct {
 	struct arm arms[ARMS_MAX];
 	int n_arms;
-	int blocks, runs, workers;
+	int blocks, runs;
+	int workers; /* 0: no workers, every run by itself */
 	FILE *csv;
 	pid_t pid; /* of the first process: part of every id */
 	unsigned int next_id;
 	atomic_uint *taken; /* shared by the workers: runs begun, runs failed */
 	atomic_uint *failed;
-} bench = { .blocks = 10, .runs = 10, .workers = 1 };
+} bench = { .blocks = 10, .runs = 10 };
 
 static _Noreturn void die(const char *what)
 {
@@ -310,7 +311,7 @@ static void run_blocks(void)
 
 			if (arm->failures >= FAILURES_ALLOWED)
 				continue;
-			if (bench.workers > 1)
+			if (bench.workers)
 				run_parallel(arm, block);
 			else
 				for (int run = 0; run < bench.runs; run++)
