@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory per idle instance: how the machine's memory grows with the number of instances.
 
 Each arm is filled to several numbers of instances, the machine's counters are read at each, and the

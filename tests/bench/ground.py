@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the measurements stand on: built programs, a private mount namespace, bundles, an image.
 
 Everything is made below build/bench and in mounts that only the benchmark sees, so that a run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds the runtimes to compare with, and fetches from Debian what this machine lacks.
 
 Nothing is installed. Packages are fetched by apt with the machine's own configuration into a cache

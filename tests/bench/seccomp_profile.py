@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Docker-like seccomp profile of the benchmark: for runtimes as JSON, for the floor as BPF.
 
 Debian's golang-github-containers-common carries the list that Docker and podman descend from, with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Order statistics, and ratios with the uncertainty that a shared machine leaves in them."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plain text tables, aligned for a terminal and readable in a commit message."""
 
 import stats

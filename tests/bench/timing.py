@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parts that measure time: start, seccomp, parallel, lifecycle. spawn.c does the measuring."""
 
 import csv
