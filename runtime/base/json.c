@@ -647,6 +647,12 @@ void json_put_u64(struct json_writer *w, const char *key, uint64_t value)
 	str_addf(w->out, "%llu", (unsigned long long)value);
 }
 
+void json_put_number(struct json_writer *w, const char *key, const char *digits)
+{
+	before_value(w, key);
+	str_add(w->out, digits);
+}
+
 void json_put_strings(struct json_writer *w, const char *key, const char *const *v)
 {
 	if (!v)
