@@ -21,7 +21,9 @@
  * The old mount(2) is used throughout, since one call of it is cheaper than the four to five calls
  * of the new interface that do the same.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

@@ -29,7 +29,9 @@
  *
  * Commands get /dev/null for standard input and output, and LOG for standard error.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
