@@ -53,7 +53,7 @@ static const char *const names[] = {
 };
 
 #define N_NAMES ((int)(sizeof(names) / sizeof(*names)))
-#define PREFIX 4 /* "CAP_" */
+#define PREFIX	4 /* "CAP_" */
 
 int cap_number(const char *name)
 {

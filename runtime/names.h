@@ -10,18 +10,18 @@
 
 #include "runtime/base/table.h"
 
-extern const struct name_value namespace_names[]; /* "pid": CLONE_NEWPID */
-extern const struct name_value rlimit_names[]; /* "RLIMIT_NOFILE": RLIMIT_NOFILE */
-extern const struct name_value signal_names[]; /* "TERM": SIGTERM; no real-time signals */
+extern const struct name_value namespace_names[];   /* "pid": CLONE_NEWPID */
+extern const struct name_value rlimit_names[];	    /* "RLIMIT_NOFILE": RLIMIT_NOFILE */
+extern const struct name_value signal_names[];	    /* "TERM": SIGTERM; no real-time signals */
 extern const struct name_value propagation_names[]; /* "rslave": MS_SLAVE | MS_REC */
 extern const struct name_value sched_policy_names[];
 extern const struct name_value sched_flag_names[];
 extern const struct name_value io_class_names[];
 extern const struct name_value memory_policy_names[];
 extern const struct name_value memory_policy_flag_names[];
-extern const struct name_value personality_names[]; /* "LINUX32": PER_LINUX32 */
+extern const struct name_value personality_names[];    /* "LINUX32": PER_LINUX32 */
 extern const struct name_value seccomp_action_names[]; /* value: whether it takes an errno */
-extern const struct name_value seccomp_op_names[]; /* value: number of operands */
+extern const struct name_value seccomp_op_names[];     /* value: number of operands */
 
 /* The number of a signal as people write it: "15", "TERM", "SIGTERM", "rtmin+2"; -1 if there is none such. */
 int signal_number(const char *text);

@@ -43,10 +43,10 @@ int reader_fail_in(struct reader *r, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 enum field_type {
-	F_STRING, /* const char *; check() may refuse it */
-	F_WORD, /* const char *, a name of `names` */
+	F_STRING,    /* const char *; check() may refuse it */
+	F_WORD,	     /* const char *, a name of `names` */
 	F_NUMBER_OF, /* int: the number that `names` gives the word */
-	F_LETTER, /* char, one of `letters` */
+	F_LETTER,    /* char, one of `letters` */
 	F_BOOL,
 	F_U32,
 	F_I32,
@@ -56,21 +56,21 @@ enum field_type {
 	F_OPT_I64,
 	F_DECIMAL, /* const char *: an unsigned number, kept as text */
 	F_STRINGS, /* const char *const *, each one checked; `names` or check() may restrict them */
-	F_U32S, /* uint32_t * and its count */
-	F_OBJECT, /* a struct inside this one, or a part of it */
+	F_U32S,	   /* uint32_t * and its count */
+	F_OBJECT,  /* a struct inside this one, or a part of it */
 	F_POINTER, /* a pointer to a struct */
-	F_LIST, /* an array of structs and its count */
+	F_LIST,	   /* an array of structs and its count */
 	F_KEYED, /* an object whose values become structs that begin with their key, and its count */
-	F_PAIRS, /* struct key_value * and its count; check() may restrict keys */
-	F_CAPS, /* uint64_t, a set of capabilities */
+	F_PAIRS,  /* struct key_value * and its count; check() may restrict keys */
+	F_CAPS,	  /* uint64_t, a set of capabilities */
 	F_ACCESS, /* unsigned, DEVICE_* as letters */
 };
 
 enum {
 	REQUIRED = 1, /* an error if absent; always written */
-	ALWAYS = 2, /* always written, even when it is 0 */
-	FILLED = 4, /* a list must not be empty */
-	INLINE = 8, /* F_LIST: the array is part of the struct and takes `max` elements */
+	ALWAYS = 2,   /* always written, even when it is 0 */
+	FILLED = 4,   /* a list must not be empty */
+	INLINE = 8,   /* F_LIST: the array is part of the struct and takes `max` elements */
 };
 
 #define NOWHERE ((size_t)-1)
@@ -79,11 +79,11 @@ struct field {
 	const char *key;
 	enum field_type type;
 	unsigned flags;
-	size_t at; /* offset of the value */
-	size_t aux; /* offset of the count, or of the bool that says "given" */
+	size_t at;   /* offset of the value */
+	size_t aux;  /* offset of the count, or of the bool that says "given" */
 	size_t size; /* of one struct, for lists and pointers */
-	size_t max; /* INLINE */
-	int64_t lo; /* numbers: the range; 0 and 0 is all that the type holds */
+	size_t max;  /* INLINE */
+	int64_t lo;  /* numbers: the range; 0 and 0 is all that the type holds */
 	uint64_t hi;
 	const struct object *object;
 	const struct name_value *names;
@@ -94,11 +94,11 @@ struct field {
 
 struct object {
 	const struct field *fields; /* ends with a key of NULL; at most 64 */
-	const void *initial; /* what the struct is before it is read; NULL: zero */
+	const void *initial;	    /* what the struct is before it is read; NULL: zero */
 	int (*check)(struct reader *r, void *base);
 };
 
-extern const struct object oci_spec; /* base: struct spec */
+extern const struct object oci_spec;	/* base: struct spec */
 extern const struct object oci_process; /* base: struct process_spec */
 
 #endif

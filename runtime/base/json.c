@@ -21,7 +21,7 @@
  * needs (the parser, its 2 KiB buffer for strings with escapes) fits into `first`, on the stack.
  */
 #define POOL_FIRST 4096
-#define POOL_MAX (4 * (size_t)JSON_MAX_SIZE) /* two buffers of yajl's, each doubled until it fits */
+#define POOL_MAX   (4 * (size_t)JSON_MAX_SIZE) /* two buffers of yajl's, each doubled until it fits */
 
 struct pool {
 	struct arena *more;

@@ -17,7 +17,7 @@ struct arena;
 struct err;
 struct str;
 
-#define JSON_MAX_SIZE (20u << 20)
+#define JSON_MAX_SIZE  (20u << 20)
 #define JSON_MAX_DEPTH 64
 #define JSON_MAX_NODES 1000000
 
@@ -25,12 +25,12 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 
 struct json {
 	enum json_type type;
-	bool boolean; /* JSON_BOOL */
-	const char *key; /* the member's name inside an object, else NULL */
-	const char *text; /* JSON_STRING, JSON_NUMBER: terminated */
+	bool boolean;	    /* JSON_BOOL */
+	const char *key;    /* the member's name inside an object, else NULL */
+	const char *text;   /* JSON_STRING, JSON_NUMBER: terminated */
 	struct json *first; /* JSON_ARRAY, JSON_OBJECT: children in document order */
-	struct json *next; /* the sibling */
-	size_t count; /* number of children */
+	struct json *next;  /* the sibling */
+	size_t count;	    /* number of children */
 };
 
 /*
