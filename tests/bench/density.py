@@ -41,16 +41,19 @@ class Fleet:
 
 
 class FloorFleet(Fleet):
-    def __init__(self, name, g, tools, options=(), note=""):
+    """`options_of(i)` gives further options for the i-th instance."""
+
+    def __init__(self, name, g, tools, options_of=lambda i: (), note=""):
         super().__init__(name, note)
-        self.argv = (tools["floor"], "--detach", "--root", g.rootfs, "--cgroup", "into", *options,
-                     "--", *PAYLOAD)
+        self.program, self.root, self.options_of = tools["floor"], g.rootfs, options_of
         self.started = []
 
-    def start(self, _):
+    def start(self, i):
+        argv = (self.program, "--detach", "--root", self.root, "--cgroup", "into",
+                *self.options_of(i), "--", *PAYLOAD)
         # Its output is a file, since a pipe would stay open in the instance.
         with open("/run/floor.out", "w+") as out:
-            subprocess.run(self.argv, stdin=subprocess.DEVNULL, stdout=out, check=True)
+            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, check=True)
             out.seek(0)
             pid, cgroup = out.read().split()
         self.started.append((int(pid), cgroup))
@@ -200,8 +203,8 @@ def fill(fleet, points):
 def fleets(g, tools, image):
     yield FloorFleet("floor", g, tools, note="no supervisor")
     if image:
-        yield FloorFleet("floor+user", g, tools,
-                         ("--ns", "pid,mnt,uts,ipc,net,cgroup,user"), "no supervisor")
+        yield FloorFleet("floor+", g, tools, lambda i: g.floor_like_run(f"upper-{i}"),
+                         "no supervisor; with user namespace and overlay")
         yield CtrFleet(tools, image)
     if "ctr-oci" in tools or "crun" in tools:
         bundle = g.bundle("bundle-density", PAYLOAD)

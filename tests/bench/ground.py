@@ -174,6 +174,14 @@ class Ground:
                 tar.add(self.rootfs, ".")
         return path
 
+    def floor_like_run(self, name):
+        """Options with which the floor makes what `ctr run` does: a user namespace, an overlay."""
+        upper, work = os.path.join(self.work, name), os.path.join(self.work, name + ".work")
+        os.makedirs(upper)
+        os.makedirs(work)
+        return ("--ns", "pid,mnt,uts,ipc,net,cgroup,user",
+                "--overlay", f"lowerdir={self.rootfs},upperdir={upper},workdir={work}")
+
     def bundle(self, name, args, seccomp=None):
         """Writes a bundle and returns its path."""
         path = os.path.join(self.work, name)

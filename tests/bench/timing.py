@@ -165,8 +165,8 @@ def start(sp, g, tools, image, n, more=()):
     if "ctr-oci" in tools:
         arms.append(run_arm("ctr-oci", tools, bundle))
     if image:
-        arms.append(floor_arm(tools, g, "floor+user", options=(
-            "--ns", "pid,mnt,uts,ipc,net,cgroup,user"), note="floor with a user namespace"))
+        arms.append(floor_arm(tools, g, "floor+", options=g.floor_like_run("upper-start"),
+                              note="floor with user namespace and overlay, as ctr run has"))
         arms += ctr_arms(tools, image)
     arms += [run_arm(name, tools, bundle) for name in ("crun", "runc") if name in tools]
     if "bwrap" in tools:
