@@ -11,8 +11,10 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tarfile
+import time
 
 import peers
 import seccomp_profile
@@ -215,6 +217,19 @@ class Ground:
         found += [f"state {p}" for p in glob.glob("/run/*/*bench-*") + glob.glob("/run/*/*/*bench-*")]
         found += [f"process {pid} ({name})" for pid, name in descendants()]
         return found
+
+    def sweep(self):
+        """Ends what leftovers() told of: the processes below this one, and the arms' cgroups."""
+        for pid, _ in descendants():
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
+        reap()
+        for directory in sorted(self.cgroups() - self.cgroups_before, reverse=True):
+            if "bench-" in directory or "floor-" in directory:
+                try:
+                    os.rmdir(directory)
+                except OSError:
+                    pass  # it was reported
 
 
 def descendants():
