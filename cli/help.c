@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * help.c - help, version and completion, all from the verbs' rows.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/verbs.h"
+#include "runtime/base/err.h"
+
+#define RELEASE	     "0.1.0"
+#define OCI_SPEC     "1.3.0"
+#define HELP_COLUMNS 26 /* where explanations begin */
+
+static void print_padded(FILE *out, const char *left, const char *help)
+{
+	int len = (int)strlen(left);
+
+	if (len > HELP_COLUMNS - 4)
+		fprintf(out, "  %s\n  %*s%s\n", left, HELP_COLUMNS - 2, "", help);
+	else
+		fprintf(out, "  %-*s%s\n", HELP_COLUMNS - 2, left, help);
+}
+
+static void print_row(FILE *out, const struct option_row *r)
+{
+	char left[128];
+
+	if (r->letter)
+		snprintf(left, sizeof(left), "-%c, --%s%s%s", r->letter, r->name, r->arg ? " " : "",
+			 r->arg ? r->arg : "");
+	else
+		snprintf(left, sizeof(left), "    --%s%s%s", r->name, r->arg ? " " : "",
+			 r->arg ? r->arg : "");
+	print_padded(out, left, r->help);
+}
+
+static void print_rows(FILE *out, const struct option_row *r)
+{
+	for (; r && r->name; r++)
+		if (r->help)
+			print_row(out, r);
+}
+
+int help_print_door(const struct door *d, FILE *out)
+{
+	fprintf(out, "%s: %s\n\nusage: %s [OPTION...] VERB [OPTION...] [ARGUMENT...]\n\n",
+		d->program, d->about, d->program);
+	for (size_t i = 0; d->verbs[i]; i++)
+		if (!(d->verbs[i]->flags & VERB_HIDDEN))
+			print_padded(out, d->verbs[i]->name, d->verbs[i]->help);
+	fprintf(out, "\n");
+	print_rows(out, d->globals);
+	fprintf(out, "\n`%s help VERB` tells more about one.\n", d->program);
+	return EXIT_DONE;
+}
+
+int help_print_verb(const struct door *d, const struct verb *v, FILE *out)
+{
+	bool json = v->flags & VERB_JSON;
+
+	fprintf(out, "usage: %s %s%s%s%s\n\n%s\n", d->program, v->name,
+		v->rows || json ? " [OPTION...]" : "", v->operands ? " " : "",
+		v->operands ? v->operands : "", v->help);
+	if (v->aliases)
+		fprintf(out, "\nalso called: %s\n", v->aliases);
+	if (v->rows || json)
+		fprintf(out, "\n");
+	print_rows(out, v->rows);
+	if (json)
+		print_padded(out, "    --json", "print JSON");
+	if (v->more)
+		fprintf(out, "\n%s\n", v->more);
+	return EXIT_DONE;
+}
+
+int help_print_version(const struct door *d)
+{
+	if (d == &door_oci) /* docker, containerd and podman parse these lines */
+		printf("%s version %s\ncommit: %s\nspec: %s\n", d->program, RELEASE, CTR_VERSION,
+		       OCI_SPEC);
+	else
+		printf("%s version %s\ncommit: %s\n", d->program, RELEASE, CTR_VERSION);
+	return EXIT_DONE;
+}
+
+static int version(struct cli *c, int argc, char **argv)
+{
+	(void)argc, (void)argv; /* none, as the row says */
+	return help_print_version(c->door);
+}
+
+/* Tab-separated, for programs: verb, option, letter, argument or operands, explanation. */
+static void print_table(const struct door *d)
+{
+	for (size_t i = 0; d->verbs[i]; i++) {
+		const struct verb *v = d->verbs[i];
+
+		if (v->flags & VERB_HIDDEN)
+			continue;
+		printf("%s\t\t\t%s\t%s\n", v->name, v->operands ? v->operands : "", v->help);
+		for (const struct option_row *r = v->rows; r && r->name; r++)
+			if (r->help)
+				printf("%s\t--%s\t%s%c\t%s\t%s\n", v->name, r->name,
+				       r->letter ? "-" : "", r->letter ? r->letter : ' ',
+				       r->arg ? r->arg : "", r->help);
+		if (v->flags & VERB_JSON)
+			printf("%s\t--json\t \t\tprint JSON\n", v->name);
+	}
+}
+
+struct help_options {
+	bool rows;
+};
+
+static const struct option_row help_rows[] = {
+	FLAG_ROW(struct help_options, rows, "rows", 0,
+		 "print all verbs and options as a table for programs"),
+	END_ROW,
+};
+
+static int help(struct cli *c, int argc, char **argv)
+{
+	const struct help_options *o = c->options;
+	const struct verb *v;
+	int words;
+
+	if (o->rows) {
+		print_table(c->door);
+		return EXIT_DONE;
+	}
+	if (argc == 0)
+		return help_print_door(c->door, stdout);
+	v = verb_find(c->door, argc, argv, &words, c->e);
+	return v ? help_print_verb(c->door, v, stdout) : -1;
+}
+
+#define HELP_VERB                                                            \
+	{                                                                    \
+		.name = "help", .run = help, .operands = "[VERB]", .max = 2, \
+		.help = "explain a verb", .rows = help_rows,                 \
+		.options_size = sizeof(struct help_options),                 \
+	}
+#define VERSION_VERB                                                            \
+	{                                                                       \
+		.name = "version", .run = version, .help = "print the version", \
+	}
+
+const struct verb verb_help = HELP_VERB, oci_help = HELP_VERB;
+const struct verb verb_version = VERSION_VERB, oci_version = VERSION_VERB;

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/verbs.h"
+
+#include <string.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+/* In the order of the help: what a person does first comes first. */
+static const struct verb *const ctr_verbs[] = {
+	&verb_help,
+	&verb_version,
+	NULL,
+};
+
+static const struct verb *const oci_verbs[] = {
+	&oci_help,
+	&oci_version,
+	NULL,
+};
+
+static const struct option_row ctr_globals[] = {
+	FLAG_ROW(struct global_options, debug, "debug", 0,
+		 "tell on standard error what is being done"),
+	FLAG_ROW(struct global_options, version, "version", 'V', "print the version"),
+	FLAG_ROW(struct global_options, help, "help", 'h', "print a help text"),
+	END_ROW,
+};
+
+static const struct option_row oci_globals[] = {
+	STRING_ROW(struct global_options, root, "root", 0, "DIR",
+		   "where states are kept, on tmpfs (default /run/ctr-oci)"),
+	STRING_ROW(struct global_options, log, "log", 0, "FILE",
+		   "append errors and warnings to FILE"),
+	STRING_ROW(struct global_options, log_format, "log-format", 0, "FORMAT",
+		   "'text' or 'json'"),
+	FLAG_ROW(struct global_options, debug, "debug", 0, "log what is being done"),
+	FLAG_ROW(struct global_options, systemd_cgroup, "systemd-cgroup", 's',
+		 "have systemd make the cgroups"),
+	STRING_ROW(struct global_options, cgroup_manager, "cgroup-manager", 0, "MANAGER",
+		   "'cgroupfs', 'systemd' or 'disabled'"),
+	STRING_ROW(struct global_options, rootless, "rootless", 0, "WHEN",
+		   "'true', 'false' or 'auto': accepted, found out anyway"),
+	FLAG_ROW(struct global_options, version, "version", 'v', "print the version"),
+	FLAG_ROW(struct global_options, help, "help", 'h', "print a help text"),
+	END_ROW,
+};
+
+const struct door door_ctr = {
+	.program = "ctr",
+	.about = "isolated instances from images, without a daemon",
+	.verbs = ctr_verbs,
+	.globals = ctr_globals,
+	.usage_failure = EXIT_USAGE,
+};
+
+const struct door door_oci = {
+	.program = "ctr-oci",
+	.about = "a runtime for OCI bundles",
+	.verbs = oci_verbs,
+	.globals = oci_globals,
+	.mode = OPTIONS_LONG_BY_ONE,
+	.usage_failure = EXIT_FAILED,
+};
+
+/* Whether @word is the @len bytes at @name. */
+static bool is_word(const char *word, const char *name, size_t len)
+{
+	return strlen(word) == len && memcmp(word, name, len) == 0;
+}
+
+/* The number of @argv's words that make up the blank-separated @name; 0 if they do not. */
+static int matches(const char *name, int argc, char **argv)
+{
+	size_t first = strcspn(name, " ");
+
+	if (!is_word(argv[0], name, first))
+		return 0;
+	if (!name[first])
+		return 1;
+	return argc > 1 && streq(argv[1], name + first + 1) ? 2 : 0;
+}
+
+/* Aliases stand for the last word of the name. */
+static int matches_alias(const struct verb *v, int argc, char **argv)
+{
+	const char *blank = strchr(v->name, ' ');
+	const char *word = argv[0];
+
+	if (!v->aliases)
+		return 0;
+	if (blank) {
+		if (argc < 2 || !is_word(argv[0], v->name, (size_t)(blank - v->name)))
+			return 0;
+		word = argv[1];
+	}
+	for (const char *a = v->aliases; *a;) {
+		size_t len = strcspn(a, " ");
+
+		if (is_word(word, a, len))
+			return blank ? 2 : 1;
+		a += len;
+		a += strspn(a, " ");
+	}
+	return 0;
+}
+
+static const struct verb *refuse(const struct door *d, int argc, char **argv, struct err *e)
+{
+	const char *known[128];
+	char seconds[64][32];
+	size_t n = 0, n_seconds = 0;
+	const char *near;
+
+	for (size_t i = 0; d->verbs[i] && n < 127; i++) {
+		const char *name = d->verbs[i]->name, *blank = strchr(name, ' ');
+
+		if (d->verbs[i]->flags & VERB_HIDDEN)
+			continue;
+		if (!blank) {
+			known[n++] = name;
+		} else if (is_word(argv[0], name, (size_t)(blank - name)) && n_seconds < 64) {
+			strncpy(seconds[n_seconds], blank + 1, sizeof(seconds[0]) - 1);
+			seconds[n_seconds++][sizeof(seconds[0]) - 1] = '\0';
+		}
+	}
+	if (n_seconds) { /* the group exists: what is wrong, or missing, is the second word */
+		for (n = 0; n < n_seconds; n++)
+			known[n] = seconds[n];
+		known[n] = NULL;
+		if (argc < 2) {
+			auto_str struct str list = { 0 };
+
+			for (n = 0; n < n_seconds; n++)
+				str_addf(&list, "%s%s", n ? ", " : "", known[n]);
+			err_set(e, ERR_USAGE, "'%s' needs a second word: %s", argv[0],
+				str_text(&list));
+			return NULL;
+		}
+		near = str_nearest(argv[1], known);
+		err_set(e, ERR_USAGE, "unknown verb '%s %s'%s%s %s%s", argv[0], argv[1],
+			near ? ": did you mean '" : "", near ? argv[0] : "", near ? near : "",
+			near ? "'?" : "");
+		return NULL;
+	}
+	for (size_t i = 0; d->verbs[i] && n < 127; i++) {
+		const char *blank = strchr(d->verbs[i]->name, ' ');
+		size_t len = blank ? (size_t)(blank - d->verbs[i]->name) : 0;
+
+		if (blank && len < sizeof(seconds[0]) && n_seconds < 64) {
+			memcpy(seconds[n_seconds], d->verbs[i]->name, len);
+			seconds[n_seconds][len] = '\0';
+			known[n++] = seconds[n_seconds++];
+		}
+	}
+	known[n] = NULL;
+	near = str_nearest(argv[0], known);
+	err_set(e, ERR_USAGE, "unknown verb '%s'%s%s%s", argv[0], near ? ": did you mean '" : "",
+		near ? near : "", near ? "'?" : "");
+	return NULL;
+}
+
+const struct verb *verb_find(const struct door *d, int argc, char **argv, int *words, struct err *e)
+{
+	for (size_t i = 0; d->verbs[i]; i++) {
+		*words = matches(d->verbs[i]->name, argc, argv);
+		if (!*words)
+			*words = matches_alias(d->verbs[i], argc, argv);
+		if (*words)
+			return d->verbs[i];
+	}
+	return refuse(d, argc, argv, e);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * verbs.h - the verbs of both front doors, as rows.
+ *
+ * A verb is one `const struct verb`, defined in the file that implements it and listed in verbs.c. Usage,
+ * help, shell completion and the check against man/ come from these rows; main.c finds the row, fills
+ * the verb's options struct and calls its function. A verb thus begins with its operands and its options
+ * read, and prints only what it was asked for: a failure is returned, and printed by main.c.
+ */
+#ifndef CTR_VERBS_H
+#define CTR_VERBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cli/options.h"
+#include "runtime/base/str.h"
+#include "runtime/state.h"
+
+struct arena;
+struct door;
+struct err;
+struct verb;
+
+/* Exit codes. Verbs with VERB_PAYLOAD return the payload's own, or 128 + signal. */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_CTR_FAILED = 125,	 /* run, exec: ctr itself failed */
+	EXIT_CMD_NOT_EXEC = 126, /* the command was found, and cannot be executed */
+	EXIT_CMD_NOT_FOUND = 127,
+};
+
+/* The options in front of the verb. */
+struct global_options {
+	bool debug, systemd_cgroup, version, help;
+	const char *root, *log, *log_format, *cgroup_manager, *rootless;
+};
+
+/* One command, from its command line to its exit. */
+struct cli {
+	const struct door *door;
+	const struct verb *verb;
+	char **argv;		/* the command line as it came, for self_protect() */
+	const char *store_root; /* images and instances: $CTR_ROOT, or /var/lib/ctr */
+	const char *run_root; /* run state: $CTR_RUN or /run/ctr; of ctr-oci --root or /run/ctr-oci */
+	struct str run_root_text; /* owns run_root if it was put together */
+	bool json;		  /* --json was given (VERB_JSON) */
+	void *options;		  /* the verb's own struct, filled */
+	struct global_options global;
+	struct err *e; /* what a failing verb sets */
+	int log_fd;
+	bool log_json;
+	int root_fd; /* of run_root, once open; else -1 */
+	/* With NEED_STATE: */
+	struct arena *arena;
+	struct state_dir dir; /* open and locked; closed by main.c if the verb has not */
+	struct state state;
+};
+
+/*
+ * @argv holds the operands alone (argv[0] is the first), NULL-terminated. Returns the exit code; or -1 with
+ * *c->e set, and main.c prints the error and chooses the code.
+ */
+typedef int verb_function(struct cli *c, int argc, char **argv);
+
+enum verb_flags {
+	VERB_PAYLOAD = 1 << 0, /* exits like its payload: 126 and 127 if that cannot be executed */
+	VERB_OPTIONS_FIRST =
+		1 << 1, /* the first operand ends the options: a payload's command line follows */
+	VERB_JSON = 1 << 2,   /* takes --json (sets c->json) */
+	VERB_HIDDEN = 1 << 3, /* not shown in help: for ctr itself */
+	VERB_SELF_PROTECT =
+		1 << 4,	  /* its payload may share the host's user namespace: see runtime/self.h */
+	NEED_ID = 1 << 8, /* the first operand is a container's id: its grammar is checked */
+	NEED_STATE = 1 << 9, /* and it exists: c->dir and c->state (OCI door) */
+};
+
+struct verb {
+	const char *name; /* "run", "image import": at most two words */
+	const char *
+		aliases; /* further names with the same first word or alone, blank-separated; NULL */
+	verb_function *run;
+	unsigned flags;
+	int failure; /* exit code of its own failures; 0: 1, or 2 for a wrong command line */
+	const char *operands; /* as in the usage line: "IMAGE [CMD [ARG...]]"; NULL: none */
+	int min, max;	      /* number of operands; max -1: any */
+	const char *help;     /* one line, lower case, no full stop */
+	const struct option_row *rows; /* NULL: no options */
+	size_t options_size;
+	const char *more; /* paragraphs for `ctr VERB --help`; NULL */
+};
+
+/* A front door: the program's name says which. */
+struct door {
+	const char *program;		  /* "ctr", "ctr-oci" */
+	const char *about;		  /* one line */
+	const struct verb *const *verbs;  /* NULL-terminated, in the order of the help */
+	const struct option_row *globals; /* of struct global_options */
+	unsigned mode;			  /* enum option_mode, for its verbs */
+	int usage_failure;		  /* exit code for a wrong command line */
+	/* What its verbs need beyond their rows, before and after they run; NULL: nothing. */
+	int (*enter)(struct cli *c, char **argv);
+	void (*leave)(struct cli *c);
+};
+
+extern const struct door door_ctr, door_oci;
+
+/*
+ * The verb that argv begins with; *words is how many words its name takes. NULL and *e (ERR_USAGE, with the
+ * nearest) if there is none.
+ */
+const struct verb *verb_find(const struct door *d, int argc, char **argv, int *words,
+			     struct err *e);
+
+/* Prints what `ctr help`, `ctr VERB --help` and `ctr --version` print. 0. */
+int help_print_door(const struct door *d, FILE *out);
+int help_print_verb(const struct door *d, const struct verb *v, FILE *out);
+int help_print_version(const struct door *d);
+
+/*
+ * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
+ */
+extern const struct verb verb_help, verb_version; /* help.c */
+extern const struct verb oci_help, oci_version;
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/self.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
+
+static const char own_file[] = "/proc/self/exe";
+
+/* Root of a user namespace has its owner's powers over the host's files, no more. */
+static bool is_unwritable(void)
+{
+	struct stat st;
+
+	return geteuid() != 0 && stat(own_file, &st) == 0 && st.st_uid != geteuid() &&
+	       access(own_file, W_OK) < 0;
+}
+
+static bool is_sealed(int exe)
+{
+	const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+	int seals = fcntl(exe, F_GET_SEALS);
+
+	return seals >= 0 && (seals & wanted) == wanted;
+}
+
+/* A mount of the program's file alone, read-only and attached nowhere (Linux 5.12). */
+static int clone_read_only(void)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	auto_fd int fd = sys_open_tree(AT_FDCWD, own_file, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 || sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr) < 0)
+		return -1;
+	return take_fd(&fd);
+}
+
+static int copy_sealed(int exe, struct err *e)
+{
+	static const char failure[] = "cannot copy the program into memory";
+	struct stat st;
+	auto_fd int fd = memfd_create("ctr", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+
+	if (fd < 0) /* MFD_EXEC is Linux 6.3 */
+		fd = memfd_create("ctr", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || fstat(exe, &st) < 0)
+		return err_set(e, errno, "%s", failure);
+	for (off_t done = 0; done < st.st_size;) {
+		ssize_t n = sendfile(fd, exe, &done, (size_t)(st.st_size - done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, n < 0 ? errno : EIO, "%s", failure);
+	}
+	if (fchmod(fd, 0500) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		return err_set(e, errno, "%s", failure);
+	return take_fd(&fd);
+}
+
+/* The kernel's answers decide, not a mark that a caller could set: there is no loop, and no way around. */
+int self_protect(char **argv, struct err *e)
+{
+	auto_fd int clone = -1, exe = -1, copy = -1;
+	struct statvfs fs;
+
+	if (statvfs(own_file, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+		return 0;
+	if (is_unwritable())
+		return 0;
+	clone = clone_read_only();
+	if (clone >= 0)
+		(void)syscall(SYS_execveat, clone, "", argv, environ, AT_EMPTY_PATH);
+	/* No CAP_SYS_ADMIN, an old kernel, or this is the copy already. */
+	exe = open(own_file, O_RDONLY | O_CLOEXEC);
+	if (exe < 0)
+		return err_set(e, errno, "cannot open '%s'", own_file);
+	if (is_sealed(exe))
+		return 0;
+	copy = copy_sealed(exe, e);
+	if (copy < 0)
+		return -1;
+	(void)syscall(SYS_execveat, copy, "", argv, environ, AT_EMPTY_PATH);
+	return err_set(e, errno, "cannot execute a read-only copy of the program");
+}
+
+bool self_in_user_namespace(void)
+{
+	auto_str struct str map = { 0 };
+	unsigned inside, outside, count;
+	struct err e;
+
+	if (file_read_kernel(AT_FDCWD, "/proc/self/uid_map", 4096, &map, &e) < 0)
+		return false;
+	return sscanf(str_text(&map), "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 ||
+	       outside != 0 || count != 4294967295U;
+}
