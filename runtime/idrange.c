@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/idrange.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/instance.h"
+
+#define TABLE "idrange"
+#define MAGIC 0x31646974u /* "tid1" */
+#define SUBID_MAX (1u << 20)
+
+/* The file, whole. It fits a page, and one write of it is not divided even by SIGKILL. */
+struct table {
+	uint32_t magic, first, count, next;
+	uint8_t taken[(IDRANGE_COUNT + 7) / 8];
+};
+
+/* One line "user:first:count" of /etc/subuid; -1 if it is none of that. The line is written into. */
+static int subid_line(char *line, const char *user, uint64_t *first, uint64_t *count)
+{
+	char *a = strchr(line, ':'), *b = a ? strchr(a + 1, ':') : NULL;
+
+	if (!b)
+		return -1;
+	*a++ = '\0';
+	*b++ = '\0';
+	if (!streq(line, user) || parse_u64(a, 1, UINT32_MAX - 1, first) < 0 ||
+	    parse_u64(b, 1, UINT32_MAX, count) < 0)
+		return -1;
+	return 0;
+}
+
+/* Finds the entry of user "ctr" in @file: the one that begins at @want_first, or (0) the first. */
+static int subid_entry(const char *file, uint64_t want_first, uint64_t *first, uint64_t *count)
+{
+	auto_str struct str text = { 0 };
+	struct err ignored;
+	char *line, *rest;
+
+	if (file_read(AT_FDCWD, file, SUBID_MAX, &text, &ignored) < 0 || !text.s)
+		return -1; /* no such file is the usual case; ids from the default range then */
+	for (line = text.s; line; line = rest) {
+		rest = strchr(line, '\n');
+		if (rest)
+			*rest++ = '\0';
+		if (subid_line(line, "ctr", first, count) == 0 &&
+		    (!want_first || *first == want_first))
+			return 0;
+	}
+	return -1;
+}
+
+static void choose_ids(struct idranges *r)
+{
+	uint64_t ufirst, ucount, gfirst, gcount, n;
+
+	r->first = IDRANGE_FIRST;
+	r->count = IDRANGE_COUNT;
+	if (subid_entry("/etc/subuid", 0, &ufirst, &ucount) < 0 ||
+	    subid_entry("/etc/subgid", ufirst, &gfirst, &gcount) < 0)
+		return;
+	n = (ucount < gcount ? ucount : gcount) / INSTANCE_IDS;
+	if (ufirst + n * INSTANCE_IDS > UINT32_MAX) /* (uid_t)-1 is no id */
+		n = (UINT32_MAX - ufirst) / INSTANCE_IDS;
+	if (!n)
+		return;
+	r->first = (uint32_t)ufirst;
+	r->count = n < IDRANGE_COUNT ? (uint32_t)n : IDRANGE_COUNT;
+}
+
+static int write_table(struct idranges *r, uint32_t magic, struct err *e)
+{
+	struct table t = { magic, r->first, r->count, r->next, { 0 } };
+
+	memcpy(t.taken, r->taken, sizeof(t.taken));
+	if (pwrite(r->fd, &t, sizeof(t), 0) != (ssize_t)sizeof(t))
+		return err_set(e, errno, "cannot write the table of id ranges");
+	return 0;
+}
+
+static bool read_table(struct idranges *r)
+{
+	struct table t;
+
+	if (pread(r->fd, &t, sizeof(t), 0) != (ssize_t)sizeof(t) || t.magic != MAGIC ||
+	    t.count < 1 || t.count > IDRANGE_COUNT || t.next >= t.count ||
+	    t.first > UINT32_MAX - (uint64_t)t.count * INSTANCE_IDS)
+		return false;
+	r->first = t.first;
+	r->count = t.count;
+	r->next = t.next;
+	memcpy(r->taken, t.taken, sizeof(t.taken));
+	return true;
+}
+
+/* The table's file, locked, and still the one that others would open. */
+static int open_locked(int run, struct err *e)
+{
+	for (;;) {
+		auto_fd int fd = openat(run, TABLE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		struct stat st;
+
+		if (fd < 0)
+			return err_set(e, errno, "cannot open the table of id ranges");
+		while (flock(fd, LOCK_EX) < 0)
+			if (errno != EINTR)
+				return err_set(e, errno, "cannot lock the table of id ranges");
+		if (fstat(fd, &st) < 0)
+			return err_set(e, errno, "cannot stat the table of id ranges");
+		if (st.st_nlink)
+			return take_fd(&fd);
+	}
+}
+
+int idrange_open(int run, int (*fill)(struct idranges *r, void *arg, struct err *e), void *arg,
+		 struct idranges *r, struct err *e)
+{
+	auto_fd int fd = open_locked(run, e);
+
+	if (fd < 0)
+		return -1;
+	memset(r, 0, sizeof(*r));
+	r->fd = fd;
+	if (!read_table(r)) {
+		choose_ids(r);
+		if (fill(r, arg, e) < 0)
+			return -1;
+	}
+	if (write_table(r, 0, e) < 0)
+		return -1;
+	r->fd = take_fd(&fd);
+	return 0;
+}
+
+int idrange_close(struct idranges *r, struct err *e)
+{
+	int rc = write_table(r, MAGIC, e);
+
+	close(r->fd);
+	r->fd = -1;
+	return rc;
+}
+
+static bool is_taken(const struct idranges *r, uint32_t slot)
+{
+	return r->taken[slot / 8] & (1u << (slot % 8));
+}
+
+uint32_t idrange_free_slot(const struct idranges *r, struct err *e)
+{
+	for (uint32_t i = 0, slot = r->next; i < r->count; i++, slot = (slot + 1) % r->count)
+		if (!is_taken(r, slot))
+			return slot;
+	err_set(e, ERR_INVALID,
+		"all %u ranges of user ids are taken: remove instances, or give user 'ctr' more ids in "
+		"/etc/subuid and /etc/subgid",
+		r->count);
+	return IDRANGE_NONE;
+}
+
+void idrange_take(struct idranges *r, uint32_t slot)
+{
+	if (slot >= r->count)
+		return;
+	r->taken[slot / 8] |= (uint8_t)(1u << (slot % 8));
+	r->next = (slot + 1) % r->count;
+}
+
+void idrange_give(struct idranges *r, uint32_t slot)
+{
+	if (slot < r->count)
+		r->taken[slot / 8] &= (uint8_t)~(1u << (slot % 8));
+}
+
+void idrange_mark(struct idranges *r, uint32_t host)
+{
+	/* A range of an earlier choice of ids may lie across two of ours. */
+	uint64_t lo = host, hi = (uint64_t)host + INSTANCE_IDS - 1;
+
+	for (int i = 0; i < 2; i++) {
+		uint64_t id = i ? hi : lo, slot;
+
+		if (id < r->first)
+			continue;
+		slot = (id - r->first) / INSTANCE_IDS;
+		if (slot < r->count)
+			r->taken[slot / 8] |= (uint8_t)(1u << (slot % 8));
+	}
+}
+
+uint32_t idrange_host(const struct idranges *r, uint32_t slot)
+{
+	return r->first + slot * INSTANCE_IDS;
+}
+
+uint32_t idrange_slot(const struct idranges *r, uint64_t host)
+{
+	uint64_t slot;
+
+	if (host < r->first || (host - r->first) % INSTANCE_IDS)
+		return IDRANGE_NONE;
+	slot = (host - r->first) / INSTANCE_IDS;
+	return slot < r->count ? (uint32_t)slot : IDRANGE_NONE;
+}

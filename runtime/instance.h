@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance.h - what was asked for: the configuration of a named instance, and how it ended last time.
+ *
+ * Pure: text to struct and back. Where the texts lie, and who may touch them when, is instances.h.
+ *
+ * A configuration is a JSON object, the file config.json. Its keys are the words of the command line
+ * (`--read-only` is the key "read-only"), and every key that a person may set is also a row of
+ * instance_keys[]; a key that is not in the table is refused, with the nearest one as a hint, because people
+ * mistype. Readers of what ctr prints must tolerate keys that are added later; ctr's own reader of this
+ * file is of the same version as its writer.
+ *
+ * The configuration says what was asked for, not what follows from it: cli/from_image.c turns it, with the
+ * image it names, into a spec at each start.
+ */
+#ifndef CTR_INSTANCE_H
+#define CTR_INSTANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct err;
+struct str;
+
+#define INSTANCE_NAME_MAX 63
+#define INSTANCE_CONFIG_MAX (1u << 20) /* bytes of a config.json */
+#define INSTANCE_IDS 65536u	       /* ids of an instance's own range */
+
+#define CPUS_UNIT 1000u /* instance.cpus counts thousandths of a processor */
+
+struct instance {
+	struct arena *arena; /* all that follows lives in it */
+
+	/* What ctr fills in. */
+	const char *uuid;     /* 32 hex digits: the identity of this instance, its machine-id inside */
+	const char *created;  /* RFC 3339 */
+	const char *image_id; /* 64 hex digits, the image it was made from; NULL with `rootfs` */
+	uint64_t ids;	      /* first host id of its range of INSTANCE_IDS; 0: it shares the host's ids */
+	bool ephemeral;	      /* --rm: gone when it ends */
+	bool system;	      /* boots an init rather than running an application */
+
+	/* What a person asked for. NULL and 0: not given. */
+	const char *image;  /* as written: "debian:13" */
+	const char *rootfs; /* a directory in place of an image, absolute */
+	const char *const *entrypoint; /* NULL-terminated; empty: none, in place of the image's */
+	const char *const *command;    /* NULL-terminated */
+	const char *const *env;	       /* "K=V" */
+	const char *const *volumes;    /* "SRC:DST[:option[,option]]" */
+	const char *const *cap_add, *const *cap_drop; /* "CAP_NET_ADMIN"; "ALL" in cap_drop */
+	const char *workdir, *user, *hostname;
+	const char *net;    /* "none", "host" */
+	const char *userns; /* "own", "host" */
+	const char *profile; /* "application", "system"; NULL: what the image looks like */
+	const char *stop_signal; /* a name or a number, "SIGRTMIN+3" */
+	uint64_t stop_timeout; /* seconds; has_stop_timeout */
+	bool has_stop_timeout;
+	uint64_t memory; /* bytes */
+	uint64_t cpus;	 /* of CPUS_UNIT */
+	uint64_t pids;	 /* processes and threads */
+	bool read_only, tty, interactive;
+};
+
+/* An empty instance with an arena of its own, or NULL when memory is gone. */
+struct instance *instance_new(void);
+void instance_free(struct instance *i); /* NULL is accepted */
+
+static inline void own_instance(struct instance **i)
+{
+	instance_free(*i);
+}
+#define auto_instance __attribute__((cleanup(own_instance)))
+
+/*
+ * Names are DNS labels without capitals, [a-z0-9][a-z0-9-]{0,62}: they become host names, directories and
+ * cgroups. 0, or -1 and *e (ERR_INVALID) with the rule in words.
+ */
+int instance_check_name(const char *name, struct err *e);
+
+/* A pronounceable name of four syllables, "lumokira", by chance; 40 million differ. */
+int instance_random_name(char out[INSTANCE_NAME_MAX + 1], struct err *e);
+
+/*
+ * Reads the text of a config.json. NULL and *e for what is no JSON, for an unknown key, a wrong type or a
+ * value that instance_check() refuses.
+ */
+struct instance *instance_parse(const char *text, size_t len, struct err *e);
+
+/* Writes it. dump -> parse -> dump is identical. */
+void instance_dump(const struct instance *i, struct str *out);
+
+/* Checks every value by the grammar of its key: what a command line gave, before it is written. */
+int instance_check(const struct instance *i, struct err *e);
+
+/* A number of processors, "2" or "1.5", in CPUS_UNIT: 0.001 to 8192. 0, or -1. */
+int parse_cpus(const char *text, uint64_t *out);
+
+/* ---- Volumes ---- */
+
+struct volume {
+	const char *source; /* absolute path on the host */
+	const char *target; /* absolute path inside */
+	bool readonly;
+	bool one_fs; /* `bind`: without the file systems mounted below the source */
+	bool noidmap; /* ids on disk are host ids, even in a user namespace */
+};
+
+/*
+ * "SRC:DST" with ":option,..." of ro, rw, idmap, noidmap, bind, rbind. Both paths are absolute and hold no
+ * "..", no ':' and no control characters. Strings are copied into @a.
+ */
+int volume_parse(const char *text, struct arena *a, struct volume *v, struct err *e);
+
+/* ---- How it ended ---- */
+
+struct instance_exit {
+	int code;	/* 0..255; 128 + signal when killed; -1: not known, nobody was there to see it */
+	int signal;	/* 0: none */
+	bool oom;	/* the memory limit of the instance was the reason, as far as the kernel counts that */
+	int64_t time;	/* seconds since 1970 */
+};
+
+int instance_exit_parse(const char *text, size_t len, struct instance_exit *x, struct err *e);
+void instance_exit_dump(const struct instance_exit *x, struct str *out);
+
+/* Seconds since 1970 as "2026-11-21T08:52:20Z" into @out of at least 32 bytes; returns @out. */
+char *format_time(int64_t seconds, char *out, size_t size);
+
+#endif
