@@ -186,6 +186,51 @@ static int on_bool(void *ctx, int value)
 	return node != NULL;
 }
 
+/* The length of the valid UTF-8 sequence at @s (RFC 3629: shortest form, no surrogates), or 0. */
+static size_t utf8_length(const unsigned char *s)
+{
+	unsigned char lo = 0x80, hi = 0xbf;
+	size_t n;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		n = 2;
+	else if ((s[0] & 0xf0) == 0xe0)
+		n = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		n = 4;
+	else
+		return 0;
+	if (s[0] == 0xe0)
+		lo = 0xa0;
+	else if (s[0] == 0xed)
+		hi = 0x9f;
+	else if (s[0] == 0xf0)
+		lo = 0x90;
+	else if (s[0] == 0xf4)
+		hi = 0x8f;
+	if (s[1] < lo || s[1] > hi)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if (s[i] < 0x80 || s[i] > 0xbf)
+			return 0;
+	return n;
+}
+
+/* yajl passes overlong sequences and encoded surrogates: "\xc0\x80" would be a second way to write NUL. */
+static int check_utf8(struct parser *p, const char *text)
+{
+	for (const unsigned char *s = (const unsigned char *)text; *s;) {
+		size_t n = utf8_length(s);
+
+		if (!n)
+			return CANCEL(p, "invalid UTF-8 in a string");
+		s += n;
+	}
+	return 1;
+}
+
 static int add_text(struct parser *p, enum json_type type, const char *s, size_t len)
 {
 	struct json *node = add(p, type);
@@ -193,7 +238,7 @@ static int add_text(struct parser *p, enum json_type type, const char *s, size_t
 	if (!node)
 		return 0;
 	node->text = arena_strndup(p->arena, s, len);
-	return node->text ? 1 : no_memory(p);
+	return node->text ? check_utf8(p, node->text) : no_memory(p);
 }
 
 static int on_number(void *ctx, const char *s, size_t len)
@@ -214,6 +259,8 @@ static int on_key(void *ctx, const unsigned char *s, size_t len)
 	p->key = arena_strndup(p->arena, (const char *)s, len);
 	if (!p->key)
 		return no_memory(p);
+	if (!check_utf8(p, p->key))
+		return 0;
 	if (object->count < FEW_KEYS)
 		for (const struct json *m = object->first; m; m = m->next)
 			if (streq(m->key, p->key))
@@ -515,38 +562,6 @@ int json_strings(const struct json *v, struct arena *a, const char *const **out,
 	if (n)
 		*n = v->count;
 	return 0;
-}
-
-/* The length of the valid UTF-8 sequence at @s (RFC 3629: shortest form, no surrogates), or 0. */
-static size_t utf8_length(const unsigned char *s)
-{
-	unsigned char lo = 0x80, hi = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if ((s[0] & 0xf0) == 0xe0)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		lo = 0xa0;
-	else if (s[0] == 0xed)
-		hi = 0x9f;
-	else if (s[0] == 0xf0)
-		lo = 0x90;
-	else if (s[0] == 0xf4)
-		hi = 0x8f;
-	if (s[1] < lo || s[1] > hi)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return n;
 }
 
 void json_add_string(struct str *out, const char *text)
