@@ -44,8 +44,9 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-4s %s\n'
 LIBS := seccomp cap yajl mnl
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 LIBDIR := /usr/lib/$(MULTIARCH)
-# Debian 12 has no libmnl.a: `make deps` fetches Debian 13's.
-MNL_A := $(firstword $(wildcard $(LIBDIR)/libmnl.a $(DEPS)/mnl$(LIBDIR)/libmnl.a))
+# Debian 12 has no libmnl.a: `make deps` fetches Debian 13's. A linked git worktree uses what the main one fetched.
+MAIN_TREE := $(patsubst %/.git,%,$(shell git rev-parse --path-format=absolute --git-common-dir 2>/dev/null))
+MNL_A := $(firstword $(wildcard $(LIBDIR)/libmnl.a $(DEPS)/mnl$(LIBDIR)/libmnl.a $(MAIN_TREE:%=%/$(DEPS)/mnl$(LIBDIR)/libmnl.a)))
 ARCHIVES := $(foreach a,$(LIBDIR)/libseccomp.a $(LIBDIR)/libcap.a $(LIBDIR)/libyajl_s.a,$(or $(wildcard $(a)),missing)) \
 	$(or $(MNL_A),missing)
 MUSL_GCC := $(wildcard /usr/bin/musl-gcc)
@@ -197,8 +198,7 @@ $(MUSL_INC)/made:
 		/usr/include/yajl $(MUSL_INC)/
 	$Qln -sfn /usr/include/$(MULTIARCH)/asm $(MUSL_INC)/asm
 	$Qln -sfn /usr/include/sys/capability.h $(MUSL_INC)/sys/
-	$Qln -sfn $(if $(filter $(DEPS)/%,$(MNL_A)),$(abspath $(DEPS)/mnl/usr/include/libmnl),/usr/include/libmnl) \
-		$(MUSL_INC)/libmnl
+	$Qln -sfn $(abspath $(dir $(MNL_A))/../../include/libmnl) $(MUSL_INC)/libmnl
 	@touch $@
 
 -include $(OBJ:.o=.d) $(COLD_OBJ:.o=.d) $(COLD_BASE_OBJ:.o=.d)
