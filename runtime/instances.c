@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/idrange.h"
 #include "runtime/state.h"
 
@@ -625,7 +627,7 @@ static int publish(const struct instances *s, const char *entry, const char *nam
 {
 	if (promise && take_promise(s, name, d, e) < 0)
 		return e->code == ERR_EXISTS ? 1 : -1;
-	if (renameat2(s->tmp, entry, s->dir, name, RENAME_NOREPLACE) == 0)
+	if (sys_renameat2(s->tmp, entry, s->dir, name, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EEXIST) {
 		err_set(e, errno, "cannot make instance '%s'", name);

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -121,6 +122,20 @@ static inline int sys_pidfd_getfd(int pidfd, int fd)
 static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return (int)syscall(NR_close_range, first, last, flags);
+}
+
+/* glibc has a wrapper and the flags in <stdio.h>, musl neither. */
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE 2
+#endif
+
+static inline int sys_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+				unsigned flags)
+{
+	return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
 }
 
 #endif
