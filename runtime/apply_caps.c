@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/caps.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/host.h"
+#include "runtime/spec.h"
 
 /*
  * By number. Not libcap's cap_to_name() and cap_from_name(): the one allocates, the other takes
@@ -68,4 +77,73 @@ int cap_number(const char *name)
 const char *cap_name(int number)
 {
 	return number >= 0 && number < N_NAMES ? names[number] : NULL;
+}
+
+/* Needs CAP_SETPCAP, so it comes before the user is changed. One prctl() each: there is no call for all. */
+int apply_bounding_caps(struct apply *a, const struct step *st, struct err *e)
+{
+	for (unsigned cap = 0; cap <= a->host->last_cap; cap++)
+		if (!(st->caps & 1ULL << cap) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return err_set(e, errno, "cannot drop capability %u from the bounding set",
+				       cap);
+	return 0;
+}
+
+static int set_flag(cap_t caps, cap_flag_t flag, uint64_t set, uint64_t permitted)
+{
+	for (int cap = 0; cap < 64; cap++)
+		if (set & permitted & 1ULL << cap && cap_set_flag(caps, flag, 1, &cap, CAP_SET) < 0)
+			return -1;
+	return 0;
+}
+
+/*
+ * Sets exactly what was asked for, as far as the caller has it: a capability that is not permitted here cannot
+ * be granted, and runc's callers list such ones. An inheritable set comes only by explicit wish, since files
+ * with inheritable capabilities would grant them at exec (CVE-2022-29162, CVE-2022-27650).
+ */
+int apply_caps(struct apply *a, const struct step *st, struct err *e)
+{
+	const uint64_t *want = st->process->caps;
+	uint64_t known = a->host->last_cap >= 63 ? UINT64_MAX : (2ULL << a->host->last_cap) - 1;
+	cap_t now, caps;
+	uint64_t have = 0;
+	int r = 0;
+
+	if (!st->process->has_caps)
+		return 0;
+	now = cap_get_proc();
+	caps = cap_init();
+	for (int cap = 0; now && cap <= (int)a->host->last_cap; cap++) {
+		cap_flag_value_t v = CAP_CLEAR;
+
+		if (cap_get_flag(now, cap, CAP_PERMITTED, &v) == 0 && v == CAP_SET)
+			have |= 1ULL << cap;
+	}
+	have &= want[CAPS_PERMITTED] & known;
+	if (!now || !caps || set_flag(caps, CAP_PERMITTED, want[CAPS_PERMITTED], have) < 0 ||
+	    set_flag(caps, CAP_EFFECTIVE, want[CAPS_EFFECTIVE], have) < 0 ||
+	    set_flag(caps, CAP_INHERITABLE, want[CAPS_INHERITABLE], have) < 0 ||
+	    cap_set_proc(caps) < 0)
+		r = err_set(e, errno, "cannot set capabilities");
+	cap_free(now);
+	cap_free(caps);
+	if (r == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 &&
+	    errno != EINVAL)
+		r = err_set(e, errno, "cannot clear ambient capabilities");
+	for (unsigned cap = 0; r == 0 && cap <= a->host->last_cap; cap++)
+		if (want[CAPS_AMBIENT] & have & want[CAPS_INHERITABLE] & 1ULL << cap &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			r = err_set(e, errno, "cannot raise ambient capability %s",
+				    cap_name((int)cap));
+	return r;
+}
+
+int apply_no_new_privs(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	(void)st;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ?
+		       err_set(e, errno, "cannot set no_new_privs") :
+		       0;
 }

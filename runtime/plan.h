@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * plan.h - everything that can be decided before anything is done, as a flat list of steps.
  *
@@ -16,23 +17,27 @@
 #include <sys/types.h>
 
 struct arena;
+struct device_rule;
 struct err;
 struct host;
 struct hook_spec;
 struct id_map;
+struct ns_spec;
+struct process_spec;
 struct seccomp_filter;
 struct spec;
 struct str;
 
 /* Who acts, and when; in order. life.c has the picture. */
 enum stage {
-	STAGE_HOST,	     /* parent, before the child exists */
-	STAGE_HOST_WITH_PID, /* parent, while the child waits or mounts */
-	STAGE_OLD_ROOT,	     /* child, in its namespaces, the host's files still in sight */
-	STAGE_RUNTIME_HOOKS, /* parent, when all is mounted and before the root changes */
+	STAGE_HOST, /* parent, before the child exists */
+	STAGE_IDS,  /* parent, while a child in a new user namespace waits to be somebody */
+	STAGE_HOST_WITH_PID,   /* parent, while the child mounts */
+	STAGE_OLD_ROOT,	       /* child, in its namespaces, the host's files still in sight */
+	STAGE_RUNTIME_HOOKS,   /* parent, when all is mounted and before the root changes */
 	STAGE_CONTAINER_HOOKS, /* child, the same moment */
-	STAGE_NEW_ROOT,	     /* child, after pivot_root */
-	STAGE_LAST,	     /* child, just before the payload: privileges go here */
+	STAGE_NEW_ROOT,	       /* child, after pivot_root */
+	STAGE_LAST,	       /* child, just before the payload: privileges go here */
 	STAGES
 };
 
@@ -43,28 +48,28 @@ enum step_kind {
 	STEP_ID_MAP,	     /* uid_map, gid_map, setgroups */
 	STEP_OOM_SCORE,
 	STEP_RLIMIT,
-	STEP_PROPAGATION,    /* of the whole tree that the child got from the host */
-	STEP_ROOT,	     /* the new root file system, mounted over "/" */
+	STEP_PROPAGATION, /* of the whole tree that the child got from the host */
+	STEP_ROOT,	  /* the new root file system, mounted over "/" */
 	STEP_MOUNT,
-	STEP_DEVICE,	     /* a node in the new root's /dev, or a bind of the host's where mknod is forbidden */
+	STEP_DEVICE, /* a node in the new root's /dev, or a bind of the host's where mknod is forbidden */
 	STEP_SYMLINK,
-	STEP_CONSOLE,	     /* /dev/console: the pty of the payload */
-	STEP_MASK,	     /* hide a path behind /dev/null or an empty directory */
+	STEP_CONSOLE, /* /dev/console: the pty of the payload */
+	STEP_MASK,    /* hide a path behind /dev/null or an empty directory */
 	STEP_READONLY_PATH,
-	STEP_LOOPBACK,	     /* bring lo up */
+	STEP_LOOPBACK, /* bring lo up */
 	STEP_HOOK,
-	STEP_PIVOT,	     /* the new root becomes "/" */
-	STEP_ROOT_ATTR,	     /* read-only root, propagation of "/" */
+	STEP_PIVOT,	/* the new root becomes "/" */
+	STEP_ROOT_ATTR, /* read-only root, propagation of "/" */
 	STEP_SYSCTL,
 	STEP_HOSTNAME,
 	STEP_DOMAINNAME,
 	STEP_PERSONALITY,
 	STEP_SCHEDULER,
 	STEP_IO_PRIORITY,
-	STEP_KEYRING,	     /* a session keyring of its own */
+	STEP_KEYRING, /* a session keyring of its own */
 	STEP_CWD,
 	STEP_BOUNDING_CAPS,
-	STEP_USER,	     /* groups, gid, uid, umask */
+	STEP_USER, /* groups, gid, uid, umask */
 	STEP_CAPS,
 	STEP_NO_NEW_PRIVS,
 	STEP_SECCOMP,
@@ -77,7 +82,7 @@ enum mount_source {
 	MOUNT_NEW_FS,  /* a new instance of a file system type */
 	MOUNT_BIND,    /* a part of the host's tree */
 	MOUNT_OVERLAY, /* layers (STEP_ROOT only) */
-	MOUNT_CGROUP,  /* cgroup2, or a bind of the container's own part where there is no cgroup namespace */
+	MOUNT_CGROUP, /* cgroup2, or a bind of the container's own part where there is no cgroup namespace */
 };
 
 struct mount_step {
@@ -92,7 +97,7 @@ struct mount_step {
 	bool idmap, idmap_recursive;	 /* present through an id-mapped mount */
 	const struct id_map *uid_maps, *gid_maps; /* of that mount; NULL: those of the container */
 	size_t n_uid_maps, n_gid_maps;
-	bool copy_up;			 /* tmpcopyup: a new tmpfs starts with what the image has there */
+	bool copy_up; /* tmpcopyup: a new tmpfs starts with what the image has there */
 	bool source_nofollow, target_nofollow;
 	/*
 	 * The mount is opened by the parent, with the host's privileges, and handed over as a descriptor:
@@ -119,6 +124,10 @@ struct step {
 			const char *file, *value;
 			bool optional; /* a default rather than a wish: skipped if the file is missing */
 		} set;
+		struct {
+			const struct device_rule *rules; /* the last one that matches decides */
+			size_t n;
+		} devices;
 		struct {
 			const struct id_map *uid, *gid;
 			size_t n_uid, n_gid;
@@ -156,7 +165,7 @@ struct step {
 		} sysctl;
 		const char *name; /* hostname, domainname, LSM label */
 		unsigned long personality;
-		uint64_t caps; /* bounding set */
+		uint64_t caps;			    /* bounding set */
 		const struct process_spec *process; /* user, capabilities, scheduler, I/O priority */
 	};
 };
@@ -165,22 +174,23 @@ struct plan {
 	struct arena *arena;
 	struct step *steps; /* sorted by stage, and within one by the order of doing */
 	size_t n, size;
-	uint64_t clone_flags;	      /* CLONE_NEW* made with the child */
-	unsigned unshare_first;	      /* CLONE_NEWTIME: entered by the parent before it makes the child */
-	unsigned unshare_late;	      /* CLONE_NEWCGROUP: entered by the child once it is in its cgroup */
-	unsigned n_joins;	      /* namespaces to join before (index into spec->namespaces) */
+	uint64_t clone_flags;	/* CLONE_NEW* made with the child */
+	unsigned unshare_first; /* CLONE_NEWTIME: entered by the parent before it makes the child */
+	unsigned unshare_late;	/* CLONE_NEWCGROUP: entered by the child once it is in its cgroup */
+	unsigned n_joins;	/* namespaces to join before (index into spec->namespaces) */
 	const struct ns_spec *joins[8];
-	const char *cgroup;	      /* the path of STEP_CGROUP_MAKE; NULL: stay where we are */
-	unsigned slots;		      /* mounts that the parent opens */
-	bool hooks_before_pivot;      /* so that the child has to wait for the parent there */
+	const char *cgroup;	 /* the path of STEP_CGROUP_MAKE; NULL: stay where we are */
+	unsigned cgroup_levels;	 /* how many of its last components are ours to remove: 1 or more */
+	unsigned slots;		 /* mounts that the parent opens */
+	bool hooks_before_pivot; /* so that the child has to wait for the parent there */
 	struct seccomp_filter *seccomp; /* compiled, NULL: none */
 };
 
 /* What the caller wants beyond the spec. */
 struct plan_options {
-	const char *id;		  /* of the container */
-	const char *cgroup_parent; /* default parent of its cgroup, such as "ctr" */
-	bool no_cgroup;		  /* --cgroup-manager=disabled */
+	const char *id;		   /* of the container */
+	const char *cgroup_prefix; /* of its cgroup's path if none is given: "ctr/" or "ctr-oci-" */
+	bool no_cgroup;		   /* --cgroup-manager=disabled */
 	bool no_new_keyring, no_pivot;
 };
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state.h - what was done: one directory for each container below the run-state root.
  *
@@ -20,6 +21,7 @@
 
 struct arena;
 struct err;
+struct host;
 struct plan;
 struct spec;
 struct str;
@@ -39,12 +41,14 @@ struct state_dir {
 
 /* What state.json holds. Strings live in the arena given to state_read(). */
 struct state {
-	const char *id, *bundle, *rootfs, *cgroup, *pid_file, *oci_version;
-	pid_t pid;	     /* 0: not yet, or never */
-	uint64_t pid_start;  /* start time in clock ticks after boot (field 22 of /proc/PID/stat), against reused pids */
-	int64_t created_ns;  /* CLOCK_REALTIME */
-	uint32_t owner;	     /* uid */
-	bool started;	     /* the payload was told to go */
+	const char *id, *bundle, *rootfs, *oci_version;
+	const char *cgroup,
+		*cgroup_root; /* path below the mount of cgroup2, and that mount; NULL: none */
+	pid_t pid;	      /* 0: not yet, or never */
+	uint64_t pid_start; /* start time in clock ticks after boot (field 22 of /proc/PID/stat), against reused pids */
+	int64_t created_ns; /* CLOCK_REALTIME */
+	uint32_t owner;	    /* uid */
+	bool started;	    /* the payload was told to go */
 };
 
 /* Ids: letters, digits, "_", "+", "-", ".", not "." or "..", at most 255 bytes. 0, or -1 and *e. */
@@ -74,10 +78,14 @@ void state_forget(struct state_dir *d);
 void state_unlock(struct state_dir *d);
 
 /* Writes the journal: the plan's host steps, all at once, before the first of them is done. */
-int state_write_journal(struct state_dir *d, const struct plan *p, struct err *e);
+int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
+			struct err *e);
 int state_write_config(struct state_dir *d, const char *text, size_t len, struct err *e);
 int state_write(struct state_dir *d, const struct state *s, struct err *e);
 int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err *e);
+
+/* The text given to state_write_config(). */
+int state_read_config(struct state_dir *d, struct str *out, struct err *e);
 
 /*
  * The status as it is now: of the process (alive, and the same one), of start.sock, of the freezer.

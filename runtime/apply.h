@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply.h - the only code that changes the machine: one function a kind of step.
+ *
+ * Each does what its step says and decides nothing. struct apply is what a process has at hand while
+ * it walks the list; parent and child have one each. Functions return 0, or -1 and *e.
+ */
+#ifndef CTR_APPLY_H
+#define CTR_APPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "runtime/handshake.h"
+#include "runtime/plan.h"
+
+struct err;
+struct host;
+struct spec;
+struct step;
+
+struct apply {
+	const struct spec *spec;
+	const struct plan *plan;
+	const struct host *host;
+	const char *id;
+	pid_t pid;  /* of the container's first process; 0 before it exists */
+	int cgroup; /* the container's directory in cgroup2; -1 */
+	int userns; /* parent: the container's user namespace, for id-mapped mounts; -1 */
+	int trees[MSG_MAX_FDS]; /* mounts opened by the parent, by slot; -1 */
+	size_t n_trees;
+	int root;    /* child: the new root (O_PATH or mount); -1 */
+	int console; /* child: the slave side of the payload's pty; -1 */
+	int console_master;
+	int empty_dir; /* child: one empty read-only tmpfs, for all masks */
+	int null;      /* child: the host's /dev/null, checked */
+	int proc; /* child: a procfs of its own, for what is written to /proc; -1 until needed */
+	bool no_pivot;
+};
+
+/* Everything -1 and 0 but what is given. */
+void apply_init(struct apply *a, const struct spec *s, const struct plan *p, const struct host *h,
+		const char *id);
+
+/* Closes what is open. */
+void apply_close(struct apply *a);
+
+/* Applies the steps of one stage in order; stops at the first failure, which names the step. */
+int apply_stage(struct apply *a, enum stage stage, struct err *e);
+
+/* One function a kind; the table in steps.c joins them to names and printers. */
+typedef int apply_fn(struct apply *a, const struct step *st, struct err *e);
+
+apply_fn apply_cgroup_make, apply_cgroup_set,
+	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
+apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */
+apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_console,
+	apply_mask, apply_readonly_path, apply_pivot,
+	apply_root_attr; /* apply_mount.c, apply_dev.c */
+apply_fn apply_loopback, apply_hook, apply_sysctl, apply_hostname, apply_domainname,
+	apply_personality, apply_scheduler, apply_io_priority, apply_keyring, apply_cwd,
+	apply_lsm_label;				      /* apply_process.c */
+apply_fn apply_bounding_caps, apply_caps, apply_no_new_privs; /* apply_caps.c */
+apply_fn apply_seccomp_filter;				      /* apply_process.c */
+
+/*
+ * Parent: opens the mount of @st with the host's privileges into its slot of a->trees. For steps with a
+ * slot; others are passed over.
+ */
+int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
+
+/* Child: the container's procfs, not the image's (CVE-2019-16884, CVE-2025-52881). Descriptor kept in *a, or -1. */
+int apply_own_proc(struct apply *a, struct err *e);
+
+/* ---- cgroups, also for state.c and exec ---- */
+
+/* ERR_EXISTS if @path below @root has processes of others in it; to be called before it is journalled. */
+int cgroup_check_unused(const struct host *h, const char *path, struct err *e);
+
+/* Sends @sig to every process in the cgroup @path and below. */
+int cgroup_signal(const char *root, const char *path, int sig, struct err *e);
+
+/* Kills all in the cgroup @path below the mount @root and waits, ten seconds at most, until it is empty. */
+int cgroup_kill(const char *root, const char *path, struct err *e);
+
+/*
+ * cgroup_kill() and removal with all cgroups below; and of @levels - 1 parents, as long as they are empty. A
+ * missing one is success.
+ */
+int cgroup_remove(const char *root, const char *path, unsigned levels, struct err *e);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_cgroup.c - making a container's cgroup, limiting it, and taking it away.
+ *
+ * A cgroup is cheapest in the order mkdir, enable controllers, CLONE_INTO_CGROUP: a live process is
+ * never moved, which would take a lock that all forks of the machine wait for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/host.h"
+
+#define KILL_TIMEOUT_MS 10000
+
+static bool is_populated(int cgroup)
+{
+	auto_str struct str events = { 0 };
+	struct err ignored;
+
+	return file_read_kernel(cgroup, "cgroup.events", 4096, &events, &ignored) == 0 &&
+	       strstr(str_text(&events), "populated 1");
+}
+
+int cgroup_check_unused(const struct host *h, const char *path, struct err *e)
+{
+	char full[PATH_MAX];
+	auto_fd int fd = -1;
+
+	snprintf(full, sizeof(full), "%s/%s", h->cgroup, path);
+	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && is_populated(fd))
+		return err_set(e, ERR_EXISTS, "the container's cgroup is not empty: '%s'", path);
+	return 0;
+}
+
+/* Passes @controllers on to the children of @dir; names the one that the kernel refuses. */
+static int enable_controllers(int dir, const char *path, unsigned controllers, struct err *e)
+{
+	for (unsigned bit = 1; bit <= CTL_MISC; bit <<= 1) {
+		char text[32];
+
+		if (!(controllers & bit))
+			continue;
+		snprintf(text, sizeof(text), "+%s", controller_name(bit));
+		if (file_write_kernel(dir, "cgroup.subtree_control", text, e) < 0)
+			return err_in(e, "cannot enable the %s controller below cgroup '%s'%s",
+				      controller_name(bit), *path ? path : "/",
+				      e->code == EBUSY ? " (it has processes of its own)" : "");
+	}
+	return 0;
+}
+
+static int make_path(struct apply *a, const struct step *st, struct err *e)
+{
+	const char *path = st->cgroup.path;
+	char part[PATH_MAX];
+	size_t len = 0;
+	auto_fd int dir = open(a->host->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_set(e, errno, "cannot open '%s'", a->host->cgroup);
+	if (strlen(path) >= sizeof(part))
+		return err_set(e, ENAMETOOLONG, "cgroup '%.64s...'", path);
+	while (path[len]) {
+		size_t name = len + strspn(path + len, "/");
+		int next;
+
+		memcpy(part, path, len);
+		part[len] = '\0';
+		if (enable_controllers(dir, part, st->cgroup.controllers, e) < 0)
+			return -1;
+		len = name + strcspn(path + name, "/");
+		memcpy(part, path, len);
+		part[len] = '\0';
+		if (mkdirat(dir, part + name, 0755) < 0 && errno != EEXIST)
+			return err_set(e, errno, "cannot make cgroup '%s'", part);
+		next = openat(dir, part + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (next < 0)
+			return err_set(e, errno, "cannot open cgroup '%s'", part);
+		close(dir);
+		dir = next;
+	}
+	a->cgroup = take_fd(&dir);
+	return 0;
+}
+
+/* Whoever removes the last container removes the parent they shared, perhaps under our feet: ENOENT, again. */
+int apply_cgroup_make(struct apply *a, const struct step *st, struct err *e)
+{
+	for (int tries = 0;; tries++)
+		if (make_path(a, st, e) == 0)
+			return 0;
+		else if (e->code != ENOENT || tries == 100)
+			return -1;
+}
+
+int apply_cgroup_set(struct apply *a, const struct step *st, struct err *e)
+{
+	if (file_write_kernel(a->cgroup, st->set.file, st->set.value, e) == 0)
+		return 0;
+	if (e->code == ENOENT && st->set.optional)
+		return 0;
+	return -1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* @sig to all processes in @cgroup and below. What dies meanwhile is no failure. */
+static void signal_tree(int cgroup, int sig)
+{
+	auto_str struct str procs = { 0 };
+	auto_dir DIR *d = NULL;
+	struct err ignored;
+	struct dirent *ent;
+	char *line, *rest;
+	int copy;
+
+	if (file_read_kernel(cgroup, "cgroup.procs", 16u << 20, &procs, &ignored) == 0)
+		for (rest = procs.s; rest && (line = strsep(&rest, "\n"));)
+			if (atoi(line) > 0) /* 0: a process of another pid namespace */
+				kill(atoi(line), sig);
+	copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = copy < 0 ? NULL : fdopendir(copy);
+	while (d && (ent = readdir(d))) {
+		auto_fd int child = -1;
+
+		if (ent->d_type != DT_DIR || ent->d_name[0] == '.')
+			continue;
+		child = openat(cgroup, ent->d_name,
+			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (child >= 0)
+			signal_tree(child, sig);
+	}
+}
+
+int cgroup_signal(const char *root, const char *path, int sig, struct err *e)
+{
+	char full[PATH_MAX];
+	auto_fd int fd = -1;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot open cgroup '%s'", path);
+	signal_tree(fd, sig);
+	return 0;
+}
+
+/* Before cgroup.kill (Linux 5.14): frozen, so that nothing can fork away, then one by one. */
+static void kill_one_by_one(int cgroup)
+{
+	struct err ignored;
+
+	(void)file_write_kernel(cgroup, "cgroup.freeze", "1", &ignored);
+	signal_tree(cgroup, SIGKILL);
+	(void)file_write_kernel(cgroup, "cgroup.freeze", "0", &ignored);
+}
+
+static int kill_all(int cgroup, const char *path, struct err *e)
+{
+	auto_fd int events = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	int64_t deadline = now_ms() + KILL_TIMEOUT_MS;
+	struct pollfd p = { .fd = events, .events = POLLPRI };
+	char text[256];
+	struct err ignored;
+
+	for (;;) {
+		ssize_t n = pread(events, text, sizeof(text) - 1, 0);
+
+		text[n > 0 ? n : 0] = '\0';
+		if (n <= 0 || strstr(text, "populated 0"))
+			return 0;
+		if (now_ms() >= deadline)
+			return err_set(e, ETIMEDOUT, "processes in cgroup '%s' do not die", path);
+		if (file_write_kernel(cgroup, "cgroup.kill", "1", &ignored) < 0)
+			kill_one_by_one(cgroup);
+		(void)poll(&p, 1, 100); /* a change of cgroup.events, or have another look */
+	}
+}
+
+int cgroup_kill(const char *root, const char *path, struct err *e)
+{
+	char full[PATH_MAX];
+	auto_fd int fd = -1;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open cgroup '%s'", path);
+	return kill_all(fd, path, e);
+}
+
+/* Removes @name and what is below it; the last process may still be on its way out, so EBUSY is waited for. */
+static int remove_tree(int parent, const char *name, int64_t deadline, struct err *e)
+{
+	auto_dir DIR *d = NULL;
+	struct dirent *ent;
+	int fd;
+
+	for (;;) {
+		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY && errno != ENOTEMPTY)
+			return err_set(e, errno, "cannot remove cgroup '%s'", name);
+		if (!d) {
+			fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			d = fd < 0 ? NULL : fdopendir(fd);
+			while (d && (ent = readdir(d)))
+				if (ent->d_type == DT_DIR && !streq(ent->d_name, ".") &&
+				    !streq(ent->d_name, "..") &&
+				    remove_tree(fd, ent->d_name, deadline, e) < 0)
+					return -1;
+			continue;
+		}
+		if (now_ms() >= deadline)
+			return err_set(e, EBUSY, "cannot remove cgroup '%s'", name);
+		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	}
+}
+
+int cgroup_remove(const char *root, const char *path, unsigned levels, struct err *e)
+{
+	char full[PATH_MAX];
+	char *slash;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	if (unlinkat(AT_FDCWD, full, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTDIR) {
+		if (cgroup_kill(root, path, e) < 0 ||
+		    remove_tree(AT_FDCWD, full, now_ms() + KILL_TIMEOUT_MS, e) < 0)
+			return -1;
+	}
+	while (--levels > 0 && (slash = strrchr(full, '/')) > full + strlen(root)) {
+		*slash = '\0';
+		if (unlinkat(AT_FDCWD, full, AT_REMOVEDIR) < 0)
+			break;
+	}
+	return 0;
+}

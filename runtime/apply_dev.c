@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_dev.c - what stands in the new root's /dev.
+ *
+ * Its directory is opened inside the new root; a /dev that leads elsewhere stays inside it
+ * (CVE-2026-41579: a link there once made a runtime remove and link files of the host).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/sys.h"
+#include "runtime/spec.h"
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
+static mode_t node_type(char type)
+{
+	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
+}
+
+/* The host's node of that path, if it is that device, bound over an empty file. */
+static int bind_device(int parent, const char *name, const struct step *st, struct err *e)
+{
+	auto_fd int node = open(st->device.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int file = -1, tree = -1;
+	struct stat s;
+
+	if (node < 0 || fstat(node, &s) < 0)
+		return err_set(e, errno, "cannot open the host's '%s'", st->device.path);
+	if ((s.st_mode & S_IFMT) != node_type(st->device.type) ||
+	    s.st_rdev != makedev(st->device.major, st->device.minor))
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"the host's '%s' is not %c %u:%u, and in a user namespace none can be made",
+			st->device.path, st->device.type, st->device.major, st->device.minor);
+	file = openat(parent, name, O_CREAT | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+	if (file < 0)
+		return err_set(e, errno, "cannot make '%s'", st->device.path);
+	tree = sys_open_tree(node, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0 || sys_move_mount(tree, "", file, "",
+				       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return err_set(e, errno, "cannot bind '%s'", st->device.path);
+	return 0;
+}
+
+static int check_device(int parent, const char *name, const struct step *st, struct err *e)
+{
+	struct stat s;
+
+	if (fstatat(parent, name, &s, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, errno, "cannot stat '%s'", st->device.path);
+	if ((s.st_mode & S_IFMT) != node_type(st->device.type) ||
+	    (st->device.type != 'p' && s.st_rdev != makedev(st->device.major, st->device.minor)))
+		return err_set(e, EEXIST, "'%s' is something else", st->device.path);
+	return 0;
+}
+
+int apply_device(struct apply *a, const struct step *st, struct err *e)
+{
+	const char *name;
+	auto_fd int parent = path_open_parent_in(a->root, st->device.path, 0755, &name, e);
+	mode_t old;
+	int r;
+
+	if (parent < 0)
+		return -1;
+	if (st->device.bind)
+		return bind_device(parent, name, st, e);
+	old = umask(0);
+	r = mknodat(parent, name, node_type(st->device.type) | st->device.mode,
+		    makedev(st->device.major, st->device.minor));
+	umask(old);
+	if (r < 0) {
+		if (errno == EEXIST)
+			return check_device(parent, name, st, e);
+		return err_set(e, errno, "cannot make '%s'", st->device.path);
+	}
+	if ((st->device.uid || st->device.gid) &&
+	    fchownat(parent, name, st->device.uid, st->device.gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, errno, "cannot give '%s' to its owner", st->device.path);
+	return 0;
+}
+
+int apply_symlink(struct apply *a, const struct step *st, struct err *e)
+{
+	const char *name;
+	auto_fd int parent = path_open_parent_in(a->root, st->symlink.path, 0755, &name, e);
+
+	if (parent < 0)
+		return -1;
+	if (symlinkat(st->symlink.target, parent, name) < 0 && errno != EEXIST)
+		return err_set(e, errno, "cannot make '%s'", st->symlink.path);
+	return 0;
+}
+
+/*
+ * A pty of the container's own devpts. The slave is got from the master (TIOCGPTPEER, Linux 4.13), never by a
+ * name below /dev/pts (CVE-2025-52565), and bound on /dev/console by descriptor.
+ */
+int apply_console(struct apply *a, const struct step *st, struct err *e)
+{
+	const struct process_spec *p = &a->spec->process;
+	auto_fd int master = path_open_in(a->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+	auto_fd int slave = -1, target = -1, tree = -1;
+	struct winsize size = { .ws_row = (unsigned short)p->console_height,
+				.ws_col = (unsigned short)p->console_width };
+	unsigned number;
+	int unlock = 0;
+
+	(void)st;
+	/* that it answers as a pty is the check that it is one */
+	if (master < 0 || ioctl(master, TIOCGPTN, &number) < 0 ||
+	    ioctl(master, TIOCSPTLCK, &unlock) < 0)
+		return err_set(e, errno, "cannot open a pty: is devpts mounted on '/dev/pts'?");
+	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return err_set(e, errno, "cannot open the pty's other side");
+	if (size.ws_row && size.ws_col && ioctl(master, TIOCSWINSZ, &size) < 0)
+		return err_set(e, errno, "cannot set the size of the pty");
+	if (p->uid && fchown(slave, p->uid, (gid_t)-1) < 0)
+		return err_set(e, errno, "cannot give the pty to user %u", p->uid);
+	target = path_make_file_in(a->root, "/dev/console", 0600, e);
+	if (target < 0)
+		return -1;
+	tree = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (tree < 0 || sys_move_mount(tree, "", target, "",
+				       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return err_set(e, errno, "cannot bind the pty on '/dev/console'");
+	a->console = take_fd(&slave);
+	a->console_master = take_fd(&master);
+	return 0;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_ids.c - who the payload is: id maps, user and groups; and the limits that hang on the process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/spec.h"
+#include "runtime/userns.h"
+
+/* One write(2) each, as user_namespaces(7) demands. */
+static int write_map(pid_t pid, const char *file, const struct id_map *map, size_t n, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	char path[64];
+
+	for (size_t i = 0; i < n; i++)
+		str_addf(&text, "%u %u %u\n", map[i].container, map[i].host, map[i].size);
+	if (text.failed)
+		return err_set(e, ENOMEM, "cannot map ids");
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	return file_write_kernel(AT_FDCWD, path, str_text(&text), e);
+}
+
+int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const struct id_map *gid,
+		      size_t n_gid, bool deny_setgroups, struct err *e)
+{
+	char path[64];
+
+	if (deny_setgroups) { /* Linux 3.19: before an unprivileged gid_map */
+		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
+		if (file_write_kernel(AT_FDCWD, path, "deny", e) < 0)
+			return -1;
+	}
+	if (write_map(pid, "gid_map", gid, n_gid, e) < 0)
+		return -1;
+	return write_map(pid, "uid_map", uid, n_uid, e);
+}
+
+int userns_of(pid_t pid, struct err *e)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
+}
+
+int userns_open(const struct id_map *uid, size_t n_uid, const struct id_map *gid, size_t n_gid,
+		struct err *e)
+{
+	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	auto_child pid_t pid = sys_clone3(&args);
+
+	if (pid < 0)
+		return err_set(e, errno, "cannot make a user namespace");
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	if (userns_write_maps(pid, uid, n_uid, gid, n_gid, false, e) < 0)
+		return -1;
+	return userns_of(pid, e);
+}
+
+int apply_id_map(struct apply *a, const struct step *st, struct err *e)
+{
+	return userns_write_maps(a->pid, st->ids.uid, st->ids.n_uid, st->ids.gid, st->ids.n_gid,
+				 st->ids.deny_setgroups, e);
+}
+
+int apply_oom_score(struct apply *a, const struct step *st, struct err *e)
+{
+	char path[64], value[16];
+
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", a->pid);
+	snprintf(value, sizeof(value), "%d", st->oom_score);
+	if (file_write_kernel(AT_FDCWD, path, value, e) < 0) {
+		if (e->code == EACCES || e->code == EPERM)
+			return err_in(e, "lowering it needs CAP_SYS_RESOURCE");
+		return -1;
+	}
+	return 0;
+}
+
+int apply_rlimit(struct apply *a, const struct step *st, struct err *e)
+{
+	struct rlimit limit = { .rlim_cur = st->rlimit.soft, .rlim_max = st->rlimit.hard };
+	pid_t pid = st->stage == STAGE_HOST_WITH_PID ? a->pid : 0;
+
+	if (prlimit(pid, st->rlimit.resource, &limit, NULL) == 0)
+		return 0;
+	if (errno == EPERM)
+		return err_set(e, errno,
+			       "cannot raise the hard limit of resource %d to %llu without "
+			       "CAP_SYS_RESOURCE",
+			       st->rlimit.resource, (unsigned long long)st->rlimit.hard);
+	return err_set(e, errno, "cannot set the limit of resource %d", st->rlimit.resource);
+}
+
+/*
+ * Groups first, while CAP_SETGID is there; capabilities survive the change of uid only because
+ * PR_SET_KEEPCAPS says so, and apply_caps() then sets exactly what was asked for.
+ */
+int apply_user(struct apply *a, const struct step *st, struct err *e)
+{
+	const struct process_spec *p = st->process;
+	const struct ns_spec *user = spec_namespace(a->spec, CLONE_NEWUSER);
+
+	if (setgroups(p->n_additional_gids, p->additional_gids) < 0) {
+		/* denied in a user namespace that an unprivileged user made: nothing can have been gained */
+		if (errno != EPERM || !user || p->n_additional_gids)
+			return err_set(e, errno, "cannot set the additional groups");
+	}
+	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
+		return err_set(e, errno, "cannot keep capabilities");
+	if (setresgid(p->gid, p->gid, p->gid) < 0)
+		return err_set(e, errno, "cannot become group %u%s", p->gid,
+			       errno == EINVAL ? " (is it mapped in the user namespace?)" : "");
+	if (setresuid(p->uid, p->uid, p->uid) < 0)
+		return err_set(e, errno, "cannot become user %u%s", p->uid,
+			       errno == EINVAL ? " (is it mapped in the user namespace?)" : "");
+	if (p->has_umask)
+		umask(p->umask);
+	return 0;
+}

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_mount.c - the new root and the mounts in it.
+ *
+ * A mount is first opened, detached, by whoever has the privilege for its source (parent or child),
+ * and then placed by the child on a descriptor: the target is resolved inside the new root with
+ * openat2(RESOLVE_IN_ROOT), and the mount goes onto what that descriptor refers to. No path of an image
+ * is ever walked twice or outside of it (CVE-2021-30465, CVE-2019-19921, CVE-2023-27561).
+ *
+ * Kernels before 5.12 lack mount_setattr: attributes are then set by a remount through the descriptor.
+ * Where fsopen and open_tree are missing (before 5.2, or refused by a sandbox around us) mount(2) is
+ * used on /proc/self/fd/N of the resolved target, which is as safe but knows no id-mapped mounts.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/host.h"
+#include "runtime/spec.h"
+#include "runtime/userns.h"
+
+static bool is_missing_call(int error)
+{
+	return error == ENOSYS ||
+	       error == EPERM; /* EPERM: a sandbox; mount(2) will say if it is the real reason */
+}
+
+/* What the file system has to say about a failure, which is better than EINVAL (fsopen(2), "message log"). */
+static int fs_failure(int fs, int error, const char *type, struct err *e)
+{
+	char line[512];
+	ssize_t n = read(fs, line, sizeof(line) - 1);
+
+	if (n > 2) {
+		line[n] = '\0';
+		line[strcspn(line, "\n")] = '\0';
+		return err_set(e, error, "cannot mount %s: %s", type, line + 2); /* after "e " */
+	}
+	return err_set(e, error, "cannot mount %s", type);
+}
+
+static int fs_option(int fs, char *option)
+{
+	char *value = strchr(option, '=');
+
+	if (!value)
+		return sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
+	*value++ = '\0';
+	return sys_fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
+}
+
+/* A new file system of @type, detached. -1 with errno and maybe *e; e->code stays 0 for a missing call. */
+static int open_new_fs(const struct mount_step *m, struct err *e)
+{
+	auto_fd int fs = sys_fsopen(m->type, FSOPEN_CLOEXEC);
+	char *data, *rest, *option;
+	int fd;
+
+	if (fs < 0)
+		return is_missing_call(errno) ? -1 : err_set(e, errno, "cannot mount %s", m->type);
+	if (m->source && sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", m->source, 0) < 0)
+		return fs_failure(fs, errno, m->type, e);
+	data = m->data ? strdupa(m->data) : NULL;
+	for (rest = data; rest && (option = strsep(&rest, ","));)
+		if (*option && fs_option(fs, option) < 0)
+			return fs_failure(fs, errno, m->type, e);
+	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fs_failure(fs, errno, m->type, e);
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)m->attr_set);
+	if (fd < 0)
+		return fs_failure(fs, errno, m->type, e);
+	return fd;
+}
+
+static int open_bind(const char *path, bool recursive, bool nofollow, struct err *e)
+{
+	int fd =
+		sys_open_tree(AT_FDCWD, path,
+			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) |
+				      (nofollow ? AT_SYMLINK_NOFOLLOW : 0));
+
+	if (fd < 0 && !is_missing_call(errno))
+		return err_set(e, errno, "cannot bind '%s'", path);
+	return fd;
+}
+
+static int set_attr(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
+
+	if (!set && !clear && !propagation)
+		return 0;
+	if (set & MOUNT_ATTR__ATIME)
+		attr.attr_clr |= MOUNT_ATTR__ATIME; /* an access time mode replaces the old one */
+	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
+}
+
+static int idmap_mount(int fd, int userns, bool recursive, const char *what, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
+
+	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr) == 0)
+		return 0;
+	if (errno == EINVAL || errno == EOPNOTSUPP)
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"the file system of '%s' cannot be id-mapped (ext4, xfs, btrfs, tmpfs since Linux 6.3 "
+			"can); leave out 'idmap', or share the host's user namespace",
+			what);
+	return err_set(e, errno, "cannot map the ids of '%s'", what);
+}
+
+/* One layer, id-mapped if wanted, as a detached mount. */
+static int open_layer(const struct apply *a, const struct mount_step *m, const char *path,
+		      struct err *e)
+{
+	auto_fd int fd = open_bind(path, false, false, e);
+
+	if (fd < 0)
+		return e->code ? -1 : err_set(e, errno, "cannot bind '%s'", path);
+	if (m->idmap && idmap_mount(fd, a->userns, false, path, e) < 0)
+		return -1;
+	return take_fd(&fd);
+}
+
+/*
+ * A layer is named to overlay by descriptor where the kernel can (6.13), else by its path under
+ * /proc/self/fd (6.5 and later take "lowerdir+" strings), see overlayfs.rst.
+ */
+static int overlay_layer(int fs, const char *key, int fd)
+{
+	char path[40];
+
+	if (sys_fsconfig(fs, FSCONFIG_SET_FD, key, NULL, fd) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return sys_fsconfig(fs, FSCONFIG_SET_STRING, key, path, 0);
+}
+
+#define OVERLAY_MAX_LAYERS 500 /* OVL_MAX_STACK of the kernel */
+
+/* The layers as one detached overlay: settings in which an upper directory stays self-contained. */
+static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	static const char *const off[] = { "index", "redirect_dir", "metacopy" };
+	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+	auto_fd int upper = -1, upper_dir = -1, work_dir = -1;
+	char base[PATH_MAX];
+	size_t n = 0;
+	int fd;
+
+	if (fs < 0)
+		return err_set(e, errno, "cannot mount overlay");
+	for (const char *const *layer = m->layers; *layer; layer++) {
+		auto_fd int lower = -1;
+
+		if (++n > OVERLAY_MAX_LAYERS)
+			return err_set(e, ERR_INVALID, "more than %d layers", OVERLAY_MAX_LAYERS);
+		lower = open_layer(a, m, *layer, e);
+		if (lower < 0)
+			return -1;
+		if (overlay_layer(fs, "lowerdir+", lower) < 0)
+			return fs_failure(fs, errno, "overlay", e);
+	}
+	if (m->upper) {
+		/* both must lie on one mount, so their parent is what is cloned and mapped */
+		const char *slash = strrchr(m->upper, '/'),
+			   *work = m->work ? strrchr(m->work, '/') : NULL;
+		size_t len = slash ? (size_t)(slash - m->upper) : 0;
+
+		if (!slash || !work || len >= sizeof(base) || (size_t)(work - m->work) != len ||
+		    strncmp(m->upper, m->work, len) != 0)
+			return err_set(e, ERR_INVALID,
+				       "upper '%s' and work '%s' are not in one directory",
+				       m->upper, m->work ? m->work : "");
+		memcpy(base, m->upper, len);
+		base[len] = '\0';
+		upper = open_layer(a, m, base, e);
+		if (upper < 0)
+			return -1;
+		upper_dir = openat(upper, slash + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		work_dir = openat(upper, work + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (upper_dir < 0 || work_dir < 0)
+			return err_set(e, errno, "cannot open '%s'",
+				       upper_dir < 0 ? m->upper : m->work);
+		if (overlay_layer(fs, "upperdir", upper_dir) < 0 ||
+		    overlay_layer(fs, "workdir", work_dir) < 0)
+			return fs_failure(fs, errno, "overlay", e);
+		if (m->volatile_upper &&
+		    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
+			return fs_failure(fs, errno, "overlay", e);
+	}
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, off[i], "off", 0) < 0)
+			return fs_failure(fs, errno, "overlay", e);
+	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fs_failure(fs, errno, "overlay", e);
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (fd < 0)
+		return fs_failure(fs, errno, "overlay", e);
+	return fd;
+}
+
+static const char *mount_name(const struct mount_step *m)
+{
+	return m->what == MOUNT_BIND ? m->source : m->what == MOUNT_OVERLAY ? "overlay" : m->type;
+}
+
+/* cgroup2 of the container's own cgroup namespace, or its own part of the host's tree. */
+static int open_cgroup(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if (spec_namespace(a->spec, CLONE_NEWCGROUP)) {
+		struct mount_step fs = *m;
+
+		fs.type = "cgroup2";
+		fs.source = "cgroup";
+		return open_new_fs(&fs, e);
+	}
+	snprintf(path, sizeof(path), "%s/%s", a->host->cgroup,
+		 a->plan->cgroup ? a->plan->cgroup : "");
+	return open_bind(path, true, false, e);
+}
+
+/* Opens what a mount step puts in place. -1 with e->code 0: the calls are missing, use mount(2). */
+static int open_mount(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	auto_fd int fd = -1;
+
+	e->code = 0;
+	switch (m->what) {
+	case MOUNT_NEW_FS:
+		return open_new_fs(m, e);
+	case MOUNT_CGROUP:
+		return open_cgroup(a, m, e);
+	case MOUNT_OVERLAY:
+		return open_overlay(a, m, e);
+	case MOUNT_BIND:
+		fd = open_bind(m->source, m->recursive, m->source_nofollow, e);
+		break;
+	}
+	if (fd < 0)
+		return -1;
+	if (m->idmap) {
+		auto_fd int own = -1;
+		int userns = a->userns;
+
+		if (m->n_uid_maps) {
+			own = userns_open(m->uid_maps, m->n_uid_maps, m->gid_maps, m->n_gid_maps,
+					  e);
+			userns = own;
+			if (own < 0)
+				return -1;
+		}
+		if (idmap_mount(fd, userns, m->idmap_recursive, m->source, e) < 0)
+			return -1;
+	}
+	return take_fd(&fd);
+}
+
+int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
+{
+	const struct mount_step *m = &st->mount;
+	int fd;
+
+	if ((st->kind != STEP_MOUNT && st->kind != STEP_ROOT) || m->slot < 0)
+		return 0;
+	fd = open_mount(a, m, e);
+	if (fd < 0) {
+		if (!e->code)
+			err_set(e, errno, "cannot open the mount of '%s'", mount_name(m));
+		return err_in(e, "%s", st->why);
+	}
+	a->trees[m->slot] = fd;
+	if ((size_t)m->slot >= a->n_trees)
+		a->n_trees = (size_t)m->slot + 1;
+	/* cloned from the host's namespace it is a peer of the host's mount, and would send ours back */
+	if (set_attr(fd, true, 0, 0, MS_SLAVE) < 0)
+		return err_set(e, errno, "cannot make '%s' a slave mount", mount_name(m));
+	return 0;
+}
+
+int apply_propagation(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	if (mount(NULL, "/", NULL, st->propagation, NULL) < 0)
+		return err_set(e, errno, "cannot set the propagation of '/'");
+	/* pivot_root(2) refuses a shared parent; the mounts below stay as asked */
+	if (st->propagation & MS_SHARED && mount(NULL, "/", NULL, MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "cannot make '/' private");
+	return 0;
+}
+
+/*
+ * The new root goes on top of "/": a place that exists in every mount namespace and that a process without
+ * any right to the host's directories can reach. pivot_root() below takes it from there.
+ */
+int apply_root(struct apply *a, const struct step *st, struct err *e)
+{
+	const struct mount_step *m = &st->mount;
+	auto_fd int fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
+
+	if (fd < 0 && m->what == MOUNT_BIND && is_missing_call(errno)) {
+		if (mount(m->source, m->source, NULL, MS_BIND | MS_REC, NULL) < 0)
+			return err_set(e, errno, "cannot bind '%s'", m->source);
+		a->root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return a->root < 0 ? err_set(e, errno, "cannot open '%s'", m->source) : 0;
+	}
+	if (fd < 0)
+		return e->code ? -1 : err_set(e, errno, "cannot open the root file system");
+	if (sys_move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(e, errno, "cannot attach the root file system");
+	a->root = take_fd(&fd);
+	return 0;
+}
+
+/* MOUNT_ATTR_* as MS_*, for mount(2). */
+static unsigned long ms_flags(uint64_t attr)
+{
+	static const struct {
+		uint64_t attr;
+		unsigned long ms;
+	} map[] = {
+		{ MOUNT_ATTR_RDONLY, MS_RDONLY },	  { MOUNT_ATTR_NOSUID, MS_NOSUID },
+		{ MOUNT_ATTR_NODEV, MS_NODEV },		  { MOUNT_ATTR_NOEXEC, MS_NOEXEC },
+		{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME },
+	};
+	unsigned long flags = 0;
+
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (attr & map[i].attr)
+			flags |= map[i].ms;
+	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_NOATIME)
+		flags |= MS_NOATIME;
+	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_STRICTATIME)
+		flags |= MS_STRICTATIME;
+	return flags;
+}
+
+static char *fd_path(int fd, char *buf, size_t size)
+{
+	snprintf(buf, size, "/proc/self/fd/%d", fd);
+	return buf;
+}
+
+/* The target inside the new root, made if missing, as a descriptor. */
+static int open_target(struct apply *a, const struct mount_step *m, bool file, struct err *e)
+{
+	int fd = m->target_nofollow ? path_open_in(a->root, m->target, O_PATH | O_NOFOLLOW) : -1;
+
+	if (fd >= 0)
+		return fd;
+	return file ? path_make_file_in(a->root, m->target, 0644, e) :
+		      path_make_dir_in(a->root, m->target, 0755, e);
+}
+
+/*
+ * /proc and /sys must be where they seem to be: an image in which they are symbolic links would have other
+ * places overmounted and its own files taken for the kernel's (CVE-2019-19921, CVE-2023-27561).
+ */
+static int check_ordinary(struct apply *a, const struct mount_step *m, struct err *e)
+{
+	const char *name = m->target + 1;
+	struct stat st;
+
+	if (!streq(m->target, "/proc") && !streq(m->target, "/sys") && !streq(m->target, "/dev"))
+		return 0;
+	if (fstatat(a->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		return err_set(e, ERR_INVALID, "'%s' must be mounted on ordinary directory",
+			       m->target);
+	return 0;
+}
+
+/* A mount(2) on the resolved target; @attr is set by a remount where the kind of mount demands it. */
+static int place_old(const struct mount_step *m, int target, struct err *e)
+{
+	char path[40];
+	unsigned long flags = ms_flags(m->attr_set);
+	bool bind = m->what == MOUNT_BIND;
+	const char *type = m->what == MOUNT_CGROUP ? "cgroup2" : m->type;
+
+	fd_path(target, path, sizeof(path));
+	if (m->idmap || m->what == MOUNT_OVERLAY)
+		return err_set(e, ERR_NOT_SUPPORTED, "'%s' needs the mount calls of Linux 5.12",
+			       m->target);
+	if (mount(m->source ? m->source : type, path, type,
+		  bind ? MS_BIND | (m->recursive ? MS_REC : 0) : flags, bind ? NULL : m->data) < 0)
+		return err_set(e, errno, "cannot mount %s", mount_name(m));
+	return 0;
+}
+
+static int set_attrs(const struct mount_step *m, int fd, struct err *e)
+{
+	bool bind = m->what == MOUNT_BIND || m->what == MOUNT_CGROUP;
+	char path[40];
+
+	if ((bind && set_attr(fd, false, m->attr_set, m->attr_clear, 0) < 0) ||
+	    set_attr(fd, true, m->rattr_set, m->rattr_clear, 0) < 0) {
+		if (errno != ENOSYS || m->rattr_set || m->rattr_clear)
+			return err_set(e, errno, "cannot set the options of '%s'", m->target);
+		if (mount(NULL, fd_path(fd, path, sizeof(path)), NULL,
+			  MS_REMOUNT | MS_BIND | ms_flags(m->attr_set), NULL) < 0)
+			return err_set(e, errno, "cannot remount '%s'", m->target);
+	}
+	if (m->propagation &&
+	    mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0)
+		return err_set(e, errno, "cannot set the propagation of '%s'", m->target);
+	return 0;
+}
+
+int apply_mount(struct apply *a, const struct step *st, struct err *e)
+{
+	const struct mount_step *m = &st->mount;
+	auto_fd int fd = -1, target = -1;
+	bool file = false;
+	struct stat s;
+
+	if (check_ordinary(a, m, e) < 0)
+		return -1;
+	fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
+	if (fd < 0 && e->code)
+		return -1;
+	if (fd >= 0 && m->what == MOUNT_BIND)
+		file = fstat(fd, &s) == 0 && !S_ISDIR(s.st_mode);
+	else if (m->what == MOUNT_BIND)
+		file = stat(m->source, &s) == 0 && !S_ISDIR(s.st_mode);
+	target = open_target(a, m, file, e);
+	if (target < 0)
+		return -1;
+	if (fd < 0) {
+		if (place_old(m, target, e) < 0)
+			return -1;
+		fd = path_open_in(a->root, m->target, O_PATH);
+		if (fd < 0)
+			return err_set(e, errno, "cannot open '%s'", m->target);
+	} else if (sys_move_mount(fd, "", target, "",
+				  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
+	}
+	return set_attrs(m, fd, e);
+}
+
+/* One empty, read-only tmpfs hides all masked directories: a superblock for each would cost 16 us each. */
+static int empty_dir(struct apply *a, struct err *e)
+{
+	struct mount_step m = { .type = "tmpfs",
+				.data = "nr_blocks=1,nr_inodes=1,mode=555",
+				.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+					    MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	int fd;
+
+	if (a->empty_dir < 0) {
+		e->code = 0;
+		a->empty_dir = open_new_fs(&m, e);
+		if (a->empty_dir < 0)
+			return -1;
+	}
+	fd = sys_open_tree(a->empty_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	return fd < 0 ? err_set(e, errno, "cannot clone an empty directory") : fd;
+}
+
+/*
+ * A clone of /dev/null. It is the host's, opened before anything of the image was touched, and checked to
+ * be the device: the image's could be a symbolic link (CVE-2025-31133).
+ */
+static int null_device(struct apply *a, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	if (a->null < 0) {
+		a->null = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
+		if (a->null < 0 || fstat(a->null, &st) < 0)
+			return err_set(e, errno, "cannot open '/dev/null'");
+		if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+			return err_set(e, ERR_INVALID, "'/dev/null' is not the null device");
+	}
+	fd = sys_open_tree(a->null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	return fd < 0 && !is_missing_call(errno) ? err_set(e, errno, "cannot clone '/dev/null'") :
+						   fd;
+}
+
+int apply_mask(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int target = path_open_in(a->root, st->path, O_PATH);
+	auto_fd int hide = -1;
+	char path[40];
+	struct stat s;
+	bool dir;
+
+	if (target < 0)
+		return errno == ENOENT || errno == ENOTDIR ?
+			       0 :
+			       err_set(e, errno, "cannot open '%s'", st->path);
+	if (fstat(target, &s) < 0)
+		return err_set(e, errno, "cannot stat '%s'", st->path);
+	dir = S_ISDIR(s.st_mode);
+	e->code = 0;
+	hide = dir ? empty_dir(a, e) : null_device(a, e);
+	if (hide < 0 && e->code)
+		return -1;
+	if (hide >= 0) {
+		if (sys_move_mount(hide, "", target, "",
+				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+			return err_set(e, errno, "cannot mask '%s'", st->path);
+		return 0;
+	}
+	fd_path(target, path, sizeof(path));
+	if (dir ? mount("tmpfs", path, "tmpfs", MS_RDONLY, "nr_blocks=1,nr_inodes=1") < 0 :
+		  mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
+		return err_set(e, errno, "cannot mask '%s'", st->path);
+	return 0;
+}
+
+int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int target = path_open_in(a->root, st->path, O_PATH);
+	auto_fd int tree = -1;
+	char path[40];
+	struct statfs fs;
+
+	if (target < 0)
+		return errno == ENOENT || errno == ENOTDIR ?
+			       0 :
+			       err_set(e, errno, "cannot open '%s'", st->path);
+	tree = sys_open_tree(target, "",
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (tree >= 0 && set_attr(tree, true, MOUNT_ATTR_RDONLY, 0, 0) == 0) {
+		if (sys_move_mount(tree, "", target, "",
+				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+			return err_set(e, errno, "cannot make '%s' read-only", st->path);
+		return 0;
+	}
+	if (!is_missing_call(errno))
+		return err_set(e, errno, "cannot make '%s' read-only", st->path);
+	fd_path(target, path, sizeof(path));
+	if (statfs(path, &fs) < 0 || mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_set(e, errno, "cannot bind '%s'", st->path);
+	close(take_fd(&target));
+	target = path_open_in(a->root, st->path, O_PATH); /* the bind, on top of what was there */
+	if (target < 0 ||
+	    mount(NULL, fd_path(target, path, sizeof(path)), NULL,
+		  MS_REMOUNT | MS_BIND | MS_RDONLY |
+			  ((unsigned long)fs.f_flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)),
+		  NULL) < 0)
+		return err_set(e, errno, "cannot make '%s' read-only", st->path);
+	return 0;
+}
+
+/*
+ * pivot_root(".", ".") stacks the old root over the new one, so that no directory is needed for it, and
+ * the old one is then taken away (pivot_root(2), NOTES).
+ */
+int apply_pivot(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)st;
+	if (fchdir(a->root) < 0)
+		return err_set(e, errno, "cannot enter the new root");
+	if (a->no_pivot) { /* a root on the initial ramfs cannot be pivoted away */
+		if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+			return err_set(e, errno, "cannot move the new root into place");
+		return 0;
+	}
+	if (sys_pivot_root(".", ".") < 0)
+		return err_set(e, errno, "cannot pivot into the new root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_set(e, errno, "cannot let go of the old root");
+	if (chdir("/") < 0)
+		return err_set(e, errno, "cannot enter the new root");
+	return 0;
+}
+
+/* By descriptor, not by a name that the image could have a say in (CVE-2026-115521). */
+int apply_root_attr(struct apply *a, const struct step *st, struct err *e)
+{
+	if (st->root_attr.readonly && set_attr(a->root, false, MOUNT_ATTR_RDONLY, 0, 0) < 0) {
+		if (errno != ENOSYS)
+			return err_set(e, errno, "cannot make the root read-only");
+		if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+			return err_set(e, errno, "cannot make the root read-only");
+	}
+	if (st->root_attr.propagation &&
+	    mount(NULL, "/", NULL, st->root_attr.propagation, NULL) < 0)
+		return err_set(e, errno, "cannot set the propagation of the root");
+	return 0;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply_process.c - the payload's own settings, done by the child itself; and hooks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "netns/netns.h"
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/hooks.h"
+#include "runtime/names.h"
+#include "runtime/seccomp.h"
+#include "runtime/spec.h"
+#include "runtime/state.h"
+
+int apply_own_proc(struct apply *a, struct err *e)
+{
+	auto_fd int fs = -1;
+	struct statfs st;
+
+	if (a->proc >= 0)
+		return a->proc;
+	fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
+	if (fs >= 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		a->proc = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	/* a shared pid namespace, or an old kernel: what is mounted there, if it is a procfs */
+	if (a->proc < 0)
+		a->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (a->proc < 0 || fstatfs(a->proc, &st) < 0)
+		return err_set(e, errno, "cannot open procfs");
+	if (st.f_type != PROC_SUPER_MAGIC)
+		return err_set(e, ERR_INVALID, "'/proc' is not a procfs");
+	return a->proc;
+}
+
+/* Writes below our own procfs, crossing neither mounts nor links. */
+static int write_proc(struct apply *a, const char *path, const char *value, struct err *e)
+{
+	int proc = apply_own_proc(a, e);
+	auto_fd int fd = -1;
+	size_t len = strlen(value);
+
+	if (proc < 0)
+		return -1;
+	fd = sys_openat2(proc, path, O_WRONLY | O_CLOEXEC, 0,
+			 RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '/proc/%s'", path);
+	if (write(fd, value, len) != (ssize_t)len)
+		return err_set(e, errno, "cannot write '%s' to '/proc/%s'", value, path);
+	return 0;
+}
+
+int apply_sysctl(struct apply *a, const struct step *st, struct err *e)
+{
+	char path[300];
+	int n = snprintf(path, sizeof(path), "sys/%s", st->sysctl.key);
+
+	if (n < 0 || n >= (int)sizeof(path))
+		return err_set(e, ENAMETOOLONG, "sysctl '%.64s...'", st->sysctl.key);
+	/* dots separate, unless slashes already do: then dots belong to a name, as "eth0.1" (sysctl(8)) */
+	if (!strchr(st->sysctl.key, '/'))
+		for (char *c = path; *c; c++)
+			if (*c == '.')
+				*c = '/';
+	return write_proc(a, path, st->sysctl.value, e);
+}
+
+int apply_lsm_label(struct apply *a, const struct step *st, struct err *e)
+{
+	bool apparmor = streq(st->why, "process.apparmorProfile");
+	char value[PATH_MAX];
+	struct err first;
+
+	snprintf(value, sizeof(value), "%s%s", apparmor ? "exec " : "", st->name);
+	if (write_proc(a, apparmor ? "thread-self/attr/apparmor/exec" : "thread-self/attr/exec",
+		       value, &first) == 0)
+		return 0;
+	*e = first;
+	if (apparmor && first.code == ENOENT) /* before Linux 5.8 */
+		return write_proc(a, "thread-self/attr/exec", value, e);
+	return -1;
+}
+
+int apply_hostname(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	return sethostname(st->name, strlen(st->name)) < 0 ?
+		       err_set(e, errno, "cannot set the host name '%s'", st->name) :
+		       0;
+}
+
+int apply_domainname(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	return setdomainname(st->name, strlen(st->name)) < 0 ?
+		       err_set(e, errno, "cannot set the domain name '%s'", st->name) :
+		       0;
+}
+
+int apply_loopback(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	(void)st;
+	return netns_loopback_up(e);
+}
+
+int apply_personality(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	return personality(st->personality) < 0 ? err_set(e, errno, "cannot set the personality") :
+						  0;
+}
+
+/* struct sched_attr of linux/sched/types.h, which collides with the C library's sched.h */
+struct scheduling {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+int apply_scheduler(struct apply *a, const struct step *st, struct err *e)
+{
+	const struct scheduler_spec *s = &st->process->scheduler;
+	struct scheduling attr = { .size = sizeof(attr),
+				   .nice = s->nice,
+				   .priority = (uint32_t)s->priority,
+				   .runtime = s->runtime,
+				   .deadline = s->deadline,
+				   .period = s->period };
+	long policy, flag;
+
+	(void)a;
+	if (!table_value(sched_policy_names, s->policy, &policy))
+		return err_set(e, ERR_INVALID, "unknown scheduling policy '%s'", s->policy);
+	attr.policy = (uint32_t)policy;
+	for (const char *const *f = s->flags; f && *f; f++) {
+		if (!table_value(sched_flag_names, *f, &flag))
+			return err_set(e, ERR_INVALID, "unknown scheduling flag '%s'", *f);
+		attr.flags |= (uint64_t)flag;
+	}
+	if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
+		return err_set(e, errno, "cannot set the scheduling policy '%s'", s->policy);
+	return 0;
+}
+
+int apply_io_priority(struct apply *a, const struct step *st, struct err *e)
+{
+	long class;
+
+	(void)a;
+	if (!table_value(io_class_names, st->process->io_priority_class, &class))
+		return err_set(e, ERR_INVALID, "unknown I/O priority class '%s'",
+			       st->process->io_priority_class);
+	/* ioprio_set(2): IOPRIO_WHO_PROCESS is 1, the class lies above bit 13 */
+	if (syscall(SYS_ioprio_set, 1, 0, class << 13 | st->process->io_priority) < 0)
+		return err_set(e, errno, "cannot set the I/O priority");
+	return 0;
+}
+
+/* Without one of its own a container would possess the keys of whoever started it (keyctl(2)). */
+int apply_keyring(struct apply *a, const struct step *st, struct err *e)
+{
+	char name[300];
+
+	(void)st;
+	snprintf(name, sizeof(name), "_ses.%s", a->id);
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0) < 0 && errno != ENOSYS)
+		return err_set(
+			e, errno, "cannot join a session keyring%s",
+			errno == EDQUOT ?
+				" (raise /proc/sys/kernel/keys/maxkeys, or use --no-new-keyring)" :
+				"");
+	return 0;
+}
+
+/*
+ * As the payload's user, so that its permissions count; and the result must lie in the new root: a
+ * descriptor of the host that leaked could be named as /proc/self/fd/N (CVE-2024-21626).
+ */
+int apply_cwd(struct apply *a, const struct step *st, struct err *e)
+{
+	const char *cwd = st->process->cwd;
+	char now[PATH_MAX];
+
+	(void)a;
+	if (chdir(cwd) < 0)
+		return err_set(e, errno, "cannot change to the working directory '%s'", cwd);
+	/* the system call says "(unreachable)" where the C library's getcwd() may search */
+	if (syscall(SYS_getcwd, now, sizeof(now)) < 0 || now[0] != '/')
+		return err_set(e, ERR_INVALID,
+			       "the working directory '%s' is outside of the container", cwd);
+	return 0;
+}
+
+int apply_seccomp_filter(struct apply *a, const struct step *st, struct err *e)
+{
+	int listener = -1;
+
+	(void)st;
+	if (seccomp_install(a->plan->seccomp, &listener, e) < 0)
+		return -1;
+	if (listener >= 0) {
+		close(listener);
+		return err_set(e, ERR_NOT_SUPPORTED, "seccomp notifications have no listener");
+	}
+	return 0;
+}
+
+int apply_hook(struct apply *a, const struct step *st, struct err *e)
+{
+	/* inside its pid namespace the child is process 1; outside it is known by the parent's number */
+	pid_t pid = st->hook.container_namespaces ? getpid() : a->pid;
+
+	return hook_run(st->hook.hook, a->spec, a->id, pid,
+			st->stage == STAGE_LAST ? STATUS_CREATED : STATUS_CREATING, e);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/spec.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static const char *env_value(const struct process_spec *p, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *const *v = p->env; v && *v; v++)
+		if (strncmp(*v, name, len) == 0 && (*v)[len] == '=')
+			return *v + len + 1;
+	return NULL;
+}
+
+/* 0 if @path is a file that could be executed, else an errno. */
+static int try_path(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return errno;
+	if (S_ISDIR(st.st_mode))
+		return EISDIR;
+	return st.st_mode & 0111 ? 0 : EACCES;
+}
+
+/* The path of the payload in @buf. The most telling reason wins: found but not executable. */
+static int find(const struct process_spec *p, char *buf, size_t size, struct err *e)
+{
+	const char *name = p->args && p->args[0] ? p->args[0] : "", *path = env_value(p, "PATH");
+	int worst = ENOENT;
+
+	if (!*name)
+		return err_set(e, ERR_CMD_NOT_FOUND, "process.args is empty: nothing to execute");
+	if (strchr(name, '/')) {
+		/* relative ones count from the working directory, which only the last stage enters */
+		if (snprintf(buf, size, "%s%s%s",
+			     name[0] == '/' ? "" :
+			     p->cwd	    ? p->cwd :
+					      "/",
+			     name[0] == '/' ? "" : "/", name) >= (int)size)
+			return err_set(e, ERR_CMD_NOT_FOUND, "'%.64s...': %s", name,
+				       strerror(ENAMETOOLONG));
+		worst = try_path(buf);
+		if (worst == EACCES || worst == EISDIR)
+			return err_set(e, ERR_CMD_NOT_EXEC, "cannot execute '%s': %s", name,
+				       strerror(EACCES));
+		return worst ? err_set(e, ERR_CMD_NOT_FOUND, "cannot execute '%s': %s", name,
+				       strerror(worst)) :
+			       0;
+	}
+	for (path = path && *path ? path : DEFAULT_PATH;; path++) {
+		size_t len = strcspn(path, ":");
+		int n = snprintf(buf, size, "%.*s%s%s", (int)len, path, len ? "/" : "", name);
+		int r = n < (int)size ? try_path(buf) : ENAMETOOLONG;
+
+		if (r == 0)
+			return 0;
+		if (r == EACCES)
+			worst = r;
+		path += len;
+		if (!*path)
+			break;
+	}
+	if (worst == EACCES)
+		return err_set(e, ERR_CMD_NOT_EXEC, "cannot execute '%s': %s", name,
+			       strerror(EACCES));
+	return err_set(e, ERR_CMD_NOT_FOUND, "executable file '%s' not found in $PATH: %s", name,
+		       strerror(ENOENT));
+}
+
+int exec_find(const struct process_spec *p, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if (!p->args) /* a container may be created without a process; it then fails to start */
+		return 0;
+	return find(p, path, sizeof(path), e);
+}
+
+int exec_reset_signals(struct err *e)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL }, now;
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+			sigaction(sig, &dfl,
+				  NULL); /* execve resets handlers, but keeps what is ignored */
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return err_set(e, errno, "cannot unblock signals");
+	return 0;
+}
+
+int exec_close_files(unsigned preserve, struct err *e)
+{
+	if (sys_close_range(3 + preserve, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EINVAL)
+		return err_set(e, errno, "cannot mark descriptors to be closed");
+	/* before Linux 5.11: ours are close-on-exec by birth; an inherited one is closed here */
+	for (long fd = 3 + (long)preserve, max = sysconf(_SC_OPEN_MAX); fd < max; fd++) {
+		int flags = fcntl((int)fd, F_GETFD);
+
+		if (flags >= 0 && !(flags & FD_CLOEXEC))
+			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	}
+	return 0;
+}
+
+int exec_payload(const struct process_spec *p, struct err *e)
+{
+	static const char *const no_env[] = { NULL };
+	char path[PATH_MAX];
+
+	if (find(p, path, sizeof(path), e) < 0)
+		return -1;
+	execve(path, (char *const *)p->args, (char *const *)(p->env ? p->env : no_env));
+	return err_set(e,
+		       errno == ENOENT || errno == ENOTDIR ? ERR_CMD_NOT_FOUND : ERR_CMD_NOT_EXEC,
+		       "cannot execute '%s': %s", p->args[0], strerror(errno));
+}

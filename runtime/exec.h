@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec.h - the last steps of a process before it is the payload's; shared by a container's first process and
+ * by those that join it later. Child side only.
+ */
+#ifndef CTR_EXEC_H
+#define CTR_EXEC_H
+
+struct err;
+struct process_spec;
+
+/*
+ * Looks for process.args[0], inside the new root, as execvp(3) would with the payload's own PATH. ERR_CMD_NOT_FOUND
+ * or ERR_CMD_NOT_EXEC; the words are those that podman and containerd look for.
+ */
+int exec_find(const struct process_spec *p, struct err *e);
+
+/* Default handlers, nothing blocked, nothing ignored. */
+int exec_reset_signals(struct err *e);
+
+/* All descriptors above 2 + @preserve are closed by execve. */
+int exec_close_files(unsigned preserve, struct err *e);
+
+/* Becomes the payload. Returns only on failure. */
+int exec_payload(const struct process_spec *p, struct err *e);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handshake.h - what parent and child say to each other while a container is made.
+ *
+ * Messages have names, and the listener says which one it expects: any other is an error that names
+ * both. A child's failure arrives in the child's own words.
+ */
+#ifndef CTR_HANDSHAKE_H
+#define CTR_HANDSHAKE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct err;
+
+enum msg {
+	MSG_MAPPED = 1, /* parent: your ids are mapped; here are the mounts that I opened */
+	MSG_CLONED,	/* the process that joined namespaces: this is the pid of the payload */
+	MSG_MOUNTED,	/* child: everything is mounted, the hooks before pivot_root may run */
+	MSG_HOOKS_DONE, /* parent: they ran */
+	MSG_GO,		/* parent: you are confined and recorded */
+	MSG_CREATED, /* child: nothing can fail any more but the last stage; here is my console */
+	MSG_START,   /* start: execute the payload */
+	MSG_FAILED,  /* child: with its error */
+};
+
+/* Descriptors in one message: the kernel's SCM_MAX_FD is 253. */
+#define MSG_MAX_FDS 253
+
+/* Two connected ends, close-on-exec, packets kept whole. */
+int handshake_pair(int ends[2], struct err *e);
+
+/* Says @m. With descriptors the receiver gets copies of @fds. */
+int say(int sock, enum msg m, struct err *e);
+int say_fds(int sock, enum msg m, const int *fds, size_t n, struct err *e);
+int say_pid(int sock, pid_t pid, struct err *e);
+
+/* Sends the error itself; for a child that is about to exit. A dead listener is no matter. */
+void say_failed(int sock, const struct err *e);
+
+/*
+ * Waits for @m. A failure said by the other side becomes *e. The other side's end without a word is an
+ * error too. hear_fds() stores up to *n descriptors and sets *n; they are the caller's, close-on-exec.
+ */
+int hear(int sock, enum msg m, struct err *e);
+int hear_fds(int sock, enum msg m, int *fds, size_t *n, struct err *e);
+int hear_pid(int sock, pid_t *pid, struct err *e);
+
+/* Waits for the other side to close its end, which exec does for the child. Its failure becomes *e. */
+int hear_end(int sock, struct err *e);
+
+#endif

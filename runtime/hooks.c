@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/hooks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/json.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/spec.h"
+
+void state_json(const struct spec *s, const char *id, pid_t pid, enum status status,
+		struct str *out)
+{
+	struct json_writer w = { .out = out };
+
+	json_open(&w, NULL, '{');
+	json_put_string(&w, "ociVersion", s->oci_version ? s->oci_version : "1.3.0");
+	json_put_string(&w, "id", id);
+	json_put_string(&w, "status", status_name(status));
+	if (pid)
+		json_put_i64(&w, "pid", pid);
+	json_put_string(&w, "bundle", s->bundle);
+	if (s->n_annotations) {
+		json_open(&w, "annotations", '{');
+		for (size_t i = 0; i < s->n_annotations; i++)
+			json_put_string(&w, s->annotations[i].key, s->annotations[i].value);
+		json_close(&w);
+	}
+	json_close(&w);
+}
+
+static void run_child(const struct hook_spec *h, int input)
+{
+	static const char *const no_env[] = { NULL };
+	const char *const own_name[] = { h->path, NULL };
+	sigset_t none;
+
+	setpgid(0, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(input, STDIN_FILENO) < 0)
+		_exit(127);
+	(void)sys_close_range(
+		3, ~0u,
+		CLOSE_RANGE_CLOEXEC); /* ours are close-on-exec; this is for inherited ones */
+	execve(h->path, (char *const *)(h->args ? h->args : own_name),
+	       (char *const *)(h->env ? h->env : no_env));
+	dprintf(STDERR_FILENO, "cannot execute hook '%s'\n", h->path);
+	_exit(127);
+}
+
+/* Milliseconds left until @deadline (CLOCK_MONOTONIC); -1 for none. */
+static int left(const struct timespec *deadline)
+{
+	struct timespec now;
+	int64_t ms;
+
+	if (!deadline->tv_sec)
+		return -1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (deadline->tv_sec - now.tv_sec) * 1000 + (deadline->tv_nsec - now.tv_nsec) / 1000000;
+	return ms < 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
+}
+
+/* Feeds the state and waits; a hook that neither reads nor ends is cut off at the deadline. */
+static int feed_and_wait(int input, const char *text, size_t len, int pidfd,
+			 const struct timespec *deadline, struct err *e)
+{
+	struct pollfd fds[2] = { { .fd = pidfd, .events = POLLIN },
+				 { .fd = input, .events = POLLOUT } };
+
+	for (;;) {
+		int n = poll(fds, 2, left(deadline));
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, errno, "cannot wait");
+		if (n == 0 && left(deadline) == 0)
+			return err_set(e, ETIMEDOUT, "killed");
+		if (n > 0 && fds[0].revents)
+			return 0;
+		if (n > 0 && fds[1].revents) {
+			ssize_t put = len ? write(input, text, len) : 0;
+
+			if (put > 0) {
+				text += put;
+				len -= (size_t)put;
+			}
+			/* all written, or a hook that does not care to read */
+			if (!len || (put < 0 && errno != EAGAIN && errno != EINTR)) {
+				close(input);
+				fds[1].fd = -1;
+			}
+		}
+	}
+}
+
+int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
+	     enum status status, struct err *e)
+{
+	auto_str struct str state = { 0 };
+	struct timespec deadline = { 0 };
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
+	int pipe[2], pidfd, code, r;
+	pid_t child;
+
+	state_json(s, id, pid, status, &state);
+	if (state.failed)
+		return err_set(e, ENOMEM, "cannot run hook '%s'", h->path);
+	if (pipe2(pipe, O_CLOEXEC) < 0)
+		return err_set(e, errno, "cannot run hook '%s'", h->path);
+	child = fork();
+	if (child == 0)
+		run_child(h, pipe[0]); /* does not return */
+	close(pipe[0]);
+	pidfd = child > 0 ? sys_pidfd_open(child, 0) : -1;
+	if (pidfd < 0) {
+		err_set(e, errno, "cannot run hook '%s'", h->path);
+		close(pipe[1]);
+		own_kill(&child);
+		return -1;
+	}
+	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+	fcntl(pipe[1], F_SETFL, O_NONBLOCK);
+	if (h->timeout) {
+		clock_gettime(CLOCK_MONOTONIC, &deadline);
+		deadline.tv_sec += h->timeout;
+	}
+	sigaction(SIGPIPE, &ignore, &old);
+	r = feed_and_wait(pipe[1], state.s, state.len, pidfd, &deadline, e);
+	sigaction(SIGPIPE, &old, NULL);
+	close(pidfd);
+	if (r < 0)
+		kill(-child, SIGKILL);
+	while (waitpid(child, &code, 0) < 0 && errno == EINTR)
+		;
+	if (r < 0)
+		return err_in(e, "hook '%s'", h->path);
+	if (WIFSIGNALED(code))
+		return err_set(e, ERR_INVALID, "hook '%s' was killed by signal %d", h->path,
+			       WTERMSIG(code));
+	if (WEXITSTATUS(code))
+		return err_set(e, ERR_INVALID, "hook '%s' failed with exit code %d", h->path,
+			       WEXITSTATUS(code));
+	return 0;
+}
+
+int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *id, pid_t pid,
+	      enum status status, int tolerate, struct err *e)
+{
+	for (size_t i = 0; i < hooks->n; i++) {
+		if (hook_run(&hooks->list[i], s, id, pid, status, e) == 0)
+			continue;
+		if (!tolerate)
+			return -1;
+		log_warn("%s", e->msg);
+	}
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hooks.h - programs that the bundle wants run at the turning points of a container's life.
+ */
+#ifndef CTR_HOOKS_H
+#define CTR_HOOKS_H
+
+#include <sys/types.h>
+
+#include "runtime/state.h"
+
+struct err;
+struct hook_list;
+struct hook_spec;
+struct spec;
+struct str;
+
+/*
+ * Runs one hook with the container's state (runtime-spec, runtime.md "State") on its standard input, and
+ * waits: no longer than its timeout, after which it is killed with all its process group. Its output goes
+ * to ours. 0 if it exits with 0; else -1 and *e.
+ */
+int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
+	     enum status status, struct err *e);
+
+/* All of a list; @tolerate logs failures and goes on, as poststart and poststop want. */
+int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *id, pid_t pid,
+	      enum status status, int tolerate, struct err *e);
+
+/* The state object that hooks and callers get. @pid 0 leaves it out. */
+void state_json(const struct spec *s, const char *id, pid_t pid, enum status status,
+		struct str *out);
+
+#endif

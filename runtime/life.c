@@ -1,0 +1,667 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * life.c - the life of a container, in order.
+ *
+ *   parent (ctr, ctr-oci or a supervisor)            child (becomes the payload)
+ *   -------------------------------------            ----------------------------------------------
+ *   writes the journal
+ *   STAGE_HOST: cgroup, limits
+ *   clone3 with all new namespaces, into the cgroup  starts in them, not dumpable
+ *   STAGE_IDS: id maps
+ *   opens mounts that need the host's privileges
+ *   --- mapped, with those mounts ------------------> becomes root of its user namespace
+ *                                                    STAGE_OLD_ROOT: mounts, devices, masks
+ *   STAGE_HOST_WITH_PID: device filter, limits       (meanwhile)
+ *   writes the state                                 (meanwhile)
+ *   <----------------------------------- mounted ---  only if there are hooks before pivot_root
+ *   STAGE_RUNTIME_HOOKS
+ *   --- hooks done --------------------------------->
+ *                                                    STAGE_CONTAINER_HOOKS
+ *                                                    STAGE_NEW_ROOT: pivot_root, names, sysctls
+ *   --- go ----------------------------------------->
+ *   <------------------- created, with the console -
+ *                                                    create: waits at start.sock until `start` knocks
+ *                                                    STAGE_LAST: user, capabilities, seccomp
+ *   <--- the end of the socket, or a failure -------  execve closes it
+ *
+ * "mapped" is said only to a child that has something to wait for, and "go" is usually there before the child
+ * asks; so a container without user namespace and hooks costs one crossing in each direction.
+ *
+ * Privileges: the parent keeps its own throughout. The child has all capabilities, over its own user namespace
+ * if it has a new one, until STAGE_LAST drops them step by step. It is not dumpable until execve, so that
+ * nobody inside can trace it or look through its descriptors (CVE-2016-9962), and all descriptors but those
+ * asked for are closed by execve (CVE-2024-21626).
+ *
+ * Where namespaces are joined by path a third process does that, between the two: it joins with the
+ * parent's privileges, makes the child as a sibling of itself (CLONE_PARENT), and says its pid.
+ */
+#include "runtime/life.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/exec.h"
+#include "runtime/handshake.h"
+#include "runtime/hooks.h"
+#include "runtime/host.h"
+#include "runtime/plan.h"
+#include "runtime/spec.h"
+#include "runtime/state.h"
+#include "runtime/userns.h"
+
+struct birth { /* what both halves need */
+	const struct spec *spec;
+	const struct plan *plan;
+	const struct host *host;
+	const struct life_options *o;
+	struct apply apply;
+	int sock;      /* one's own end */
+	int listener;  /* start.sock, for the child; -1 */
+	bool must_map; /* the child has to wait for "mapped" */
+};
+
+/* ---- the child ---- */
+
+static void child_fail(int sock, const struct err *e)
+{
+	say_failed(sock, e);
+	_exit(1);
+}
+
+/* With the ids mapped this process is root of its own user namespace, if it says so (user_namespaces(7)). */
+static int become_root(const struct birth *b, struct err *e)
+{
+	if (!spec_namespace(b->spec, CLONE_NEWUSER))
+		return 0;
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_set(e, errno, "cannot become root of the user namespace");
+	return 0;
+}
+
+static int hear_mapped(struct birth *b, struct err *e)
+{
+	b->apply.n_trees = MSG_MAX_FDS;
+	if (b->must_map && hear_fds(b->sock, MSG_MAPPED, b->apply.trees, &b->apply.n_trees, e) < 0)
+		return -1;
+	if (!b->must_map)
+		b->apply.n_trees = 0;
+	if (b->apply.n_trees != b->plan->slots)
+		return err_set(e, ERR_INVALID, "%zu mounts came where %u were opened",
+			       b->apply.n_trees, b->plan->slots);
+	/* only now: the maps of a process that is not dumpable belong to the host's root (proc(5)) */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_set(e, errno, "cannot become undumpable");
+	return become_root(b, e);
+}
+
+/* The cgroup namespace begins at the cgroup in which it is made, and clone3 makes it before it moves us there. */
+static int unshare_late(const struct birth *b, struct err *e)
+{
+	if (b->plan->unshare_late && unshare((int)b->plan->unshare_late) < 0)
+		return err_set(e, errno, "cannot make a cgroup namespace");
+	return 0;
+}
+
+static int runtime_hooks(const struct birth *b, struct err *e)
+{
+	if (!b->plan->hooks_before_pivot)
+		return 0;
+	if (say(b->sock, MSG_MOUNTED, e) < 0)
+		return -1;
+	return hear(b->sock, MSG_HOOKS_DONE, e);
+}
+
+static int say_created(struct birth *b, struct err *e)
+{
+	int master = b->apply.console_master;
+
+	if (say_fds(b->sock, MSG_CREATED, &master, master >= 0, e) < 0)
+		return -1;
+	if (master >= 0)
+		close(master);
+	b->apply.console_master = -1;
+	return 0;
+}
+
+/* Until `start` knocks; from then on it is the one who hears how it ends. */
+static int wait_for_start(struct birth *b, struct err *e)
+{
+	int sock;
+
+	if (!b->o->wait_for_start)
+		return 0;
+	close(b->sock); /* the creator is told: created */
+	b->sock = -1;
+	do {
+		sock = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
+	} while (sock < 0 && errno == EINTR);
+	if (sock < 0)
+		return err_set(e, errno, "cannot wait for start");
+	b->sock = sock;
+	return hear(sock, MSG_START, e);
+}
+
+static int set_stdio(const struct birth *b, struct err *e)
+{
+	int console = b->apply.console;
+
+	if (console >= 0) {
+		if (setsid() < 0 || ioctl(console, TIOCSCTTY, 0) < 0)
+			return err_set(e, errno, "cannot make the pty the controlling terminal");
+		for (int fd = 0; fd < 3; fd++)
+			if (dup2(console, fd) < 0)
+				return err_set(e, errno, "cannot use the pty");
+		return 0;
+	}
+	for (int fd = 0; fd < 3; fd++)
+		if (b->o->stdio[fd] >= 0 && b->o->stdio[fd] != fd && dup2(b->o->stdio[fd], fd) < 0)
+			return err_set(e, errno, "cannot set standard stream %d", fd);
+	return 0;
+}
+
+/* A parent that died before this was set would never be noticed otherwise. */
+static int die_with_parent(const struct birth *b, struct err *e)
+{
+	struct pollfd p = { .fd = b->sock };
+
+	if (!b->o->die_with_parent)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(e, errno, "cannot follow the parent into death");
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+		return err_set(e, ERR_INVALID, "the parent is gone");
+	return 0;
+}
+
+static void life_child(struct birth *b)
+{
+	struct apply *a = &b->apply;
+	struct err *e = &(struct err){ 0 };
+
+	/* the lock and the promise are the parent's: a copy would hold them after its death */
+	close(b->o->state->dir);
+	close(b->o->state->open);
+
+	if (die_with_parent(b, e) < 0 || hear_mapped(b, e) < 0 || unshare_late(b, e) < 0 ||
+	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 || runtime_hooks(b, e) < 0 ||
+	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 || apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
+	    exec_find(&b->spec->process, e) < 0 || hear(b->sock, MSG_GO, e) < 0 ||
+	    say_created(b, e) < 0 || wait_for_start(b, e) < 0 || set_stdio(b, e) < 0 ||
+	    exec_reset_signals(e) < 0 || apply_stage(a, STAGE_LAST, e) < 0 ||
+	    die_with_parent(b, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
+	    exec_close_files(b->o->preserve_fds, e) < 0 || exec_payload(&b->spec->process, e) < 0)
+		child_fail(b->sock, e);
+}
+
+/* ---- between the two, when namespaces are joined ---- */
+
+static int join(const struct ns_spec *ns, struct err *e)
+{
+	auto_fd int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot open namespace '%s'", ns->path);
+	if (setns(fd, (int)ns->flag) < 0)
+		return err_set(e, errno, "cannot join namespace '%s'", ns->path);
+	return 0;
+}
+
+/*
+ * Namespaces that belong to the host's user namespace are joined with the privileges we have; those that belong
+ * to the user namespace that is joined as well need that one first. So: each is tried, then the user
+ * namespace is joined, then those that were refused are tried again.
+ */
+static int join_all(const struct plan *p, struct err *e)
+{
+	bool joined[NS_MAX] = { false };
+
+	for (int round = 0; round < 2; round++)
+		for (unsigned i = 0; i < p->n_joins; i++) {
+			if (joined[i] || (round == 0 && p->joins[i]->flag == CLONE_NEWUSER))
+				continue;
+			/* the user namespace stands first in the second round, whatever its place in the list */
+			for (unsigned u = 0; round == 1 && u < p->n_joins; u++)
+				if (!joined[u] && p->joins[u]->flag == CLONE_NEWUSER) {
+					if (join(p->joins[u], e) < 0)
+						return -1;
+					joined[u] = true;
+				}
+			if (joined[i])
+				continue;
+			joined[i] = join(p->joins[i], e) == 0;
+			if (!joined[i] && (round == 1 || e->code != EPERM))
+				return -1;
+		}
+	return 0;
+}
+
+static pid_t clone_child(const struct birth *b, uint64_t more_flags, int *pidfd, struct err *e)
+{
+	struct clone_args args = {
+		.flags = b->plan->clone_flags | more_flags,
+		.exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+	};
+	pid_t pid;
+
+	if (pidfd)
+		args.flags |= CLONE_PIDFD;
+	if (b->apply.cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)b->apply.cgroup;
+	}
+	pid = sys_clone3(&args);
+	if (pid < 0)
+		return err_set(e, errno, "cannot make the container's process%s",
+			       errno == ENOSPC ? " (too many namespaces: see /proc/sys/user)" : "");
+	return pid;
+}
+
+/* Never returns in the process between; returns in the child. */
+static void joiner(struct birth *b)
+{
+	struct err e = { 0 };
+	pid_t pid;
+
+	/* in a joined pid namespace others could look at us */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		err_set(&e, errno, "cannot become undumpable");
+	else if (join_all(b->plan, &e) == 0) {
+		if (b->must_map)
+			(void)prctl(PR_SET_DUMPABLE,
+				    1); /* or else nobody could map the child's ids */
+		pid = clone_child(b, CLONE_PARENT, NULL, &e);
+		if (pid == 0)
+			return;
+		if (pid > 0 && say_pid(b->sock, pid, &e) == 0)
+			_exit(0);
+	}
+	child_fail(b->sock, &e);
+}
+
+/* ---- the parent ---- */
+
+/* Offsets can be given only before the first process enters the namespace (time_namespaces(7)). */
+static int make_time_namespace(const struct birth *b, struct err *e)
+{
+	const struct spec *s = b->spec;
+	char text[256];
+
+	if (!b->plan->unshare_first)
+		return 0;
+	if (unshare(CLONE_NEWTIME) < 0)
+		return err_set(e, errno, "cannot make a time namespace");
+	for (size_t i = 0; i < s->n_time_offsets; i++) {
+		snprintf(text, sizeof(text), "%s %lld %u\n", s->time_offsets[i].clock,
+			 (long long)s->time_offsets[i].secs, s->time_offsets[i].nanosecs);
+		if (file_write_kernel(AT_FDCWD, "/proc/self/timens_offsets", text, e) < 0)
+			return err_in(e, "linux.timeOffsets");
+	}
+	return 0;
+}
+
+/* Bound by the descriptor of the state directory: a socket's path has 107 bytes only (unix(7)). */
+static int listen_for_start(struct birth *b, struct err *e)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	if (!b->o->wait_for_start)
+		return 0;
+	b->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (b->listener < 0)
+		return err_set(e, errno, "cannot make a socket");
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock",
+		 b->o->state->dir);
+	if (bind(b->listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    listen(b->listener, 1) < 0)
+		return err_set(e, errno, "cannot listen for start");
+	return 0;
+}
+
+static int make_child(struct birth *b, int ends[2], struct life *l, struct err *e)
+{
+	b->sock = ends[1]; /* the child's end, until we know who we are */
+	if (!b->plan->n_joins) {
+		l->pid = clone_child(b, 0, &l->pidfd, e);
+		if (l->pid == 0)
+			life_child(b);
+	} else {
+		pid_t between = fork();
+
+		if (between == 0) {
+			joiner(b);
+			life_child(b);
+		}
+		if (between < 0)
+			return err_set(e, errno, "cannot fork");
+		close(ends[1]);
+		ends[1] = -1;
+		if (hear_pid(ends[0], &l->pid, e) < 0)
+			l->pid = -1;
+		while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+			;
+		l->pidfd = l->pid > 0 ? sys_pidfd_open(l->pid, 0) : -1;
+		if (l->pid > 0 && l->pidfd < 0)
+			err_set(e, errno, "cannot hold on to the container's process");
+	}
+	b->sock = ends[0];
+	b->apply.pid = l->pid;
+	return l->pid > 0 && l->pidfd >= 0 ? 0 : -1;
+}
+
+static int open_trees(struct birth *b, struct err *e)
+{
+	if (!b->plan->slots)
+		return 0;
+	if (spec_namespace(b->spec, CLONE_NEWUSER)) {
+		b->apply.userns = userns_of(b->apply.pid, e);
+		if (b->apply.userns < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < b->plan->n; i++)
+		if (apply_open_tree(&b->apply, &b->plan->steps[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int say_mapped(struct birth *b, struct err *e)
+{
+	if (!b->must_map)
+		return 0;
+	if (say_fds(b->sock, MSG_MAPPED, b->apply.trees, b->apply.n_trees, e) < 0)
+		return -1;
+	for (size_t i = 0; i < b->apply.n_trees; i++)
+		close(b->apply.trees[i]);
+	b->apply.n_trees = 0;
+	return 0;
+}
+
+static int record(struct birth *b, const struct life *l, struct err *e)
+{
+	const struct spec *s = b->spec;
+	struct timespec now;
+	struct state st = {
+		.id = b->o->state->id,
+		.bundle = s->bundle,
+		.rootfs = s->root.path,
+		.oci_version = s->oci_version,
+		.cgroup = b->plan->cgroup,
+		.cgroup_root = b->plan->cgroup ? b->host->cgroup : NULL,
+		.pid = l->pid,
+		.pid_start = process_start_time(l->pid),
+		.owner = geteuid(),
+		.started = !b->o->wait_for_start,
+	};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	st.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	if (state_write_config(b->o->state, b->o->config_text, b->o->config_len, e) < 0)
+		return -1;
+	return state_write(b->o->state, &st, e);
+}
+
+static int run_runtime_hooks(struct birth *b, struct err *e)
+{
+	if (!b->plan->hooks_before_pivot)
+		return 0;
+	if (hear(b->sock, MSG_MOUNTED, e) < 0 || apply_stage(&b->apply, STAGE_RUNTIME_HOOKS, e) < 0)
+		return -1;
+	return say(b->sock, MSG_HOOKS_DONE, e);
+}
+
+static int hear_created(struct birth *b, struct life *l, struct err *e)
+{
+	size_t n = 1;
+	int fd = -1;
+
+	if (hear_fds(b->sock, MSG_CREATED, &fd, &n, e) < 0)
+		return -1;
+	l->console = fd;
+	return 0;
+}
+
+/* The master goes to whoever listens, with its name as the message (runc's and conmon's agreement). */
+static int hand_over_console(const struct life_options *o, struct life *l, struct err *e)
+{
+	char name[] = "/dev/ptmx";
+	struct iovec iov = { .iov_base = name, .iov_len = sizeof(name) - 1 };
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr h = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = control.buf,
+			    .msg_controllen = sizeof(control.buf) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+
+	if (o->console_socket < 0)
+		return 0;
+	if (l->console < 0)
+		return err_set(e, ERR_INVALID,
+			       "a console socket is of use only with process.terminal");
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &l->console, sizeof(int));
+	if (sendmsg(o->console_socket, &h, MSG_NOSIGNAL) < 0)
+		return err_set(e, errno, "cannot send the console to its socket");
+	close(take_fd(&l->console));
+	return 0;
+}
+
+static int write_pid_file(const char *path, pid_t pid, struct err *e)
+{
+	char text[16], dir[PATH_MAX];
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	auto_fd int fd = -1;
+	int len;
+
+	if (!path)
+		return 0;
+	if (strlen(path) >= sizeof(dir))
+		return err_set(e, ENAMETOOLONG, "pid file '%.64s...'", path);
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s' for the pid file", dir);
+	len = snprintf(text, sizeof(text), "%d", pid);
+	return file_replace(fd, slash ? slash + 1 : path, text, (size_t)len, 0644, 0, e);
+}
+
+/* For `run` the payload's execve is awaited: the socket ends, or brings what went wrong. */
+static int hear_executed(struct birth *b, struct err *e)
+{
+	if (b->o->wait_for_start)
+		return 0;
+	if (hear_end(b->sock, e) < 0)
+		return -1;
+	return hooks_run(&b->spec->hooks[HOOK_POSTSTART], b->spec, b->o->state->id, b->apply.pid,
+			 STATUS_RUNNING, true, e);
+}
+
+static int life_parent(struct birth *b, struct life *l, struct err *e)
+{
+	int ends[2] = { -1, -1 };
+	int r = -1;
+
+	if (listen_for_start(b, e) < 0 ||
+	    (b->plan->cgroup && cgroup_check_unused(b->host, b->plan->cgroup, e) < 0) ||
+	    state_write_journal(b->o->state, b->plan, b->host, e) < 0 ||
+	    apply_stage(&b->apply, STAGE_HOST, e) < 0 || make_time_namespace(b, e) < 0 ||
+	    handshake_pair(ends, e) < 0)
+		goto out;
+	if (make_child(b, ends, l, e) < 0)
+		goto out;
+	close(ends[1]);
+	ends[1] = -1;
+	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 || open_trees(b, e) < 0 ||
+	    say_mapped(b, e) < 0 || apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
+	    record(b, l, e) < 0 || run_runtime_hooks(b, e) < 0 || say(b->sock, MSG_GO, e) < 0 ||
+	    hear_created(b, l, e) < 0 || hand_over_console(b->o, l, e) < 0 ||
+	    write_pid_file(b->o->pid_file, l->pid, e) < 0 || hear_executed(b, e) < 0)
+		goto out;
+	r = 0;
+out:
+	if (ends[0] >= 0)
+		close(ends[0]);
+	if (ends[1] >= 0)
+		close(ends[1]);
+	return r;
+}
+
+/*
+ * Said by the parent when something of its own failed: the child's own words, if it has any, are nearer to
+ * the reason, since a dead child is what most failures of the parent look like.
+ */
+static void prefer_child_error(int sock, struct err *e)
+{
+	struct err child = { 0 };
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+
+	if (e->code == EPIPE && poll(&p, 1, 0) > 0 && hear_end(sock, &child) < 0 && child.code)
+		*e = child;
+}
+
+static void life_abort(struct birth *b, struct life *l)
+{
+	if (l->pidfd >= 0)
+		(void)sys_pidfd_send_signal(l->pidfd, SIGKILL); /* dead already is as good */
+	if (l->pid > 0)
+		while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	if (l->pidfd >= 0)
+		close(l->pidfd);
+	if (l->console >= 0)
+		close(l->console);
+	if (b->o->pid_file)
+		(void)unlink(b->o->pid_file); /* must not exist on failure; mostly it never did */
+}
+
+int life_create(const struct spec *s, const struct plan *p, const struct host *h,
+		const struct life_options *o, struct life *l, struct err *e)
+{
+	struct birth b = { .spec = s, .plan = p, .host = h, .o = o, .sock = -1, .listener = -1 };
+	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
+	int r;
+
+	if (s->has_process && s->process.terminal && o->wait_for_start && o->console_socket < 0)
+		return err_set(e, ERR_INVALID,
+			       "process.terminal is set: a console socket is needed");
+	apply_init(&b.apply, s, p, h, o->state->id);
+	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER;
+	r = life_parent(&b, &made, e);
+	if (r < 0) {
+		prefer_child_error(b.sock, e);
+		life_abort(&b, &made);
+	} else {
+		*l = made;
+	}
+	if (b.listener >= 0)
+		close(b.listener);
+	apply_close(&b.apply);
+	return r;
+}
+
+int life_start(struct state_dir *d, const struct state *st, const struct spec *s, struct err *e)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	auto_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	enum status status = state_status(d, st, NULL);
+
+	if (status != STATUS_CREATED)
+		return err_set(e, ERR_STATE, "cannot start container '%s': it is %s, not created",
+			       d->id, status_name(status));
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock", d->dir);
+	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return err_set(e, errno, "cannot start container '%s'", d->id);
+	if (say(sock, MSG_START, e) < 0)
+		return -1;
+	if (unlinkat(d->dir, "start.sock", 0) < 0)
+		return err_set(e, errno, "cannot record the start of '%s'", d->id);
+	if (hear_end(sock, e) < 0)
+		return -1;
+	return hooks_run(&s->hooks[HOOK_POSTSTART], s, d->id, st->pid, STATUS_RUNNING, true, e);
+}
+
+int life_wait(const struct life *l, struct err *e)
+{
+	siginfo_t info = { 0 };
+
+	/* __WALL: a child made with CLONE_PARENT may have no exit signal */
+	while (waitid(P_PID, (id_t)l->pid, &info, WEXITED | __WALL) < 0)
+		if (errno != EINTR)
+			return err_set(e, errno, "cannot wait for process %d", l->pid);
+	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+int life_kill(struct state_dir *d, const struct state *st, int sig, bool all, struct err *e)
+{
+	auto_fd int pidfd = -1;
+	enum status status = state_status(d, st, &pidfd);
+
+	if (all && st->cgroup && sig == SIGKILL)
+		return cgroup_kill(st->cgroup_root, st->cgroup, e);
+	if (all && st->cgroup)
+		return cgroup_signal(st->cgroup_root, st->cgroup, sig, e);
+	if (status == STATUS_STOPPED)
+		return err_set(e, ERR_STATE, "container not running");
+	if (sys_pidfd_send_signal(pidfd, sig) < 0)
+		return errno == ESRCH ? err_set(e, ERR_STATE, "container not running") :
+					err_set(e, errno, "cannot send signal %d", sig);
+	return 0;
+}
+
+/* Without a cgroup there is only the first process to end; with one, undoing the journal ends them all. */
+static int end_process(struct state_dir *d, const struct state *st, struct err *e)
+{
+	auto_fd int pidfd = -1;
+	struct pollfd p;
+
+	(void)state_status(d, st, &pidfd);
+	if (pidfd < 0)
+		return 0;
+	if (sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH)
+		return err_set(e, errno, "cannot kill container '%s'", d->id);
+	p = (struct pollfd){ .fd = pidfd, .events = POLLIN };
+	if (st->cgroup)
+		(void)cgroup_kill(st->cgroup_root, st->cgroup,
+				  e); /* a frozen process dies only thawed */
+	if (poll(&p, 1, 10000) <= 0)
+		return err_set(e, ETIMEDOUT, "container '%s' does not die", d->id);
+	return 0;
+}
+
+int life_delete(struct state_dir *d, const struct state *st, const struct spec *s, struct err *e)
+{
+	char id[sizeof(d->id)];
+
+	strcpy(id, d->id);
+	if ((st && end_process(d, st, e) < 0) || state_undo(d, e) < 0)
+		return -1;
+	if (s)
+		return hooks_run(&s->hooks[HOOK_POSTSTOP], s, id, 0, STATUS_STOPPED, true, e);
+	return 0;
+}

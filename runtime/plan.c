@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.c - the whole plan on one screen: plan_build() is the order in which things are decided. The
+ * parts are in plan_cgroup.c, plan_mounts.c and plan_process.c.
+ */
+#include "runtime/plan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/host.h"
+#include "runtime/seccomp.h"
+#include "runtime/spec.h"
+
+struct step *plan_add(struct plan *p, enum stage stage, enum step_kind kind, const char *why,
+		      struct err *e)
+{
+	struct step *s;
+
+	if (p->n == p->size) {
+		size_t size = p->size ? p->size * 2 : 96;
+
+		s = realloc(p->steps, size * sizeof(*s));
+		if (!s) {
+			err_set(e, ENOMEM, "cannot plan");
+			return NULL;
+		}
+		p->steps = s;
+		p->size = size;
+	}
+	s = &p->steps[p->n++];
+	memset(s, 0, sizeof(*s));
+	s->kind = kind;
+	s->stage = stage;
+	s->why = why;
+	return s;
+}
+
+/* Stages in order, and within a stage the order of adding: a stable sort of a list that is nearly sorted. */
+static void sort_by_stage(struct plan *p)
+{
+	for (size_t i = 1; i < p->n; i++) {
+		struct step s = p->steps[i];
+		size_t at = i;
+
+		for (; at && p->steps[at - 1].stage > s.stage; at--)
+			p->steps[at] = p->steps[at - 1];
+		p->steps[at] = s;
+	}
+}
+
+static int plan_namespaces(struct plan *p, const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_namespaces; i++) {
+		const struct ns_spec *ns = &s->namespaces[i];
+
+		if (ns->path)
+			p->joins[p->n_joins++] = ns;
+		else if (ns->flag == CLONE_NEWTIME)
+			p->unshare_first |= CLONE_NEWTIME;
+		else if (ns->flag == CLONE_NEWCGROUP)
+			p->unshare_late |= CLONE_NEWCGROUP;
+		else
+			p->clone_flags |= ns->flag;
+	}
+	if (!spec_namespace(s, CLONE_NEWNS))
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"linux.namespaces: a container without a mount namespace would change the "
+			"caller's own mounts");
+	return 0;
+}
+
+static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
+{
+	const struct ns_spec *user = spec_namespace(s, CLONE_NEWUSER);
+	struct step *st;
+
+	if (!user || user->path) {
+		if (s->n_uid_maps || s->n_gid_maps)
+			return err_set(
+				e, ERR_INVALID,
+				"linux.uidMappings: there is no new user namespace to map ids in");
+		return 0;
+	}
+	if (!s->n_uid_maps || !s->n_gid_maps)
+		return err_set(
+			e, ERR_INVALID,
+			"linux.uidMappings and linux.gidMappings are needed for a new user namespace");
+	st = plan_add(p, STAGE_IDS, STEP_ID_MAP, "linux.uidMappings", e);
+	if (!st)
+		return -1;
+	st->ids.uid = s->uid_maps;
+	st->ids.n_uid = s->n_uid_maps;
+	st->ids.gid = s->gid_maps;
+	st->ids.n_gid = s->n_gid_maps;
+	st->ids.deny_setgroups = h->euid != 0;
+	return 0;
+}
+
+static int plan_hooks(struct plan *p, const struct spec *s, struct err *e)
+{
+	static const struct {
+		enum hook_point point;
+		enum stage stage;
+		const char *name;
+	} points[] = {
+		/* poststart and poststop do not belong to creation: life.c runs them */
+		{ HOOK_PRESTART, STAGE_RUNTIME_HOOKS, "prestart" },
+		{ HOOK_CREATE_RUNTIME, STAGE_RUNTIME_HOOKS, "createRuntime" },
+		{ HOOK_CREATE_CONTAINER, STAGE_CONTAINER_HOOKS, "createContainer" },
+		{ HOOK_START_CONTAINER, STAGE_LAST, "startContainer" },
+	};
+
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		const struct hook_list *hooks = &s->hooks[points[i].point];
+
+		for (size_t j = 0; j < hooks->n; j++) {
+			struct step *st = plan_add(p, points[i].stage, STEP_HOOK, NULL, e);
+
+			if (!st)
+				return -1;
+			st->why = arena_printf(p->arena, "hooks.%s[%zu]", points[i].name, j);
+			st->hook.hook = &hooks->list[j];
+			st->hook.container_namespaces = points[i].stage != STAGE_RUNTIME_HOOKS;
+			if (points[i].stage == STAGE_RUNTIME_HOOKS)
+				p->hooks_before_pivot = true;
+		}
+	}
+	return 0;
+}
+
+static int plan_names(struct plan *p, const struct spec *s, struct err *e)
+{
+	struct step *st;
+
+	for (size_t i = 0; i < s->n_sysctl; i++) {
+		st = plan_add(p, STAGE_NEW_ROOT, STEP_SYSCTL, "linux.sysctl", e);
+		if (!st)
+			return -1;
+		st->sysctl.key = s->sysctl[i].key;
+		st->sysctl.value = s->sysctl[i].value;
+	}
+	if (s->hostname) {
+		if (!(st = plan_add(p, STAGE_NEW_ROOT, STEP_HOSTNAME, "hostname", e)))
+			return -1;
+		st->name = s->hostname;
+	}
+	if (s->domainname) {
+		if (!(st = plan_add(p, STAGE_NEW_ROOT, STEP_DOMAINNAME, "domainname", e)))
+			return -1;
+		st->name = s->domainname;
+	}
+	return 0;
+}
+
+/*
+ * A sysctl is set for the container alone only if its namespace is new; anything else would change the
+ * host (CVE-2022-0811 and GHSA-w2j5-3rcx-vx7x show what follows).
+ */
+static int check_sysctls(const struct spec *s, struct err *e)
+{
+	static const struct {
+		const char *prefix;
+		unsigned ns;
+	} owners[] = {
+		{ "net.", CLONE_NEWNET },
+		{ "fs.mqueue.", CLONE_NEWIPC },
+		{ "kernel.msg", CLONE_NEWIPC },
+		{ "kernel.sem", CLONE_NEWIPC },
+		{ "kernel.shm", CLONE_NEWIPC },
+		{ "kernel.auto_msgmni", CLONE_NEWIPC },
+		{ "kernel.hostname", CLONE_NEWUTS },
+		{ "kernel.domainname", CLONE_NEWUTS },
+		{ "user.", CLONE_NEWUSER },
+	};
+
+	for (size_t i = 0; i < s->n_sysctl; i++) {
+		char key[256];
+		unsigned ns = 0;
+
+		/* '/' may stand for '.', as for sysctl(8) */
+		if (strlen(s->sysctl[i].key) >= sizeof(key))
+			return err_set(e, ERR_INVALID, "linux.sysctl: '%.64s...' is too long",
+				       s->sysctl[i].key);
+		strcpy(key, s->sysctl[i].key);
+		for (char *c = key; *c; c++)
+			if (*c == '/')
+				*c = '.';
+		for (size_t j = 0; j < sizeof(owners) / sizeof(owners[0]); j++)
+			if (str_after(key, owners[j].prefix))
+				ns = owners[j].ns;
+		if (!ns)
+			return err_set(
+				e, ERR_INVALID,
+				"linux.sysctl: '%s' is not in a namespace of its own: setting it would "
+				"change the host",
+				s->sysctl[i].key);
+		if (!spec_namespace(s, ns))
+			return err_set(
+				e, ERR_INVALID,
+				"linux.sysctl: '%s' is the host's: the container shares that namespace",
+				s->sysctl[i].key);
+	}
+	return 0;
+}
+
+/* What can be asked for and is not done yet is refused: nothing asked for is dropped in silence. */
+static int check_supported(const struct spec *s, struct err *e)
+{
+	if (s->n_net_devices)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "linux.netDevices: moving network devices is not supported");
+	if (s->memory_policy.mode)
+		return err_set(e, ERR_NOT_SUPPORTED, "linux.memoryPolicy is not supported");
+	if (s->intel_rdt.clos_id || s->intel_rdt.l3_cache_schema || s->intel_rdt.mem_bw_schema ||
+	    s->intel_rdt.schemata)
+		return err_set(e, ERR_NOT_SUPPORTED, "linux.intelRdt: resctrl is not supported");
+	if (s->mount_label)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "linux.mountLabel: SELinux contexts of mounts are not supported");
+	if (s->seccomp && s->seccomp->listener_path)
+		return err_set(e, ERR_NOT_SUPPORTED, "linux.seccomp.listenerPath is not supported");
+	for (size_t i = 0; i < s->n_mounts; i++)
+		for (const char *const *o = s->mounts[i].options; o && *o; o++)
+			if (streq(*o, "tmpcopyup"))
+				return err_set(e, ERR_NOT_SUPPORTED,
+					       "mounts[%zu]: tmpcopyup is not supported", i);
+	return 0;
+}
+
+struct plan *plan_build(const struct spec *s, const struct host *h, const struct plan_options *o,
+			struct err *e)
+{
+	auto_plan struct plan *p = calloc(1, sizeof(*p));
+
+	if (!p || !(p->arena = arena_new(0))) {
+		err_set(e, ENOMEM, "cannot plan");
+		return NULL;
+	}
+	if (check_supported(s, e) < 0 || check_sysctls(s, e) < 0 || plan_namespaces(p, s, e) < 0 ||
+	    plan_cgroup(p, s, h, o, e) < 0 || plan_ids(p, s, h, e) < 0 ||
+	    plan_mounts(p, s, h, e) < 0 || plan_hooks(p, s, e) < 0 || plan_names(p, s, e) < 0 ||
+	    plan_process(p, s, h, o, e) < 0)
+		return NULL;
+	sort_by_stage(p);
+	return take_ptr(p);
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	if (p->seccomp)
+		seccomp_filter_free(p->seccomp);
+	free(p->steps);
+	arena_free(p->arena);
+	free(p);
+}

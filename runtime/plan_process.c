@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan_process.c - how the payload's process is dressed, in the order in which privileges allow it.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/host.h"
+#include "runtime/plan.h"
+#include "runtime/seccomp.h"
+#include "runtime/spec.h"
+
+/*
+ * Raising a hard limit needs CAP_SYS_RESOURCE in the initial user namespace, which a child in a user
+ * namespace of its own has lost: its parent sets the limits.
+ */
+static int plan_limits(struct plan *p, const struct spec *s, struct err *e)
+{
+	const struct process_spec *pr = &s->process;
+	enum stage stage = spec_namespace(s, CLONE_NEWUSER) ? STAGE_HOST_WITH_PID : STAGE_LAST;
+	struct step *st;
+
+	for (size_t i = 0; i < pr->n_rlimits; i++) {
+		st = plan_add(p, stage, STEP_RLIMIT,
+			      arena_printf(p->arena, "process.rlimits[%zu]", i), e);
+		if (!st)
+			return -1;
+		st->rlimit.resource = pr->rlimits[i].resource;
+		st->rlimit.soft = pr->rlimits[i].soft;
+		st->rlimit.hard = pr->rlimits[i].hard;
+	}
+	if (pr->has_oom_score_adj) {
+		st = plan_add(p, STAGE_HOST_WITH_PID, STEP_OOM_SCORE, "process.oomScoreAdj", e);
+		if (!st)
+			return -1;
+		st->oom_score = pr->oom_score_adj;
+	}
+	return 0;
+}
+
+static int plan_personality(struct plan *p, const struct spec *s, struct err *e)
+{
+	struct step *st;
+
+	if (!s->personality_domain)
+		return 0;
+	st = plan_add(p, STAGE_LAST, STEP_PERSONALITY, "linux.personality", e);
+	if (!st)
+		return -1;
+	st->personality = streq(s->personality_domain, "LINUX32") ? PER_LINUX32 : PER_LINUX;
+	return 0;
+}
+
+static int plan_seccomp(struct plan *p, const struct spec *s, struct err *e)
+{
+	if (!s->seccomp)
+		return 0;
+	p->seccomp = arena_alloc(p->arena, sizeof(*p->seccomp));
+	if (!p->seccomp)
+		return err_set(e, ENOMEM, "cannot plan");
+	if (seccomp_compile(s->seccomp, p->seccomp, e) < 0)
+		return err_in(e, "linux.seccomp");
+	if (!plan_add(p, STAGE_LAST, STEP_SECCOMP, "linux.seccomp", e))
+		return -1;
+	return 0;
+}
+
+static int plan_label(struct plan *p, const char *label, const char *why, struct err *e)
+{
+	struct step *st;
+
+	if (!label || !*label)
+		return 0;
+	st = plan_add(p, STAGE_LAST, STEP_LSM_LABEL, why, e);
+	if (!st)
+		return -1;
+	st->name = label;
+	return 0;
+}
+
+/* A step whose argument is the process itself. */
+static int plan_self(struct plan *p, enum step_kind kind, const char *why,
+		     const struct process_spec *pr, struct err *e)
+{
+	struct step *st = plan_add(p, STAGE_LAST, kind, why, e);
+
+	if (!st)
+		return -1;
+	st->process = pr;
+	return 0;
+}
+
+int plan_process(struct plan *p, const struct spec *s, const struct host *h,
+		 const struct plan_options *o, struct err *e)
+{
+	const struct process_spec *pr = &s->process;
+	struct step *st;
+
+	if (!s->has_process)
+		return 0;
+	if (plan_limits(p, s, e) < 0)
+		return -1;
+	if (!o->no_new_keyring && !plan_add(p, STAGE_LAST, STEP_KEYRING, "session keyring", e))
+		return -1;
+	if (plan_personality(p, s, e) < 0 ||
+	    (pr->scheduler.policy &&
+	     plan_self(p, STEP_SCHEDULER, "process.scheduler", pr, e) < 0) ||
+	    (pr->has_io_priority &&
+	     plan_self(p, STEP_IO_PRIORITY, "process.ioPriority", pr, e) < 0) ||
+	    plan_label(p, pr->apparmor_profile, "process.apparmorProfile", e) < 0 ||
+	    plan_label(p, pr->selinux_label, "process.selinuxLabel", e) < 0)
+		return -1;
+	/* without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)), so it comes before that is dropped */
+	if (!pr->no_new_privileges && plan_seccomp(p, s, e) < 0)
+		return -1;
+	if (pr->has_caps) {
+		st = plan_add(p, STAGE_LAST, STEP_BOUNDING_CAPS, "process.capabilities.bounding",
+			      e);
+		if (!st)
+			return -1;
+		st->caps = pr->caps[CAPS_BOUNDING];
+	}
+	if (plan_self(p, STEP_USER, "process.user", pr, e) < 0 ||
+	    plan_self(p, STEP_CWD, "process.cwd", pr, e) < 0 ||
+	    plan_self(p, STEP_CAPS, "process.capabilities", pr, e) < 0)
+		return -1;
+	if (pr->no_new_privileges &&
+	    (!plan_add(p, STAGE_LAST, STEP_NO_NEW_PRIVS, "process.noNewPrivileges", e) ||
+	     plan_seccomp(p, s, e) < 0))
+		return -1;
+	(void)h;
+	return 0;
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/state.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/json.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/host.h"
+#include "runtime/plan.h"
+
+#define JOURNAL	 "journal"
+#define STATE	 "state.json"
+#define CONFIG	 "config.json"
+#define SOCKET	 "start.sock"
+#define PROMISES ".open"
+
+const char *status_name(enum status s)
+{
+	static const char *const names[] = { "creating", "created", "running", "paused",
+					     "stopped" };
+
+	return names[s];
+}
+
+int state_check_id(const char *id, struct err *e)
+{
+	size_t len = strlen(id);
+
+	if (len == 0 || len > 255)
+		return err_set(e, ERR_INVALID,
+			       "a container id has 1 to 255 characters, '%.32s' has %zu", id, len);
+	for (const char *c = id; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("_+-.", *c))
+			return err_set(e, ERR_INVALID, "invalid container id '%s'", id);
+	if (id[0] == '.') /* ".", "..", and our own directories */
+		return err_set(e, ERR_INVALID, "invalid container id '%s'", id);
+	return 0;
+}
+
+int state_open_root(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (dir_make_all(path, 0755, e) < 0)
+			return -1;
+		if (chmod(path, 0700) < 0)
+			return err_set(e, errno, "cannot protect '%s'", path);
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
+}
+
+static void dir_init(struct state_dir *d, int root, const char *id)
+{
+	*d = (struct state_dir){ .root = -1, .dir = -1, .open = -1 };
+	d->root = root;
+	snprintf(d->id, sizeof(d->id), "%s", id);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A promise of ours that may be anybody's: the lock tells. @wait: for the lock of one who is alive. */
+static int promise_lock(int fd, bool wait)
+{
+	int r;
+
+	do {
+		r = flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
+/*
+ * Makes and locks <root>/.open/<id>. It may be removed between our open and our lock, by whoever kept an earlier
+ * promise: then the file we hold has no name any more, and we begin again.
+ */
+static int promise_make(struct state_dir *d, struct err *e)
+{
+	char path[300];
+	struct stat held, named;
+
+	snprintf(path, sizeof(path), PROMISES "/%s", d->id);
+	for (;;) {
+		int fd = openat(d->root, path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0 && errno == ENOENT) {
+			if (mkdirat(d->root, PROMISES, 0700) < 0 && errno != EEXIST)
+				return err_set(e, errno, "cannot make the directory of promises");
+			continue;
+		}
+		if (fd < 0)
+			return err_set(e, errno, "cannot make '%s'", path);
+		if (promise_lock(fd, false) < 0) {
+			close(fd);
+			return err_set(e, ERR_EXISTS, "container with id '%s' already exists",
+				       d->id);
+		}
+		if (fstat(fd, &held) == 0 &&
+		    fstatat(d->root, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    held.st_ino == named.st_ino) {
+			d->open = fd;
+			return 0;
+		}
+		close(fd);
+	}
+}
+
+static void promise_keep(struct state_dir *d)
+{
+	char path[300];
+
+	if (d->open < 0)
+		return;
+	snprintf(path, sizeof(path), PROMISES "/%s", d->id);
+	(void)unlinkat(d->root, path, 0); /* gone already if the whole root was removed */
+	close_fd(&d->open);
+}
+
+static int lock_dir(int dir)
+{
+	int r;
+
+	do {
+		r = flock(dir, LOCK_EX);
+	} while (r < 0 && errno == EINTR);
+	return r;
+}
+
+/* Whether the directory still has its name: it may have been deleted while we waited for its lock. */
+static bool is_named(const struct state_dir *d)
+{
+	struct stat held, named;
+
+	return fstat(d->dir, &held) == 0 &&
+	       fstatat(d->root, d->id, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_ino == named.st_ino;
+}
+
+int state_create(int root, const char *id, struct state_dir *d, struct err *e)
+{
+	bool recovered = false;
+
+	if (state_check_id(id, e) < 0)
+		return -1;
+	dir_init(d, root, id);
+	if (promise_make(d, e) < 0)
+		return -1;
+	while (mkdirat(root, id, 0700) < 0) {
+		struct stat st;
+		char path[300];
+
+		snprintf(path, sizeof(path), "%s/" STATE, id);
+		/* the promise is ours, so nobody is making it: half made is left behind, whole is in use */
+		if (errno != EEXIST) {
+			err_set(e, errno, "cannot make the state of '%s'", id);
+		} else if (recovered || fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			err_set(e, ERR_EXISTS, "container with id '%s' already exists", id);
+		} else {
+			d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+			if (d->dir >= 0 && lock_dir(d->dir) == 0 && state_undo(d, e) == 0) {
+				recovered = true;
+				dir_init(d, root, id);
+				if (promise_make(d, e) == 0)
+					continue;
+			} else if (d->dir < 0) {
+				err_set(e, errno, "cannot open the state of '%s'", id);
+			}
+		}
+		promise_keep(d);
+		state_forget(d);
+		return -1;
+	}
+	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (d->dir < 0 || lock_dir(d->dir) < 0) {
+		err_set(e, errno, "cannot open the state of '%s'", id);
+		state_close(d);
+		return -1;
+	}
+	return 0;
+}
+
+int state_open(int root, const char *id, struct state_dir *d, struct err *e)
+{
+	if (state_check_id(id, e) < 0)
+		return -1;
+	dir_init(d, root, id);
+	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (d->dir < 0 && errno != ENOENT)
+		return err_set(e, errno, "cannot open the state of '%s'", id);
+	if (d->dir < 0 || lock_dir(d->dir) < 0 || !is_named(d)) {
+		close_fd(&d->dir);
+		return err_set(e, ERR_NO_SUCH, "container '%s' does not exist", id);
+	}
+	return 0;
+}
+
+void state_close(struct state_dir *d)
+{
+	promise_keep(d);
+	if (d->dir >= 0)
+		state_unlock(
+			d); /* at once, although a child may still hold a copy of the descriptor */
+	close_fd(&d->dir);
+}
+
+void state_forget(struct state_dir *d)
+{
+	close_fd(&d->open);
+	close_fd(&d->dir);
+}
+
+void state_unlock(struct state_dir *d)
+{
+	(void)flock(d->dir, LOCK_UN); /* cannot fail for a lock that is held */
+}
+
+static int write_file(struct state_dir *d, const char *name, const char *text, size_t len,
+		      struct err *e)
+{
+	auto_fd int fd =
+		openat(d->dir, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot make '%s' of the state", name);
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return err_set(e, errno, "cannot write '%s' of the state", name);
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* One line an effect: "cgroup LEVELS PATH"; the first line is where cgroup2 was mounted. */
+int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
+			struct err *e)
+{
+	auto_str struct str text = { 0 };
+
+	str_addf(&text, "root %s\n", h->cgroup);
+	for (size_t i = 0; i < p->n; i++)
+		if (p->steps[i].kind == STEP_CGROUP_MAKE)
+			str_addf(&text, "cgroup %u %s\n", p->cgroup_levels,
+				 p->steps[i].cgroup.path);
+	if (text.failed)
+		return err_set(e, ENOMEM, "cannot write the journal");
+	return write_file(d, JOURNAL, text.s, text.len, e);
+}
+
+int state_write_config(struct state_dir *d, const char *text, size_t len, struct err *e)
+{
+	return write_file(d, CONFIG, text, len, e);
+}
+
+int state_write(struct state_dir *d, const struct state *s, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	struct json_writer w = { .out = &text };
+
+	json_open(&w, NULL, '{');
+	json_put_string(&w, "ociVersion", s->oci_version);
+	json_put_string(&w, "id", s->id);
+	json_put_i64(&w, "pid", s->pid);
+	json_put_u64(&w, "pidStart", s->pid_start);
+	json_put_string(&w, "bundle", s->bundle);
+	json_put_string(&w, "rootfs", s->rootfs);
+	json_put_string(&w, "cgroup", s->cgroup);
+	json_put_string(&w, "cgroupRoot", s->cgroup_root);
+	json_put_i64(&w, "created", s->created_ns);
+	json_put_u64(&w, "owner", s->owner);
+	json_put_bool(&w, "started", s->started);
+	json_close(&w);
+	if (text.failed)
+		return err_set(e, ENOMEM, "cannot write the state");
+	return file_replace(d->dir, STATE, text.s, text.len, 0600, 0, e);
+}
+
+int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	const struct json *v;
+	uint64_t owner = 0;
+	int64_t pid = 0;
+
+	memset(s, 0, sizeof(*s));
+	if (file_read(d->dir, STATE, 1u << 20, &text, e) < 0)
+		return e->code == ENOENT ? err_set(e, ERR_STATE,
+						   "container '%s' is half made: its creation was "
+						   "interrupted (delete --force removes it)",
+						   d->id) :
+					   -1;
+	v = json_parse(a, str_text(&text), text.len, e);
+	if (!v)
+		return err_in(e, "state of '%s'", d->id);
+	if (json_string(json_get(v, "id"), &s->id, e) < 0 ||
+	    json_string(json_get(v, "ociVersion"), &s->oci_version, e) < 0 ||
+	    json_i64(json_get(v, "pid"), 0, INT_MAX, &pid, e) < 0 ||
+	    json_u64(json_get(v, "pidStart"), 0, UINT64_MAX, &s->pid_start, e) < 0 ||
+	    json_string(json_get(v, "bundle"), &s->bundle, e) < 0 ||
+	    json_string(json_get(v, "rootfs"), &s->rootfs, e) < 0 ||
+	    json_string(json_get(v, "cgroup"), &s->cgroup, e) < 0 ||
+	    json_string(json_get(v, "cgroupRoot"), &s->cgroup_root, e) < 0 ||
+	    json_i64(json_get(v, "created"), 0, INT64_MAX, &s->created_ns, e) < 0 ||
+	    json_u64(json_get(v, "owner"), 0, UINT32_MAX, &owner, e) < 0 ||
+	    json_bool(json_get(v, "started"), &s->started, e) < 0)
+		return err_in(e, "state of '%s'", d->id);
+	if (!s->id || strcmp(s->id, d->id) != 0)
+		return err_set(e, ERR_INVALID, "state of '%s': it is another's", d->id);
+	s->pid = (pid_t)pid;
+	s->owner = (uint32_t)owner;
+	return 0;
+}
+
+int state_read_config(struct state_dir *d, struct str *out, struct err *e)
+{
+	return file_read(d->dir, CONFIG, JSON_MAX_SIZE, out, e);
+}
+
+/* Fields 3 and 22 of /proc/PID/stat (proc(5)); the name in field 2 may hold blanks and parentheses. */
+static uint64_t process_stat(pid_t pid, char *state)
+{
+	char path[40], text[1024], *after;
+	uint64_t start = 0;
+	auto_fd int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	after = strrchr(text, ')');
+	if (!after ||
+	    sscanf(after,
+		   ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
+		   state, &start) != 2)
+		return 0;
+	return start;
+}
+
+uint64_t process_start_time(pid_t pid)
+{
+	char state;
+
+	return process_stat(pid, &state);
+}
+
+static bool is_frozen(const struct state *s)
+{
+	auto_str struct str text = { 0 };
+	char path[PATH_MAX];
+	struct err ignored;
+
+	if (!s->cgroup || !s->cgroup_root)
+		return false;
+	snprintf(path, sizeof(path), "%s/%s/cgroup.events", s->cgroup_root, s->cgroup);
+	return file_read_kernel(AT_FDCWD, path, 4096, &text, &ignored) == 0 &&
+	       strstr(str_text(&text), "frozen 1");
+}
+
+enum status state_status(struct state_dir *d, const struct state *s, int *pidfd)
+{
+	auto_fd int fd = -1;
+	char state = 0;
+
+	if (pidfd)
+		*pidfd = -1;
+	/* the descriptor first: after it the number cannot be given to another process unnoticed */
+	if (pidfd && s->pid)
+		fd = sys_pidfd_open(s->pid, 0);
+	if (!s->pid || process_stat(s->pid, &state) != s->pid_start || state == 'Z' || state == 'X')
+		return STATUS_STOPPED;
+	if (pidfd)
+		*pidfd = take_fd(&fd);
+	if (faccessat(d->dir, SOCKET, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return STATUS_CREATED;
+	return is_frozen(s) ? STATUS_PAUSED : STATUS_RUNNING;
+}
+
+/* Undoes one journal line. What never happened is no failure. */
+static int undo_line(const char *line, const char *cgroup_root, struct err *e)
+{
+	unsigned levels;
+	int at = 0;
+
+	if (sscanf(line, "cgroup %u %n", &levels, &at) == 1 && at && line[at]) {
+		if (!*cgroup_root || levels < 1 || levels > 64 || strstr(line + at, ".."))
+			return err_set(e, ERR_INVALID, "the journal's line '%s' makes no sense",
+				       line);
+		return cgroup_remove(cgroup_root, line + at, levels, e);
+	}
+	return err_set(e, ERR_INVALID, "unknown journal line '%s'", line);
+}
+
+static int undo_journal(struct state_dir *d, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	struct err first = { 0 }, other;
+	char *lines[64], *line, *rest, *root = "";
+	size_t n = 0;
+
+	if (file_read(d->dir, JOURNAL, 1u << 20, &text, e) < 0)
+		return e->code == ENOENT ? 0 : -1; /* nothing was done before it was written */
+	for (rest = text.s; rest && (line = strsep(&rest, "\n"));) {
+		if (str_after(line, "root "))
+			root = line + 5;
+		else if (*line && rest &&
+			 n < 64) /* a last line without its end was never acted upon */
+			lines[n++] = line;
+	}
+	while (n)
+		if (undo_line(lines[--n], root, &other) < 0 && !first.code)
+			first = other;
+	if (first.code) {
+		*e = first;
+		return -1;
+	}
+	return 0;
+}
+
+int state_undo(struct state_dir *d, struct err *e)
+{
+	static const char *const files[] = { SOCKET, STATE, CONFIG, JOURNAL };
+
+	if (undo_journal(d, e) < 0)
+		return err_in(e, "cannot clean up '%s'", d->id);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		(void)unlinkat(d->dir, files[i],
+			       0); /* what remains shows in the removal of the directory */
+	if (unlinkat(d->root, d->id, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+		if (errno != ENOTEMPTY || tree_remove(d->root, d->id, e) < 0)
+			return err_set(e, errno, "cannot remove the state of '%s'", d->id);
+	}
+	state_close(d);
+	return 0;
+}
+
+/* Undoes the container of one broken promise. 1 if it was one, 0 if not. */
+static int recover_one(int root, const char *id, struct err *e)
+{
+	struct state_dir d;
+	char path[300];
+	int fd;
+
+	dir_init(&d, root, id);
+	snprintf(path, sizeof(path), PROMISES "/%s", id);
+	fd = openat(root, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || promise_lock(fd, false) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	d.open = fd;
+	d.dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (d.dir >= 0 && lock_dir(d.dir) == 0) {
+		if (state_undo(&d, e) < 0) {
+			state_forget(&d);
+			return -1;
+		}
+		return 1;
+	}
+	state_close(&d);
+	return 1;
+}
+
+int state_recover(int root, struct err *e)
+{
+	struct err first = { 0 }, other;
+	auto_dir DIR *list = NULL;
+	struct dirent *ent;
+	int n = 0, fd = openat(root, PROMISES, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return 0;
+	list = fdopendir(fd);
+	while (list && (ent = readdir(list))) {
+		int r = ent->d_name[0] == '.' ? 0 : recover_one(root, ent->d_name, &other);
+
+		if (r > 0)
+			n++;
+		else if (r < 0 && !first.code)
+			first = other;
+	}
+	if (first.code) {
+		*e = first;
+		return -1;
+	}
+	return n;
+}
+
+int state_each(int root, int (*each)(const char *id, void *arg), void *arg, struct err *e)
+{
+	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	auto_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *ent;
+
+	if (!list)
+		return err_set(e, errno, "cannot list the containers");
+	while (r == 0 && (ent = readdir(list)))
+		if (ent->d_name[0] != '.')
+			r = each(ent->d_name, arg);
+	return r;
+}
