@@ -1,10 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The compiler works in three passes. Rules become clauses: an action and the conditions that must all
- * hold. For each architecture, names become numbers, and each number a chain of clauses in the order of
- * the rules; neighbouring numbers with one verdict become a run. Then the program is written, from its
- * end to its beginning: every jump of classic BPF goes forward, so that its target is known when it is
- * written, and a target more than 255 instructions away is repeated (a return) or given a stepping stone
- * (an unconditional jump, which has 32 bits).
+ * Rules become clauses: an action and the conditions that must all hold. Names become numbers, and each
+ * number of each architecture collects the clauses that speak of it. Neighbouring numbers with one verdict
+ * are a run. Then the program, a search for the run, is written from its end to its beginning: every jump
+ * of classic BPF goes forward, so its target is known when it is written, and a target more than 255
+ * instructions away is repeated (a return) or given a stepping stone (an unconditional jump, which has 32
+ * bits).
+ *
+ * This is on the way to every start. What is large lies on the stack, where it costs nothing until it is
+ * touched.
  */
 #include "runtime/seccomp.h"
 
@@ -26,6 +30,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/spec.h"
+#include "runtime/syscalls.h"
 
 #ifndef SECCOMP_FILTER_FLAG_TSYNC_ESRCH
 #define SECCOMP_FILTER_FLAG_TSYNC_ESRCH (1UL << 4) /* Linux 5.7 */
@@ -69,14 +74,16 @@ static const struct action {
 /* The four others are these with yes and no exchanged. */
 enum op { OP_EQ, OP_GT, OP_GE };
 
-static const struct operator {
+static const struct operator
+{
 	const char *name;
 	enum op op;
 	bool negated, masked;
-} operators[] = {
-	{ "SCMP_CMP_EQ", OP_EQ, false, false }, { "SCMP_CMP_NE", OP_EQ, true, false },
-	{ "SCMP_CMP_GT", OP_GT, false, false }, { "SCMP_CMP_LE", OP_GT, true, false },
-	{ "SCMP_CMP_GE", OP_GE, false, false }, { "SCMP_CMP_LT", OP_GE, true, false },
+}
+operators[] = {
+	{ "SCMP_CMP_EQ", OP_EQ, false, false },	      { "SCMP_CMP_NE", OP_EQ, true, false },
+	{ "SCMP_CMP_GT", OP_GT, false, false },	      { "SCMP_CMP_LE", OP_GT, true, false },
+	{ "SCMP_CMP_GE", OP_GE, false, false },	      { "SCMP_CMP_LT", OP_GE, true, false },
 	{ "SCMP_CMP_MASKED_EQ", OP_EQ, false, true },
 };
 
@@ -88,34 +95,6 @@ static const struct word flags[] = {
 };
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
-
-/*
- * Calls newer than libseccomp 2.5.4 of Debian 12. Since Linux 5.1 a new call has one number on all
- * architectures; the MIPS ones and x32 add their base.
- */
-static const struct word newer_calls[] = {
-	{ "cachestat", 451 },	     { "fchmodat2", 452 },	 { "map_shadow_stack", 453 },
-	{ "futex_wake", 454 },	     { "futex_wait", 455 },	 { "futex_requeue", 456 },
-	{ "statmount", 457 },	     { "listmount", 458 },	 { "lsm_get_self_attr", 459 },
-	{ "lsm_set_self_attr", 460 }, { "lsm_list_modules", 461 }, { "mseal", 462 },
-	{ "setxattrat", 463 },	     { "getxattrat", 464 },	 { "listxattrat", 465 },
-	{ "removexattrat", 466 },     { "open_tree_attr", 467 },	 { "file_getattr", 468 },
-	{ "file_setattr", 469 },
-};
-
-/*
- * The direct numbers on i386 (Linux 4.3 and 5.1) of what used to go through socketcall and ipc. For these
- * names libseccomp answers with a pseudo number: -100 less the call's number for socketcall, -200 for ipc.
- */
-static const struct {
-	int pseudo, direct;
-} i386_direct[] = {
-	{ -101, 359 }, { -102, 361 }, { -103, 362 }, { -104, 363 }, { -106, 367 }, { -107, 368 },
-	{ -108, 360 }, { -111, 369 }, { -112, 371 }, { -113, 373 }, { -114, 366 }, { -115, 365 },
-	{ -116, 370 }, { -117, 372 }, { -118, 364 }, { -119, 337 }, { -120, 345 }, { -202, 393 },
-	{ -203, 394 }, { -211, 400 }, { -212, 401 }, { -213, 399 }, { -214, 402 }, { -221, 397 },
-	{ -222, 398 }, { -223, 395 }, { -224, 396 },
-};
 
 /* ---- rules to clauses ---- */
 
@@ -138,10 +117,13 @@ struct compiler {
 	uint32_t default_ret;
 	bool enosys; /* answer calls newer than any named one with ENOSYS */
 	bool notifies;
-	struct clause *clauses;	 /* of all rules in turn */
-	unsigned *rule_clauses;	 /* index of the first clause of each rule; one more at the end */
+	struct clause *clauses;
+	unsigned n_clauses;
 	struct cond *conds;
-	struct link *links; /* of the architecture at hand */
+	unsigned n_conds;
+	struct arch *archs; /* the native one first */
+	unsigned n_archs;
+	struct link *links;
 	unsigned n_links, max_links;
 };
 
@@ -179,9 +161,10 @@ static int verdict(const char *name, const struct opt_u64 *errno_ret, const stru
 static int read_cond(const struct seccomp_arg *a, struct cond *c, struct err *e)
 {
 	if (a->index >= MAX_ARGS)
-		return err_set(e, ERR_INVALID, "there is no argument %u: the last one is 5", a->index);
+		return err_set(e, ERR_INVALID, "there is no argument %u: the last one is 5",
+			       a->index);
 	for (size_t i = 0; a->op && i < N_OF(operators); i++) {
-		const struct operator *o = &operators[i];
+		const struct operator* o = & operators[i];
 
 		if (!streq(a->op, o->name))
 			continue;
@@ -205,110 +188,91 @@ static bool tests_one_twice(const struct seccomp_rule *r)
 	return false;
 }
 
-static int read_rule(struct compiler *c, const struct seccomp_rule *r, unsigned *n_clauses,
-		     unsigned *n_conds, struct err *e)
+/* Appends the clauses of @r, whose first will be c->clauses[old value of c->n_clauses]. */
+static int read_rule(struct compiler *c, const struct seccomp_rule *r)
 {
 	const struct action *action;
-	struct clause *clause = &c->clauses[*n_clauses];
-	struct cond *conds = &c->conds[*n_conds];
+	struct cond *conds = &c->conds[c->n_conds];
 	uint32_t ret;
 
-	if (verdict(r->action, &r->errno_ret, &action, &ret, e) < 0)
+	if (verdict(r->action, &r->errno_ret, &action, &ret, c->e) < 0)
 		return -1;
 	for (const char *const *name = r->names; name && *name; name++) {
 		if (!**name)
-			return err_set(e, ERR_INVALID, "an empty name is no system call");
+			return err_set(c->e, ERR_INVALID, "an empty name is no system call");
 		if (action->ret == SECCOMP_RET_USER_NOTIF && streq(*name, "write"))
-			return err_set(e, ERR_INVALID, "SCMP_ACT_NOTIFY cannot be used for 'write'");
+			return err_set(c->e, ERR_INVALID,
+				       "SCMP_ACT_NOTIFY cannot be used for 'write'");
 	}
 	c->notifies |= action->ret == SECCOMP_RET_USER_NOTIF;
 	for (size_t i = 0; i < r->n_args; i++)
-		if (read_cond(&r->args[i], &conds[i], e) < 0)
-			return err_in(e, "args[%zu]", i);
-	if (tests_one_twice(r)) {
-		for (size_t i = 0; i < r->n_args; i++)
-			*clause++ = (struct clause){ ret, 1, &conds[i] };
-	} else {
-		*clause++ = (struct clause){ ret, (unsigned)r->n_args, conds };
+		if (read_cond(&r->args[i], &conds[i], c->e) < 0)
+			return err_in(c->e, "args[%zu]", i);
+	c->n_conds += (unsigned)r->n_args;
+	if (!tests_one_twice(r)) {
+		c->clauses[c->n_clauses++] = (struct clause){ ret, (unsigned)r->n_args, conds };
+		return 0;
 	}
-	*n_clauses = (unsigned)(clause - c->clauses);
-	*n_conds += (unsigned)r->n_args;
+	for (size_t i = 0; i < r->n_args; i++)
+		c->clauses[c->n_clauses++] = (struct clause){ ret, 1, &conds[i] };
 	return 0;
 }
 
-static int read_rules(struct compiler *c, struct err *e)
-{
-	const struct seccomp_spec *s = c->spec;
-	size_t n_conds = 0;
-	unsigned clauses = 0, conds = 0;
-
-	for (size_t i = 0; i < s->n_rules; i++)
-		n_conds += s->rules[i].n_args;
-	if (s->n_rules > UINT32_MAX / 4 || n_conds > UINT32_MAX / 4)
-		return err_set(e, ERR_INVALID, "too many rules");
-	c->clauses = malloc((s->n_rules + n_conds + 1) * sizeof(*c->clauses));
-	c->rule_clauses = malloc((s->n_rules + 1) * sizeof(*c->rule_clauses));
-	c->conds = malloc((n_conds + 1) * sizeof(*c->conds));
-	if (!c->clauses || !c->rule_clauses || !c->conds)
-		return err_set(e, ENOMEM, "cannot compile");
-	for (size_t i = 0; i < s->n_rules; i++) {
-		c->rule_clauses[i] = clauses;
-		if (read_rule(c, &s->rules[i], &clauses, &conds, e) < 0)
-			return err_in(e, "syscalls[%zu]", i);
-	}
-	c->rule_clauses[s->n_rules] = clauses;
-	return 0;
-}
-
-/* ---- clauses to chains, one for each number ---- */
+/* ---- clauses to chains, one for each number of each architecture ---- */
 
 /*
- * A link of the chain of one system call. A generated link, of socketcall or ipc, tests argument 0 for the
- * multiplexed call instead of whatever its clause tests there. The chain ends with its first unconditional
- * link. Index 0 is no link.
+ * A chain holds the clauses that speak of one call, the last rule's first: so they are written. It is the
+ * index of a link; or ALONE and the index of a clause, if that is the first and unconditional, as most are;
+ * or 0, when no rule speaks of the call. After an unconditional clause nothing is added.
  */
+#define ALONE (1u << 31)
+
 struct link {
-	unsigned clause, next;
-	unsigned multiplexed; /* 0: not */
+	unsigned clause;
+	unsigned multiplexed; /* the call of socketcall or ipc that argument 0 must name; 0: any */
+	unsigned earlier;     /* link */
 };
 
-struct chain {
-	unsigned first, last;
-};
-
-#define WINDOW	1024 /* numbers from `base` on that have a chain by index */
+#define WINDOW	1024 /* numbers from an architecture's base on that have a chain by index */
 #define ODD_MAX 16   /* and those beyond: ARM has six */
 
 struct arch {
-	uint32_t token; /* libseccomp's */
-	uint32_t audit; /* the kernel's: that of x86_64 for x32 */
-	uint32_t base;
-	bool wide;	 /* arguments are compared with all 64 bits */
+	uint32_t token; /* libseccomp's: the kernel's, except for x32 */
+	uint32_t base;	/* the first number */
 	uint32_t beyond; /* one more than the newest call in the window that a rule names; base: none */
-	struct chain chains[WINDOW];
-	struct {
-		uint32_t nr;
-		struct chain chain;
-	} odd[ODD_MAX];
-	unsigned n_odd;
-	/* the multiplexers, and the generated links that follow those of rules that name them */
+	bool wide;	 /* arguments are compared with all 64 bits */
+	/* what rules for their calls say of the multiplexers, to follow rules for these themselves */
 	struct multiplexer {
 		int nr; /* negative: there is none */
-		struct chain chain;
+		unsigned chain;
 	} socketcall, ipc;
+	unsigned n_odd;
+	struct {
+		uint32_t nr;
+		unsigned chain;
+	} odd[ODD_MAX];
+	unsigned chains[WINDOW];
 };
 
-static bool conditional(const struct compiler *c, const struct link *l)
+static bool is_decided(const struct compiler *c, unsigned chain)
 {
-	return l->multiplexed || c->clauses[l->clause].n_conds;
+	const struct link *l = &c->links[chain];
+
+	if (chain & ALONE || !chain)
+		return chain;
+	return !l->multiplexed && !c->clauses[l->clause].n_conds;
 }
 
-static int chain_add(struct compiler *c, struct chain *chain, unsigned clause, unsigned multiplexed)
+static int chain_add(struct compiler *c, unsigned *chain, unsigned clause, unsigned multiplexed)
 {
-	if (chain->last && !conditional(c, &c->links[chain->last]))
+	if (is_decided(c, *chain))
 		return 0;
+	if (!*chain && !multiplexed && !c->clauses[clause].n_conds) {
+		*chain = ALONE | clause;
+		return 0;
+	}
 	if (c->n_links >= c->max_links) {
-		unsigned max = c->max_links ? c->max_links * 2 : 512;
+		unsigned max = c->max_links ? c->max_links * 2 : 64;
 		struct link *links = realloc(c->links, max * sizeof(*links));
 
 		if (!links)
@@ -316,16 +280,12 @@ static int chain_add(struct compiler *c, struct chain *chain, unsigned clause, u
 		c->links = links;
 		c->max_links = max;
 	}
-	c->links[c->n_links] = (struct link){ .clause = clause, .multiplexed = multiplexed };
-	if (chain->last)
-		c->links[chain->last].next = c->n_links;
-	else
-		chain->first = c->n_links;
-	chain->last = c->n_links++;
+	c->links[c->n_links] = (struct link){ clause, multiplexed, *chain };
+	*chain = c->n_links++;
 	return 0;
 }
 
-static struct chain *chain_of(struct arch *a, uint32_t nr)
+static unsigned *chain_of(struct arch *a, uint32_t nr)
 {
 	if (nr - a->base < WINDOW)
 		return &a->chains[nr - a->base];
@@ -338,118 +298,125 @@ static struct chain *chain_of(struct arch *a, uint32_t nr)
 	return &a->odd[a->n_odd++].chain;
 }
 
-static bool is_socket_call(int nr)
-{
-	return nr <= -100 && nr >= -120;
-}
+/* How to make one call on one architecture. */
+struct way {
+	int nr;				 /* directly; negative: not so */
+	unsigned call;			 /* by this call of: */
+	struct multiplexer *multiplexer; /* NULL: not so */
+};
 
-static bool is_ipc_call(int nr)
+/* libseccomp's pseudo numbers: -100 less the number of socketcall's call, -200 less that of ipc's. */
+static struct way way_from_libseccomp(struct arch *a, int nr, const char *name)
 {
-	return nr <= -200 && nr >= -224;
-}
+	struct way w = { .nr = nr };
 
-/* The number by which a multiplexed call can be reached directly, or -1. */
-static int direct_number(const struct arch *a, int pseudo, const char *name)
-{
-	if (a->token == SCMP_ARCH_X86) {
-		for (size_t i = 0; i < N_OF(i386_direct); i++)
-			if (i386_direct[i].pseudo == pseudo)
-				return i386_direct[i].direct;
-		return -1;
+	if (nr <= -100 && nr >= -120) {
+		w.multiplexer = &a->socketcall;
+		w.call = (unsigned)-nr - 100;
+	} else if (nr <= -200 && nr >= -224) {
+		w.multiplexer = &a->ipc;
+		w.call = (unsigned)-nr - 200;
+	} else {
+		return w;
 	}
-	for (uint32_t nr = a->base; nr < a->base + 512; nr++) {
-		auto_free char *known = seccomp_syscall_resolve_num_arch(a->token, (int)nr);
+	if (w.multiplexer->nr < 0) /* a call of other architectures */
+		return (struct way){ .nr = -1 };
+	/* it does not tell by which number the same can be had directly, but does know its name */
+	for (uint32_t i = a->base; i < a->base + WINDOW / 2; i++) {
+		auto_free char *known = seccomp_syscall_resolve_num_arch(a->token, (int)i);
 
-		if (known && streq(known, name))
-			return (int)nr;
+		if (known && streq(known, name)) {
+			w.nr = (int)i;
+			break;
+		}
 	}
-	return -1;
+	return w;
 }
 
-/* The number of @name: negative when this architecture has none; *@known says if any architecture has. */
-static int number_of(const struct arch *a, const char *name, bool *known)
+/* @row is that of @name in the table, NULL if it has none. */
+static struct way find_way(struct arch *a, const char *name, const struct syscall_numbers *row)
 {
-	int nr = seccomp_syscall_resolve_name_arch(a->token, name);
+	struct way w = { .nr = -1 };
+	int nr;
 
-	*known = true;
-	if (nr != __NR_SCMP_ERROR)
-		return nr;
-	for (size_t i = 0; i < N_OF(newer_calls); i++)
-		if (streq(name, newer_calls[i].name))
-			return (int)(newer_calls[i].value + a->base);
-	*known = false;
-	return -1;
+	if (row && a->token == SCMP_ARCH_X86_64) {
+		w.nr = row->x86_64;
+	} else if (row && a->token == SCMP_ARCH_X32) {
+		w.nr = row->x32 < 0 ? row->x32 : (int)(a->base + (unsigned)row->x32);
+	} else if (row && a->token == SCMP_ARCH_X86) {
+		w.nr = row->i386;
+		w.call = row->multiplexed & MULTIPLEXED_CALL;
+		if (w.call)
+			w.multiplexer = row->multiplexed & BY_IPC ? &a->ipc : &a->socketcall;
+	} else {
+		nr = seccomp_syscall_resolve_name_arch(a->token, name);
+		if (nr != __NR_SCMP_ERROR)
+			return way_from_libseccomp(a, nr, name);
+		if (row && row->x86_64 >= FIRST_COMMON_SYSCALL)
+			w.nr = (int)(a->base + (unsigned)row->x86_64);
+	}
+	return w;
 }
 
-static int add_number(struct compiler *c, struct arch *a, uint32_t nr, size_t rule)
+/* Adds the clauses from number @first on to the chains of @name. */
+static int add_name(struct compiler *c, struct arch *a, const char *name,
+		    const struct syscall_numbers *row, unsigned first)
 {
-	struct chain *chain = chain_of(a, nr);
+	struct way w = find_way(a, name, row);
+	unsigned *chain = w.nr < 0 ? NULL : chain_of(a, (uint32_t)w.nr);
 
-	if (!chain)
-		return err_set(c->e, ERR_NOT_SUPPORTED, "too many system calls with numbers over %u",
-			       a->base + WINDOW);
-	if (nr - a->base < WINDOW && nr >= a->beyond)
-		a->beyond = nr + 1;
-	for (unsigned i = c->rule_clauses[rule]; i < c->rule_clauses[rule + 1]; i++)
-		if (chain_add(c, chain, i, 0) < 0)
+	if (w.nr >= 0 && !chain)
+		return err_set(c->e, ERR_NOT_SUPPORTED,
+			       "too many calls with such numbers as %d of '%s'", w.nr, name);
+	if (chain && (uint32_t)w.nr - a->base < WINDOW && (uint32_t)w.nr >= a->beyond)
+		a->beyond = (uint32_t)w.nr + 1;
+	for (unsigned i = first; i < c->n_clauses; i++) {
+		if (chain && chain_add(c, chain, i, 0) < 0)
 			return -1;
+		if (w.multiplexer && chain_add(c, &w.multiplexer->chain, i, w.call) < 0)
+			return -1;
+	}
 	return 0;
 }
 
-static int add_multiplexed(struct compiler *c, struct arch *a, int pseudo, const char *name, size_t rule)
+static int read_rules(struct compiler *c)
 {
-	struct multiplexer *m = is_socket_call(pseudo) ? &a->socketcall : &a->ipc;
-	unsigned call = (unsigned)-pseudo % (is_socket_call(pseudo) ? 100 : 200);
-	int direct;
+	const struct seccomp_spec *s = c->spec;
+	size_t near = 0;
 
-	if (m->nr < 0) /* a call that other architectures have */
-		return 0;
-	for (unsigned i = c->rule_clauses[rule]; i < c->rule_clauses[rule + 1]; i++)
-		if (chain_add(c, &m->chain, i, call) < 0)
-			return -1;
-	direct = direct_number(a, pseudo, name);
-	return direct < 0 ? 0 : add_number(c, a, (uint32_t)direct, rule);
+	for (size_t i = 0; i < s->n_rules; i++) {
+		unsigned first = c->n_clauses;
+
+		if (read_rule(c, &s->rules[i]) < 0)
+			return err_in(c->e, "syscalls[%zu]", i);
+		for (const char *const *n = s->rules[i].names; n && *n; n++) {
+			const struct syscall_numbers *row = syscall_find(*n, &near);
+
+			if (!row && log_enabled(LOG_DEBUG) &&
+			    seccomp_syscall_resolve_name(*n) == __NR_SCMP_ERROR)
+				log_debug("unknown seccomp syscall '%s' ignored", *n);
+			for (unsigned k = 0; k < c->n_archs; k++)
+				if (add_name(c, &c->archs[k], *n, row, first) < 0)
+					return -1;
+		}
+	}
+	return 0;
 }
 
-static int add_name(struct compiler *c, struct arch *a, const char *name, size_t rule, bool tell)
+/* Puts what was said of calls through @m behind what was said of @m itself. */
+static void add_multiplexer(struct compiler *c, struct arch *a, const struct multiplexer *m)
 {
-	bool known;
-	int nr = number_of(a, name, &known);
+	unsigned *chain = m->chain ? chain_of(a, (uint32_t)m->nr) : NULL;
+	unsigned l = m->chain;
 
-	if (!known && tell)
-		log_debug("unknown seccomp syscall '%s' ignored", name);
-	if (is_socket_call(nr) || is_ipc_call(nr))
-		return add_multiplexed(c, a, nr, name, rule);
-	if (nr < 0)
-		return 0;
-	return add_number(c, a, (uint32_t)nr, rule);
-}
-
-/* Hangs the generated links behind those of rules that name the multiplexer. */
-static void add_generated(struct compiler *c, struct arch *a, const struct multiplexer *m)
-{
-	struct chain *chain = m->chain.first ? chain_of(a, (uint32_t)m->nr) : NULL;
-
-	if (!chain || (chain->last && !conditional(c, &c->links[chain->last])))
+	if (!chain || is_decided(c, *chain))
 		return;
-	if (chain->last)
-		c->links[chain->last].next = m->chain.first;
-	else
-		chain->first = m->chain.first;
-	chain->last = m->chain.last;
+	while (c->links[l].earlier)
+		l = c->links[l].earlier;
+	c->links[l].earlier = *chain;
+	*chain = m->chain;
 	if ((uint32_t)m->nr >= a->beyond)
 		a->beyond = (uint32_t)m->nr + 1;
-}
-
-static int read_arch(struct compiler *c, struct arch *a, bool tell)
-{
-	for (size_t i = 0; i < c->spec->n_rules; i++)
-		for (const char *const *n = c->spec->rules[i].names; n && *n; n++)
-			if (add_name(c, a, *n, i, tell) < 0)
-				return -1;
-	add_generated(c, a, &a->socketcall);
-	add_generated(c, a, &a->ipc);
-	return 0;
 }
 
 /* ---- the program, from its end ---- */
@@ -464,7 +431,7 @@ struct target {
 #define RETS_MAX 32
 
 struct program {
-	struct sock_filter *insns; /* BPF_MAXINSNS of them, filled from the end */
+	struct sock_filter insns[BPF_MAXINSNS]; /* filled from the end */
 	unsigned n;
 	bool full;
 	struct {
@@ -550,9 +517,9 @@ static struct target emit_jump(struct program *p, unsigned code, uint32_t k, str
 	return emit(p, BPF_JMP | code | BPF_K, p->n - place_of(p, yes), p->n - place_of(p, no), k);
 }
 
-static void emit_load(struct program *p, unsigned offset)
+static struct target emit_load(struct program *p, unsigned offset)
 {
-	emit(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
+	return emit(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
 }
 
 static unsigned low_half(unsigned arg)
@@ -580,12 +547,11 @@ static struct target emit_equal(struct program *p, unsigned offset, uint32_t mas
 		if (mask != UINT32_MAX)
 			emit(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, mask);
 	}
-	emit_load(p, offset);
-	return (struct target){ false, p->n };
+	return emit_load(p, offset);
 }
 
-static struct target emit_cond(struct program *p, const struct cond *c, bool wide, struct target yes,
-			       struct target no)
+static struct target emit_cond(struct program *p, const struct cond *c, bool wide,
+			       struct target yes, struct target no)
 {
 	unsigned low = low_half(c->index), high = high_half(c->index);
 	uint32_t vl = (uint32_t)c->value, vh = (uint32_t)(c->value >> 32);
@@ -603,17 +569,16 @@ static struct target emit_cond(struct program *p, const struct cond *c, bool wid
 		return wide ? emit_equal(p, high, (uint32_t)(c->mask >> 32), vh, t, no) : t;
 	}
 	emit_jump(p, c->op == OP_GT ? BPF_JGT : BPF_JGE, vl, yes, no);
-	emit_load(p, low);
+	t = emit_load(p, low);
 	if (!wide)
-		return (struct target){ false, p->n };
-	t = emit_jump(p, BPF_JEQ, vh, (struct target){ false, p->n }, no);
+		return t;
+	t = emit_jump(p, BPF_JEQ, vh, t, no);
 	emit_jump(p, BPF_JGT, vh, yes, t);
-	emit_load(p, high);
-	return (struct target){ false, p->n };
+	return emit_load(p, high);
 }
 
-static struct target emit_clause(struct program *p, const struct clause *clause, unsigned multiplexed,
-				 bool wide, struct target no)
+static struct target emit_clause(struct program *p, const struct clause *clause,
+				 unsigned multiplexed, bool wide, struct target no)
 {
 	struct target yes = go_verdict(clause->ret);
 
@@ -628,23 +593,14 @@ static struct target emit_clause(struct program *p, const struct clause *clause,
 	return yes;
 }
 
-/* The chain of a call: its last link's test is written first, and fails into the default action. */
-static struct target emit_chain(struct compiler *c, struct program *p, bool wide, unsigned first)
+static struct target emit_chain(const struct compiler *c, struct program *p, unsigned chain,
+				bool wide)
 {
 	struct target t = go_verdict(c->default_ret);
-	unsigned previous = 0, l = first;
 
-	while (l) { /* turn the chain round; it is not needed again */
-		unsigned next = c->links[l].next;
-
-		c->links[l].next = previous;
-		previous = l;
-		l = next;
-	}
-	for (l = previous; l; l = c->links[l].next) {
-		const struct link *link = &c->links[l];
-
-		t = emit_clause(p, &c->clauses[link->clause], link->multiplexed, wide, t);
+	for (const struct link *l; chain; chain = l->earlier) {
+		l = &c->links[chain];
+		t = emit_clause(p, &c->clauses[l->clause], l->multiplexed, wide, t);
 	}
 	return t;
 }
@@ -659,6 +615,8 @@ struct run {
 };
 
 #define RUNS_MAX (2 * (WINDOW + 2 * ODD_MAX) + 8) /* two windows, when x32 follows x86_64 */
+
+#define EXCEPTIONS_MAX 3 /* measured: more makes the way longer, fewer the program */
 
 struct runs {
 	struct run list[RUNS_MAX];
@@ -677,15 +635,15 @@ static void add_run(struct runs *r, uint32_t from, uint32_t ret, unsigned chain,
 	r->list[r->n++] = (struct run){ from, ret, chain, wide };
 }
 
-static void add_chain_run(struct compiler *c, struct runs *r, const struct arch *a, uint32_t nr,
-			  unsigned first)
+static void add_chain_run(const struct compiler *c, struct runs *r, const struct arch *a,
+			  uint32_t nr, unsigned chain)
 {
-	if (!first)
+	if (!chain)
 		add_run(r, nr, c->default_ret, 0, false);
-	else if (conditional(c, &c->links[first]))
-		add_run(r, nr, 0, first, a->wide);
+	else if (chain & ALONE)
+		add_run(r, nr, c->clauses[chain & ~ALONE].ret, 0, false);
 	else
-		add_run(r, nr, c->clauses[c->links[first].clause].ret, 0, false);
+		add_run(r, nr, 0, chain, a->wide);
 }
 
 static void sort_odd(struct arch *a)
@@ -700,35 +658,64 @@ static void sort_odd(struct arch *a)
 }
 
 /* All numbers from a->base to the last of 32 bits. */
-static void add_arch_runs(struct compiler *c, struct runs *r, struct arch *a)
+static void add_arch_runs(const struct compiler *c, struct runs *r, const struct arch *a)
 {
-	uint32_t unknown = c->enosys && a->beyond > a->base ? SECCOMP_RET_ERRNO | ENOSYS : c->default_ret;
+	uint32_t unknown = c->enosys && a->beyond > a->base ? SECCOMP_RET_ERRNO | ENOSYS :
+							      c->default_ret;
 
-	sort_odd(a);
 	for (uint32_t nr = a->base; nr < a->beyond; nr++)
-		add_chain_run(c, r, a, nr, a->chains[nr - a->base].first);
+		add_chain_run(c, r, a, nr, a->chains[nr - a->base]);
 	add_run(r, a->beyond, unknown, 0, false);
 	for (unsigned i = 0; i < a->n_odd; i++) {
-		add_chain_run(c, r, a, a->odd[i].nr, a->odd[i].chain.first);
+		add_chain_run(c, r, a, a->odd[i].nr, a->odd[i].chain);
 		add_run(r, a->odd[i].nr + 1, unknown, 0, false);
 	}
 }
 
-static struct target emit_search(struct compiler *c, struct program *p, const struct run *runs,
-				 unsigned first, unsigned end)
+/*
+ * A run with exceptions: a number or a few that stand alone in it are tested for equality, one instruction
+ * each, where cutting them out would take two. Returns the index of the run after the group.
+ */
+static unsigned group_end(const struct runs *r, unsigned first)
+{
+	const struct run *main = &r->list[first];
+	unsigned end = first + 1;
+
+	while (!main->chain && end + 1 < r->n && end - first < 2 * EXCEPTIONS_MAX) {
+		const struct run *alone = &r->list[end], *next = alone + 1;
+
+		if (next->from - alone->from > 1 || next->chain || next->ret != main->ret)
+			break;
+		end += 2;
+	}
+	return end;
+}
+
+static struct target emit_run(const struct compiler *c, struct program *p, const struct run *r)
+{
+	return r->chain ? emit_chain(c, p, r->chain, r->wide) : go_verdict(r->ret);
+}
+
+/* Searches among groups @first to before @end, group i being the runs from groups[i] to groups[i + 1]. */
+static struct target emit_search(const struct compiler *c, struct program *p,
+				 const struct run *runs, const unsigned *groups, unsigned first,
+				 unsigned end)
 {
 	struct target below, above;
 	unsigned m;
 
 	if (end - first == 1) {
-		if (!runs[first].chain)
-			return go_verdict(runs[first].ret);
-		return emit_chain(c, p, runs[first].wide, runs[first].chain);
+		below = emit_run(c, p, &runs[groups[first]]);
+		for (unsigned i = groups[first] + 1; i < groups[end]; i += 2) {
+			above = emit_run(c, p, &runs[i]);
+			below = emit_jump(p, BPF_JEQ, runs[i].from, above, below);
+		}
+		return below;
 	}
 	m = first + (end - first) / 2;
-	above = emit_search(c, p, runs, m, end);
-	below = emit_search(c, p, runs, first, m);
-	return emit_jump(p, BPF_JGE, runs[m].from, above, below);
+	above = emit_search(c, p, runs, groups, m, end);
+	below = emit_search(c, p, runs, groups, first, m);
+	return emit_jump(p, BPF_JGE, runs[groups[m]].from, above, below);
 }
 
 /* ---- architectures ---- */
@@ -738,7 +725,8 @@ static bool is_possible(uint32_t token)
 {
 	switch (seccomp_arch_native()) {
 	case SCMP_ARCH_X86_64:
-		return token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X86 || token == SCMP_ARCH_X32;
+		return token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X86 ||
+		       token == SCMP_ARCH_X32;
 	case SCMP_ARCH_AARCH64:
 		return token == SCMP_ARCH_AARCH64 || token == SCMP_ARCH_ARM;
 	default:
@@ -763,8 +751,31 @@ static uint32_t arch_token(const char *name)
 	return seccomp_arch_resolve_name(lower);
 }
 
-/* The native architecture first: its calls are the most frequent. */
-static int read_archs(const struct seccomp_spec *s, uint32_t *tokens, unsigned *n, struct err *e)
+static void init_arch(struct arch *a, uint32_t token)
+{
+	const struct multiplexer none = { .nr = -1 };
+	int read;
+
+	memset(a, 0, sizeof(*a));
+	a->token = token;
+	a->wide = token & __AUDIT_ARCH_64BIT && token != SCMP_ARCH_MIPS64N32 &&
+		  token != SCMP_ARCH_MIPSEL64N32;
+	a->socketcall = a->ipc = none;
+	if (token == SCMP_ARCH_X32) {
+		a->base = X32_BIT;
+	} else if (token != SCMP_ARCH_X86_64) {
+		read = seccomp_syscall_resolve_name_arch(token, "read");
+		a->base = read >= 4000 ? (uint32_t)read / 1000 * 1000 :
+					 0; /* MIPS: 4000, 5000, 6000 */
+		a->socketcall.nr = seccomp_syscall_resolve_name_arch(token, "socketcall");
+		a->ipc.nr = seccomp_syscall_resolve_name_arch(token, "ipc");
+	}
+	a->beyond = a->base;
+}
+
+/* The native architecture and those that the profile names: tokens, and their number. */
+static int read_arch_names(const struct seccomp_spec *s, uint32_t *tokens, unsigned *n,
+			   struct err *e)
 {
 	tokens[0] = seccomp_arch_native();
 	*n = 1;
@@ -773,105 +784,73 @@ static int read_archs(const struct seccomp_spec *s, uint32_t *tokens, unsigned *
 		unsigned i = 0;
 
 		if (!token)
-			return err_set(e, ERR_INVALID, "unknown seccomp architecture '%s'", *name);
+			return err_set(e, ERR_INVALID, "unknown architecture '%s'", *name);
 		while (i < *n && tokens[i] != token)
 			i++;
 		if (i < *n || !is_possible(token))
 			continue;
 		if (*n == MAX_ARCHS)
-			return err_set(e, ERR_INVALID, "too many seccomp architectures");
+			return err_set(e, ERR_INVALID, "more than %d architectures", MAX_ARCHS);
 		tokens[(*n)++] = token;
 	}
 	return 0;
 }
 
-static void init_arch(struct arch *a, uint32_t token)
+static const struct arch *x32_arch(const struct compiler *c)
 {
-	int read = seccomp_syscall_resolve_name_arch(token, "read");
-
-	memset(a, 0, sizeof(*a));
-	a->token = token;
-	a->audit = token == SCMP_ARCH_X32 ? AUDIT_ARCH_X86_64 : token;
-	a->wide = token & __AUDIT_ARCH_64BIT && token != SCMP_ARCH_MIPS64N32 &&
-		  token != SCMP_ARCH_MIPSEL64N32;
-	/* x32 has a bit of its own; the MIPS ABIs count from 4000, 5000 and 6000 */
-	a->base = token == SCMP_ARCH_X32 ? X32_BIT : read >= 4000 ? (uint32_t)read / 1000 * 1000 : 0;
-	a->beyond = a->base;
-	a->socketcall.nr = seccomp_syscall_resolve_name_arch(token, "socketcall");
-	a->ipc.nr = seccomp_syscall_resolve_name_arch(token, "ipc");
+	for (unsigned i = 0; i < c->n_archs; i++)
+		if (c->archs[i].token == SCMP_ARCH_X32)
+			return &c->archs[i];
+	return NULL;
 }
 
-/* What an architecture needs while it is compiled. */
-struct work {
-	struct arch arch;
+/* The search among the calls of @a; for x86_64 among those of x32 too, which the kernel calls x86_64. */
+static struct target emit_arch(const struct compiler *c, struct program *p, const struct arch *a)
+{
+	const struct arch *x32 = x32_arch(c);
+	unsigned groups[RUNS_MAX + 1], n = 0;
 	struct runs runs;
-};
+	struct target t;
 
-static int add_runs_of(struct compiler *c, struct work *w, uint32_t token, bool tell)
-{
-	init_arch(&w->arch, token);
-	if (read_arch(c, &w->arch, tell) < 0)
-		return -1;
-	add_arch_runs(c, &w->runs, &w->arch);
-	return 0;
-}
-
-/* The search for calls of architecture @token, to be entered with the number not yet loaded. */
-static int emit_arch(struct compiler *c, struct program *p, struct work *w, uint32_t token, bool tell,
-		     bool with_x32, struct target *start)
-{
-	w->runs.n = 0;
-	c->n_links = 1;
-	if (add_runs_of(c, w, token, tell) < 0)
-		return -1;
-	if (with_x32 && add_runs_of(c, w, SCMP_ARCH_X32, false) < 0)
-		return -1;
-	if (token == SCMP_ARCH_X86_64 && !with_x32) {
+	runs.n = 0;
+	add_arch_runs(c, &runs, a);
+	if (a->token == SCMP_ARCH_X86_64 && x32) {
+		add_arch_runs(c, &runs, x32);
+	} else if (a->token == SCMP_ARCH_X86_64) {
 		/* -1 is what a tracer makes of a call that it wants skipped (seccomp(2)) */
-		add_run(&w->runs, X32_BIT, SECCOMP_RET_KILL_PROCESS, 0, false);
-		add_run(&w->runs, UINT32_MAX, c->default_ret, 0, false);
+		add_run(&runs, X32_BIT, SECCOMP_RET_KILL_PROCESS, 0, false);
+		add_run(&runs, UINT32_MAX, c->default_ret, 0, false);
 	}
-	*start = emit_search(c, p, w->runs.list, 0, w->runs.n);
-	if (!start->is_verdict) {
-		emit_load(p, offsetof(struct seccomp_data, nr));
-		start->at = p->n;
-	}
-	return 0;
+	for (unsigned i = 0; i < runs.n; i = group_end(&runs, i))
+		groups[n++] = i;
+	groups[n] = runs.n;
+	t = emit_search(c, p, runs.list, groups, 0, n);
+	return t.is_verdict ? t : emit_load(p, offsetof(struct seccomp_data, nr));
 }
 
-static int emit_program(struct compiler *c, struct program *p, struct err *e)
+static int emit_program(struct compiler *c, struct program *p)
 {
 	struct target starts[MAX_ARCHS], t = go_verdict(SECCOMP_RET_KILL_PROCESS);
-	auto_free struct work *w = malloc(sizeof(*w));
-	uint32_t tokens[MAX_ARCHS];
-	bool with_x32 = false;
-	unsigned n;
 
-	if (!w)
-		return err_set(e, ENOMEM, "cannot compile");
-	if (read_archs(c->spec, tokens, &n, e) < 0)
-		return -1;
-	for (unsigned i = 0; i < n; i++)
-		with_x32 |= tokens[i] == SCMP_ARCH_X32;
-	for (unsigned i = n; i-- > 0;)
-		if (tokens[i] != SCMP_ARCH_X32 &&
-		    emit_arch(c, p, w, tokens[i], i == 0, with_x32 && tokens[i] == SCMP_ARCH_X86_64,
-			      &starts[i]) < 0)
-			return -1;
-	for (unsigned i = n; i-- > 0;)
-		if (tokens[i] != SCMP_ARCH_X32)
-			t = emit_jump(p, BPF_JEQ, tokens[i], starts[i], t);
+	for (unsigned i = c->n_archs; i-- > 0;)
+		if (c->archs[i].token != SCMP_ARCH_X32)
+			starts[i] = emit_arch(c, p, &c->archs[i]);
+	for (unsigned i = c->n_archs; i-- > 0;)
+		if (c->archs[i].token != SCMP_ARCH_X32)
+			t = emit_jump(p, BPF_JEQ, c->archs[i].token, starts[i], t);
 	emit_load(p, offsetof(struct seccomp_data, arch));
 	if (p->full)
-		return err_set(e, ERR_INVALID, "the filter needs more than the %d instructions that the "
-					       "kernel takes", BPF_MAXINSNS);
+		return err_set(c->e, ERR_INVALID,
+			       "the filter needs more than the %d instructions that "
+			       "the kernel takes",
+			       BPF_MAXINSNS);
 	return 0;
 }
 
-static int read_flags(const struct compiler *c, unsigned *out, struct err *e)
+static int read_flags(const struct compiler *c, unsigned *out)
 {
 	static const char *const spec_allow[] = { "SECCOMP_FILTER_FLAG_SPEC_ALLOW", NULL };
-	/* no list at all: as runc, so that a filter alone does not slow everything down */
+	/* no list at all: as runc, so that having a filter does not slow everything down */
 	const char *const *f = c->spec->flags ? c->spec->flags : spec_allow;
 
 	*out = c->notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
@@ -881,45 +860,75 @@ static int read_flags(const struct compiler *c, unsigned *out, struct err *e)
 		while (i < N_OF(flags) && !streq(*f, flags[i].name))
 			i++;
 		if (i == N_OF(flags))
-			return err_set(e, ERR_INVALID, "unknown seccomp flag '%s'", *f);
+			return err_set(c->e, ERR_INVALID, "unknown flag '%s'", *f);
 		*out |= flags[i].value;
 	}
 	if (!c->notifies)
-		*out &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* EINVAL: nobody ever waits */
+		*out &= ~(unsigned)
+				SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* EINVAL: nobody ever waits */
 	else if (*out & SECCOMP_FILTER_FLAG_TSYNC)
-		*out |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH; /* EINVAL without: two kinds of results */
+		*out |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH; /* EINVAL without: two meanings of one result */
 	return 0;
 }
 
-static int compile(struct compiler *c, struct seccomp_filter *out, struct err *e)
+static int compile(struct compiler *c, struct seccomp_filter *out)
 {
-	auto_free struct sock_filter *insns = malloc(BPF_MAXINSNS * sizeof(*insns));
-	struct program p = { .insns = insns };
+	struct program p;
 	const struct action *action;
+	struct sock_filter *insns;
 	unsigned filter_flags;
 
-	if (!insns)
-		return err_set(e, ENOMEM, "cannot compile");
-	if (verdict(c->spec->default_action, &c->spec->default_errno_ret, &action, &c->default_ret, e) < 0)
-		return err_in(e, "defaultAction");
+	if (verdict(c->spec->default_action, &c->spec->default_errno_ret, &action, &c->default_ret,
+		    c->e) < 0)
+		return err_in(c->e, "defaultAction");
 	if (action->ret == SECCOMP_RET_USER_NOTIF)
-		return err_set(e, ERR_INVALID, "SCMP_ACT_NOTIFY cannot be the default action");
+		return err_set(c->e, ERR_INVALID, "SCMP_ACT_NOTIFY cannot be the default action");
 	c->enosys = action->refuses;
-	if (read_rules(c, e) < 0 || read_flags(c, &filter_flags, e) < 0 || emit_program(c, &p, e) < 0)
+	p.n = p.n_rets = 0;
+	p.full = false;
+	if (read_rules(c) < 0 || read_flags(c, &filter_flags) < 0)
 		return -1;
-	memmove(insns, insns + BPF_MAXINSNS - p.n, p.n * sizeof(*insns));
-	*out = (struct seccomp_filter){ take_ptr(insns), p.n, filter_flags };
+	for (unsigned i = 0; i < c->n_archs; i++) {
+		add_multiplexer(c, &c->archs[i], &c->archs[i].socketcall);
+		add_multiplexer(c, &c->archs[i], &c->archs[i].ipc);
+		sort_odd(&c->archs[i]);
+	}
+	if (emit_program(c, &p) < 0)
+		return -1;
+	insns = malloc(p.n * sizeof(*insns));
+	if (!insns)
+		return err_set(c->e, ENOMEM, "cannot compile");
+	memcpy(insns, p.insns + BPF_MAXINSNS - p.n, p.n * sizeof(*insns));
+	*out = (struct seccomp_filter){ insns, p.n, filter_flags };
 	return 0;
 }
 
 int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, struct err *e)
 {
-	struct compiler c = { .spec = s, .e = e };
-	int ret = compile(&c, out, e);
+	struct compiler c = { .spec = s, .e = e, .n_links = 1 };
+	uint32_t tokens[MAX_ARCHS];
+	size_t n_conds = 0;
+	int ret = -1;
 
+	if (read_arch_names(s, tokens, &c.n_archs, e) < 0)
+		return err_in(e, "seccomp");
+	for (size_t i = 0; i < s->n_rules; i++)
+		n_conds += s->rules[i].n_args;
+	if (s->n_rules + n_conds > INT32_MAX)
+		return err_set(e, ERR_INVALID, "seccomp: too many rules");
+	c.clauses = malloc((s->n_rules + n_conds + 1) * sizeof(*c.clauses));
+	c.conds = malloc((n_conds + 1) * sizeof(*c.conds));
+	c.archs = malloc(c.n_archs * sizeof(*c.archs));
+	if (!c.clauses || !c.conds || !c.archs) {
+		err_set(e, ENOMEM, "cannot compile");
+	} else {
+		for (unsigned i = 0; i < c.n_archs; i++)
+			init_arch(&c.archs[i], tokens[i]);
+		ret = compile(&c, out);
+	}
 	free(c.clauses);
-	free(c.rule_clauses);
 	free(c.conds);
+	free(c.archs);
 	free(c.links);
 	return ret < 0 ? err_in(e, "seccomp") : 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * seccomp.h - from linux.seccomp to a program in the kernel, and the two profiles of ctr's own.
  *
