@@ -97,7 +97,7 @@ endif
 # ctr-unpack and what else is not on the start path: always glibc, dynamic. Libraries that nothing asks for are dropped.
 COLD_FLAGS = $(BASE_FLAGS) -fPIE
 COLD_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-COLD_LIBS := -larchive -lyajl
+COLD_LIBS := -larchive -lnettle -lseccomp -lyajl
 
 # --- Sources -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,96 @@
+/*
+ * ctr-unpack - unpacks one archive into one directory, for `ctr`. Not for people: unpack.h says how it is
+ * started and what it answers.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "images/unpack/read.h"
+#include "images/unpack/sandbox.h"
+#include "images/unpack/stream.h"
+#include "images/unpack/unpack.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+
+/* The socket is non-blocking: a report of progress that nobody has room for is not missed. */
+static void tell(void *arg, const struct unpack_report *r)
+{
+	(void)arg;
+	(void)!write(UNPACK_FD_TALK, r, sizeof(*r));
+}
+
+static void tell_last(const struct unpack_report *r)
+{
+	struct pollfd p = { .fd = UNPACK_FD_TALK, .events = POLLOUT };
+
+	while (write(UNPACK_FD_TALK, r, sizeof(*r)) < 0 && (errno == EAGAIN || errno == EINTR))
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			break;
+}
+
+static int hear(struct unpack_request *q, struct err *e)
+{
+	ssize_t n;
+
+	do {
+		n = read(UNPACK_FD_TALK, q, sizeof(*q));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_set(e, errno, "cannot read what to do");
+	if (n != sizeof(*q) || q->version != UNPACK_VERSION)
+		return err_set(e, ERR_INVALID, "ctr-unpack is not of the same version as ctr");
+	if (!q->max_ratio)
+		return err_set(e, ERR_INVALID, "a ratio of 0");
+	if (fcntl(UNPACK_FD_TALK, F_SETFL, O_NONBLOCK) < 0)
+		return err_set(e, errno, "cannot set up the socket");
+	return 0;
+}
+
+static int work(struct unpack_report *r, struct err *e)
+{
+	struct unpack_request q;
+	struct stream *s;
+	int root;
+
+	if (hear(&q, e) < 0 || sandbox_enter(UNPACK_FD_TARGET, &q, e) < 0)
+		return -1;
+	root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_set(e, errno, "cannot open the staging directory");
+	s = stream_open(STDIN_FILENO,
+			&(struct stream_limits){ .max_bytes = q.max_bytes, .max_ratio = q.max_ratio }, e);
+	if (!s || sandbox_close(e) < 0)
+		return -1;
+	/* neither is closed: the process is about to end, and a thread may be in a read that blocks */
+	return read_archive(s, root, &q, tell, NULL, r, e);
+}
+
+int main(void)
+{
+	struct unpack_report r = { .version = UNPACK_VERSION };
+	struct err e = { 0 };
+
+	/* `ctr` decides what an interrupt from the keyboard means; without `ctr` this is pointless */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return 1;
+	/* an arena a thread would be 64 MiB of address space each */
+	mallopt(M_ARENA_MAX, 1);
+	r.state = UNPACK_RUNNING;
+	if (work(&r, &e) < 0) {
+		r.state = UNPACK_FAILED;
+		r.err = e;
+	} else {
+		r.state = UNPACK_DONE;
+	}
+	tell_last(&r);
+	_exit(r.state == UNPACK_DONE ? 0 : 1);
+}

@@ -1,0 +1,473 @@
+#include "images/unpack/stream.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <nettle/sha2.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+
+/* Together small enough for a processor's own cache. */
+#define CHUNK_SIZE (128u << 10)
+#define CHUNKS 8
+#define SNIFF_SIZE 4096
+#define BLOCK 512
+#define RATIO_FROM (1u << 30) /* small archives of zeros are harmless, and exist */
+
+struct stream {
+	int fd;
+	struct stream_limits limits;
+	pthread_t decoder, hasher;
+	bool decoder_runs, hasher_runs;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool go, stop, ended, failed; /* ended: no chunk will follow */
+	uint64_t made, hashed, used;  /* counts of chunks; used: given back by the consumer */
+	struct err err;
+
+	unsigned char *chunk[CHUNKS];
+	size_t len[CHUNKS];
+	bool lent; /* the consumer has chunk number `used` in its hands */
+	unsigned char tail[BLOCK]; /* the last bytes, right-aligned */
+	_Atomic uint64_t bytes_in, bytes_out;
+	_Atomic unsigned compression;
+
+	/* the decoder's own */
+	unsigned char sniffed[SNIFF_SIZE];
+	size_t n_sniffed;
+	bool sniffed_given;
+	unsigned char *raw;
+
+	struct sha256_ctx sha;
+};
+
+/* --- The decoder's thread ---------------------------------------------------------------------------- */
+
+static ssize_t read_some(struct stream *s, void *buf, size_t size)
+{
+	ssize_t n;
+
+	do {
+		n = read(s->fd, buf, size);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		atomic_fetch_add(&s->bytes_in, (uint64_t)n);
+	return n;
+}
+
+struct magic {
+	size_t at;
+	const char *bytes;
+	size_t len;
+	int compression;     /* enum unpack_compression, or -1: refused */
+	const char *refusal; /* "it is ..." */
+};
+
+/* notes on where each comes from: file(1)'s database and the formats' own specifications */
+static const struct magic magics[] = {
+	{ 0, "\x1f\x8b", 2, UNPACK_GZIP, NULL },
+	{ 0, "\xfd" "7zXZ\0", 6, UNPACK_XZ, NULL },
+	{ 0, "\x28\xb5\x2f\xfd", 4, UNPACK_ZSTD, NULL },
+	{ 0, "BZh", 3, UNPACK_BZIP2, NULL },
+	{ 0, "\x04\x22\x4d\x18", 4, UNPACK_LZ4, NULL },
+	{ 0, "hsqs", 4, -1, "a squashfs file system, which cannot be imported yet" },
+	{ 1024, "\xe2\xe1\xf5\xe0", 4, -1, "an EROFS file system, which cannot be imported yet" },
+	{ 1080, "\x53\xef", 2, -1, "an ext2/3/4 file system, not an archive" },
+	{ 0, "XFSB", 4, -1, "an XFS file system, not an archive" },
+	{ 0, "QFI\xfb", 4, -1, "a qcow2 disk of a virtual machine, not an archive" },
+	{ 0, "PK\x03\x04", 4, -1, "a zip archive; tar archives can be imported" },
+	{ 0, "7z\xbc\xaf\x27\x1c", 6, -1, "a 7z archive; tar archives can be imported" },
+	{ 0, "!<arch>\n", 8, -1, "an ar archive or a Debian package; tar archives can be imported" },
+	{ 0, "\xed\xab\xee\xdb", 4, -1, "an RPM package; tar archives can be imported" },
+	{ 0, "070701", 6, -1, "a cpio archive; tar archives can be imported" },
+	{ 0, "070702", 6, -1, "a cpio archive; tar archives can be imported" },
+	{ 0, "070707", 6, -1, "a cpio archive; tar archives can be imported" },
+	{ 0, "\x7f" "ELF", 4, -1, "a program, not an archive" },
+};
+
+/* zstd and lz4 both begin with skippable frames at times: 0x184D2A50 to 5F, little-endian. */
+static bool is_skippable_frame(const unsigned char *p, size_t n)
+{
+	return n >= 4 && (p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18;
+}
+
+/* Which compression, from the first bytes; -1 and *e when it is something that cannot be an archive. */
+static int recognise(const unsigned char *p, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < sizeof(magics) / sizeof(*magics); i++) {
+		const struct magic *m = &magics[i];
+
+		if (m->at + m->len > n || memcmp(p + m->at, m->bytes, m->len) != 0)
+			continue;
+		/* offsets beyond the first block may fall into the content of a tar archive's first file */
+		if (m->at && n >= 262 && memcmp(p + 257, "ustar", 5) == 0)
+			continue;
+		if (m->compression < 0)
+			return err_set(e, ERR_INVALID, "it is %s", m->refusal);
+		return m->compression;
+	}
+	return is_skippable_frame(p, n) ? UNPACK_ZSTD : UNPACK_NONE;
+}
+
+static int sniff(struct stream *s, struct err *e)
+{
+	int c;
+
+	while (s->n_sniffed < SNIFF_SIZE) {
+		ssize_t n = read_some(s, s->sniffed + s->n_sniffed, SNIFF_SIZE - s->n_sniffed);
+
+		if (n < 0)
+			return err_set(e, errno, "cannot read");
+		if (n == 0)
+			break;
+		s->n_sniffed += (size_t)n;
+	}
+	if (!s->n_sniffed)
+		return err_set(e, ERR_INVALID, "it is empty");
+	c = recognise(s->sniffed, s->n_sniffed, e);
+	if (c < 0)
+		return -1;
+	atomic_store(&s->compression, (unsigned)c);
+	return 0;
+}
+
+/* Waits for a free chunk; its index, or -1 to stop. */
+static int chunk_get(struct stream *s)
+{
+	int i = -1;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stop &&
+	       (s->made - s->used >= CHUNKS || s->made - s->hashed >= CHUNKS))
+		pthread_cond_wait(&s->changed, &s->lock);
+	if (!s->stop)
+		i = (int)(s->made % CHUNKS);
+	pthread_mutex_unlock(&s->lock);
+	return i;
+}
+
+static void keep_tail(struct stream *s, const unsigned char *p, size_t n)
+{
+	if (n >= BLOCK) {
+		memcpy(s->tail, p + n - BLOCK, BLOCK);
+		return;
+	}
+	memmove(s->tail, s->tail + n, BLOCK - n);
+	memcpy(s->tail + BLOCK - n, p, n);
+}
+
+static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
+{
+	uint64_t in = atomic_load(&s->bytes_in);
+	uint64_t out = atomic_fetch_add(&s->bytes_out, len) + len;
+
+	if (out > s->limits.max_bytes)
+		return err_set(e, ERR_INVALID, "it is larger than %llu bytes when uncompressed",
+			       (unsigned long long)s->limits.max_bytes);
+	if (out > RATIO_FROM && out / s->limits.max_ratio > in)
+		return err_set(e, ERR_INVALID,
+			       "it is compressed more than %llu to 1, as if to fill the disk",
+			       (unsigned long long)s->limits.max_ratio);
+	keep_tail(s, s->chunk[i], len);
+	pthread_mutex_lock(&s->lock);
+	s->len[i] = len;
+	s->made++;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int decode_plain(struct stream *s, struct err *e)
+{
+	for (;;) {
+		int i = chunk_get(s);
+		size_t n = 0;
+
+		if (i < 0)
+			return 0;
+		if (!s->sniffed_given) {
+			memcpy(s->chunk[i], s->sniffed, s->n_sniffed);
+			n = s->n_sniffed;
+			s->sniffed_given = true;
+		}
+		while (n < CHUNK_SIZE) {
+			ssize_t r = read_some(s, s->chunk[i] + n, CHUNK_SIZE - n);
+
+			if (r < 0)
+				return err_set(e, errno, "cannot read");
+			if (r == 0)
+				break;
+			n += (size_t)r;
+		}
+		if (!n)
+			return 0;
+		if (chunk_put(s, i, n, e) < 0)
+			return -1;
+	}
+}
+
+static la_ssize_t raw_read(struct archive *a, void *arg, const void **buf)
+{
+	struct stream *s = arg;
+	ssize_t n;
+
+	if (!s->sniffed_given) {
+		s->sniffed_given = true;
+		*buf = s->sniffed;
+		return (la_ssize_t)s->n_sniffed;
+	}
+	n = read_some(s, s->raw, CHUNK_SIZE);
+	if (n < 0)
+		archive_set_error(a, errno, "cannot read: %s", strerror(errno));
+	*buf = s->raw;
+	return n;
+}
+
+static void free_archive(struct archive **a)
+{
+	archive_read_free(*a);
+}
+
+static int damaged(struct archive *a, struct err *e)
+{
+	const char *why = archive_error_string(a);
+
+	return err_set(e, ERR_INVALID, "it is damaged or cut short: %s", why ? why : "no reason given");
+}
+
+/* libarchive's "raw" format is the bytes behind the filters. */
+static int decode_compressed(struct stream *s, struct err *e)
+{
+	static const struct {
+		int (*support)(struct archive *);
+		int code;
+	} filters[UNPACK_COMPRESSIONS] = {
+		[UNPACK_GZIP] = { archive_read_support_filter_gzip, ARCHIVE_FILTER_GZIP },
+		[UNPACK_XZ] = { archive_read_support_filter_xz, ARCHIVE_FILTER_XZ },
+		[UNPACK_ZSTD] = { archive_read_support_filter_zstd, ARCHIVE_FILTER_ZSTD },
+		[UNPACK_BZIP2] = { archive_read_support_filter_bzip2, ARCHIVE_FILTER_BZIP2 },
+		[UNPACK_LZ4] = { archive_read_support_filter_lz4, ARCHIVE_FILTER_LZ4 },
+	};
+	unsigned c = atomic_load(&s->compression);
+	__attribute__((cleanup(free_archive))) struct archive *a = archive_read_new();
+	struct archive_entry *entry;
+	int r;
+
+	s->raw = malloc(CHUNK_SIZE);
+	if (!a || !s->raw)
+		return err_set(e, ENOMEM, "cannot decompress");
+	/* ARCHIVE_WARN: it would run a program, having no library */
+	if (filters[c].support(a) != ARCHIVE_OK)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "this libarchive cannot decompress it by itself");
+	archive_read_support_format_raw(a);
+	if (archive_read_open(a, s, NULL, raw_read, NULL) != ARCHIVE_OK)
+		return damaged(a, e);
+	r = archive_read_next_header(a, &entry);
+	if (r == ARCHIVE_EOF) /* well compressed nothing */
+		return 0;
+	if (r != ARCHIVE_OK)
+		return damaged(a, e);
+	/* the filter did not recognise its own header, or there is a second filter behind the first */
+	if (archive_filter_code(a, 0) != filters[c].code || archive_filter_count(a) != 2)
+		return err_set(e, ERR_INVALID, "its compression is damaged, or was applied twice");
+	for (;;) {
+		int i = chunk_get(s);
+		la_ssize_t n;
+
+		if (i < 0)
+			return 0;
+		n = archive_read_data(a, s->chunk[i], CHUNK_SIZE);
+		if (n < 0)
+			return damaged(a, e);
+		if (n == 0)
+			break;
+		if (chunk_put(s, i, (size_t)n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool wait_for_go(struct stream *s)
+{
+	bool go;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->go && !s->stop)
+		pthread_cond_wait(&s->changed, &s->lock);
+	go = !s->stop;
+	pthread_mutex_unlock(&s->lock);
+	return go;
+}
+
+static void *decoder(void *arg)
+{
+	struct stream *s = arg;
+	struct err e = { 0 };
+	int r;
+
+	if (!wait_for_go(s))
+		return NULL;
+	r = sniff(s, &e);
+	if (r == 0)
+		r = atomic_load(&s->compression) == UNPACK_NONE ? decode_plain(s, &e) :
+								  decode_compressed(s, &e);
+	pthread_mutex_lock(&s->lock);
+	s->ended = true;
+	if (r < 0) {
+		s->failed = true;
+		s->err = e;
+	}
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+/* --- The hasher's thread ----------------------------------------------------------------------------- */
+
+static void *hasher(void *arg)
+{
+	struct stream *s = arg;
+
+	if (!wait_for_go(s))
+		return NULL;
+	for (;;) {
+		size_t i;
+
+		pthread_mutex_lock(&s->lock);
+		while (!s->stop && s->hashed == s->made && !s->ended)
+			pthread_cond_wait(&s->changed, &s->lock);
+		if (s->stop || s->hashed == s->made) {
+			pthread_mutex_unlock(&s->lock);
+			return NULL;
+		}
+		i = s->hashed % CHUNKS;
+		pthread_mutex_unlock(&s->lock);
+		sha256_update(&s->sha, s->len[i], s->chunk[i]);
+		pthread_mutex_lock(&s->lock);
+		s->hashed++;
+		pthread_cond_broadcast(&s->changed);
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
+/* --- The caller's side ------------------------------------------------------------------------------- */
+
+struct stream *stream_open(int fd, const struct stream_limits *limits, struct err *e)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	int r = ENOMEM;
+
+	if (!s)
+		goto fail;
+	s->fd = fd;
+	s->limits = *limits;
+	memset(s->tail, 1, sizeof(s->tail));
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
+	sha256_init(&s->sha);
+	for (size_t i = 0; i < CHUNKS; i++)
+		if (!(s->chunk[i] = malloc(CHUNK_SIZE)))
+			goto fail;
+	r = pthread_create(&s->decoder, NULL, decoder, s);
+	if (r)
+		goto fail;
+	s->decoder_runs = true;
+	r = pthread_create(&s->hasher, NULL, hasher, s);
+	if (r)
+		goto fail;
+	s->hasher_runs = true;
+	return s;
+fail:
+	stream_close(s);
+	err_set(e, r, "cannot start reading");
+	return NULL;
+}
+
+ssize_t stream_next(struct stream *s, const void **data, struct err *e)
+{
+	ssize_t n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (!s->go)
+		s->go = true;
+	if (s->lent)
+		s->used++;
+	s->lent = false;
+	pthread_cond_broadcast(&s->changed);
+	while (s->used == s->made && !s->ended)
+		pthread_cond_wait(&s->changed, &s->lock);
+	if (s->used < s->made) {
+		*data = s->chunk[s->used % CHUNKS];
+		n = (ssize_t)s->len[s->used % CHUNKS];
+		s->lent = true;
+	} else if (s->failed) {
+		*e = s->err;
+		n = -1;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+int stream_digest(struct stream *s, uint8_t digest[32], struct err *e)
+{
+	int r;
+
+	if (!s->hasher_runs)
+		return err_set(e, EINVAL, "cannot hash");
+	r = pthread_join(s->hasher, NULL);
+	if (r)
+		return err_set(e, r, "cannot hash");
+	s->hasher_runs = false;
+	sha256_digest(&s->sha, 32, digest);
+	return 0;
+}
+
+enum unpack_compression stream_compression(struct stream *s)
+{
+	return (enum unpack_compression)atomic_load(&s->compression);
+}
+
+uint64_t stream_bytes_in(struct stream *s)
+{
+	return atomic_load(&s->bytes_in);
+}
+
+uint64_t stream_bytes_out(struct stream *s)
+{
+	return atomic_load(&s->bytes_out);
+}
+
+bool stream_ends_in_zeros(struct stream *s)
+{
+	for (size_t i = 0; i < BLOCK; i++)
+		if (s->tail[i])
+			return false;
+	return true;
+}
+
+void stream_close(struct stream *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stop = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	if (s->decoder_runs)
+		pthread_join(s->decoder, NULL);
+	if (s->hasher_runs)
+		pthread_join(s->hasher, NULL);
+	for (size_t i = 0; i < CHUNKS; i++)
+		free(s->chunk[i]);
+	free(s->raw);
+	free(s);
+}

@@ -1,0 +1,49 @@
+/*
+ * stream.h - the uncompressed bytes of an archive, read ahead and hashed while they are used.
+ *
+ * Two threads: one reads and decompresses into a ring of chunks, one hashes them; the caller's own thread
+ * consumes. So decoding, hashing and writing files overlap, and what is hashed is exactly what is parsed.
+ * Decompression is libarchive's, in process, never another program (CVE-2026-41567).
+ */
+#ifndef CTR_UNPACK_STREAM_H
+#define CTR_UNPACK_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "images/unpack/unpack.h"
+
+struct stream;
+
+struct stream_limits {
+	uint64_t max_bytes, max_ratio; /* as in struct unpack_request */
+};
+
+/*
+ * Starts the threads on @fd (borrowed). They wait until the first stream_next(), so that a sandbox can be
+ * closed around all threads in between. NULL and *e on failure.
+ */
+struct stream *stream_open(int fd, const struct stream_limits *limits, struct err *e);
+
+/*
+ * The next bytes, good until the next call: their number, 0 at the end, -1 and *e. What is no archive at
+ * all is refused here, by its first bytes.
+ */
+ssize_t stream_next(struct stream *s, const void **data, struct err *e);
+
+/* At the end (stream_next() gave 0): the sha256 of all bytes. */
+int stream_digest(struct stream *s, uint8_t digest[32], struct err *e);
+
+enum unpack_compression stream_compression(struct stream *s);
+uint64_t stream_bytes_in(struct stream *s);
+uint64_t stream_bytes_out(struct stream *s);
+
+/* The last 512 bytes were zeros: how an archive ends that was not cut short. Valid at the end. */
+bool stream_ends_in_zeros(struct stream *s);
+
+/* Stops the threads, wherever they are, except in a read that blocks. NULL is accepted. */
+void stream_close(struct stream *s);
+
+#endif
