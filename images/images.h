@@ -40,9 +40,9 @@ struct str;
 
 #define STORE_ROOT_DEFAULT "/var/lib/ctr"
 
-#define IMAGE_ID_LEN 64	 /* hex digits */
+#define IMAGE_ID_LEN   64 /* hex digits */
 #define IMAGE_ID_SHORT 12 /* what people are shown */
-#define IMAGE_ID_MIN 4	 /* the shortest prefix that image_find() takes for an id */
+#define IMAGE_ID_MIN   4  /* the shortest prefix that image_find() takes for an id */
 
 /* --- What an image is ------------------------------------------------------------------------------ */
 
@@ -59,35 +59,38 @@ struct image_label {
  * (CVE-2026-53488).
  */
 struct image_config {
-	const char *os;		      /* "linux" */
-	const char *architecture;     /* Go's names: "amd64", "arm64", "386", ... */
-	const char *variant;	      /* "v7", ... */
-	const char *created;	      /* RFC 3339 */
+	const char *os;		  /* "linux" */
+	const char *architecture; /* Go's names: "amd64", "arm64", "386", ... */
+	const char *variant;	  /* "v7", ... */
+	const char *created;	  /* RFC 3339 */
 	const char *author;
 	const char *const *entrypoint; /* NULL-terminated, never empty */
-	const char *const *cmd;	      /* NULL-terminated, never empty */
-	const char *const *env;	      /* NULL-terminated "K=V" */
+	const char *const *cmd;	       /* NULL-terminated, never empty */
+	const char *const *env;	       /* NULL-terminated "K=V" */
 	const char *workdir;
-	const char *user;	      /* "", "user", "uid", "user:group", "uid:gid", ... : as written */
-	const char *stop_signal;      /* "SIGTERM", "15", "SIGRTMIN+3" */
+	const char *user;	 /* "", "user", "uid", "user:group", "uid:gid", ... : as written */
+	const char *stop_signal; /* "SIGTERM", "15", "SIGRTMIN+3" */
 	const char *const *exposed_ports; /* NULL-terminated "80/tcp", sorted */
-	const char *const *volumes;   /* NULL-terminated paths, sorted */
+	const char *const *volumes;	  /* NULL-terminated paths, sorted */
 	const struct image_label *labels; /* sorted by key */
 	size_t n_labels;
 };
 
 struct image {
-	struct arena *arena;	   /* holds all that follows */
-	const char *id;		   /* 64 hex digits; NULL for a directory, which has no content id */
-	const char *const *names;  /* "debian:13", sorted, NULL-terminated; maybe none */
-	const char *const *layers; /* absolute directory paths, top first, NULL-terminated: spec.root.layers */
+	struct arena *arena; /* holds all that follows */
+	const char *id;	     /* 64 hex digits; NULL for a directory, which has no content id */
+	const char *const
+		*names; /* "debian:13", sorted, NULL-terminated; maybe none. From image_list() all
+				      of them, else only the one that it was found by */
+	const char *const *
+		layers; /* absolute directory paths, top first, NULL-terminated: spec.root.layers */
 	struct image_config config;
-	bool system;		   /* made to be booted: its command is an init */
-	bool directory;		   /* a directory of the host given in place of an image; files there may
+	bool system;	  /* made to be booted: its command is an init */
+	bool directory;	  /* a directory of the host given in place of an image; files there may
 				      change, and belong to whatever ids they belong to */
-	int64_t imported;	   /* seconds since 1970; 0 for a directory */
-	uint64_t size;		   /* bytes of all layers' files; 0 for a directory */
-	uint64_t entries;	   /* files, directories, links of all layers */
+	int64_t imported; /* seconds since 1970; 0 for a directory */
+	uint64_t size;	  /* bytes of all layers' files; 0 for a directory */
+	uint64_t entries; /* files, directories, links of all layers */
 };
 
 /* NULL is accepted. Borrowed pointers of its fields die with it. */
@@ -132,7 +135,7 @@ static inline void own_store(struct store **s)
 
 #define auto_store __attribute__((cleanup(own_store)))
 
-/* The absolute path of the store, and an O_PATH descriptor of it; both borrowed. */
+/* The absolute path of the store, and a descriptor of it; both borrowed. */
 const char *store_path(const struct store *s);
 int store_fd(const struct store *s);
 
@@ -192,36 +195,38 @@ struct image_progress {
 struct image_import_options {
 	/*
 	 * Called about ten times a second, and once in each phase. Returning false cancels: the import
-	 * fails with code EINTR (ECANCELED if a signal did not cause it) and leaves nothing. May be NULL.
+	 * fails with code ECANCELED and leaves nothing. May be NULL.
 	 */
 	bool (*progress)(void *arg, const struct image_progress *p);
 	void *progress_arg;
 
-	const char *name;  /* NAME[:TAG] to give the image; NULL: none. An existing name moves. */
-	unsigned strip;	   /* leading path components to drop from each name */
+	const char *name; /* NAME[:TAG] to give the image; NULL: none. An existing name moves. */
+	unsigned strip;	  /* leading path components to drop from each name */
 
 	/* Replace what would be found out or defaulted: the image's id depends on them. */
-	const char *const *entrypoint, *const *cmd, *const *env; /* NULL-terminated; NULL: not given */
-	const char *workdir, *user, *stop_signal;		  /* NULL: not given */
+	const char *const *entrypoint, *const *cmd,
+					       *const *env; /* NULL-terminated; NULL: not given */
+	const char *workdir, *user, *stop_signal;	    /* NULL: not given */
 
 	uint64_t max_bytes;   /* of the uncompressed archive; default 256 GiB */
 	uint64_t max_entries; /* default 5 million */
 	uint64_t max_ratio;   /* uncompressed to compressed, looked at beyond 1 GiB; default 1000 */
-	uint64_t max_memory;  /* of the unpacking process, in bytes of address space; default 1 GiB */
+	uint64_t max_memory; /* of the unpacking process, in bytes of address space; default 1 GiB */
 	uint64_t max_seconds; /* CPU time of the unpacking process; default 1 hour */
 
-	const char *unpacker; /* path of ctr-unpack; NULL: next to this program, or where it was installed */
+	const char *
+		unpacker; /* path of ctr-unpack; NULL: next to this program, or where it was installed */
 };
 
 /* What happened that is worth telling, though the import succeeded. */
 struct image_import_result {
 	char id[IMAGE_ID_LEN + 1];
-	bool existed;		   /* the same content was in the store already: no second copy was kept */
+	bool existed; /* the same content was in the store already: no second copy was kept */
 	char name[IMAGE_NAME_MAX + 1]; /* the canonical name that was set, or "" */
-	const char *compression;   /* "none", "gzip", "xz", "zstd", "bzip2", "lz4"; static */
+	const char *compression;       /* "none", "gzip", "xz", "zstd", "bzip2", "lz4"; static */
 	uint64_t bytes_read, bytes_out, entries;
 	uint64_t skipped_devices, skipped_xattrs, skipped_others;
-	bool trailing_data;	   /* something that is not zeros follows the archive's end */
+	bool trailing_data; /* something that is not zeros follows the archive's end */
 };
 
 /*
@@ -257,11 +262,11 @@ struct image *image_from_file(struct store *s, const char *path,
 /* --- Removing -------------------------------------------------------------------------------------- */
 
 struct image_removed {
-	struct arena *arena;	   /* holds the names; free with arena_free() */
-	const char *const *names;  /* names that are gone, NULL-terminated */
+	struct arena *arena;	  /* holds the names; free with arena_free() */
+	const char *const *names; /* names that are gone, NULL-terminated */
 	char id[IMAGE_ID_LEN + 1];
-	bool image;		   /* the image is gone too, not only a name of it */
-	uint64_t bytes;		   /* of layers that nothing uses any more */
+	bool image;	/* the image is gone too, not only a name of it */
+	uint64_t bytes; /* of layers that nothing uses any more */
 };
 
 /*

@@ -118,8 +118,8 @@ static bool acl_is_sound(const unsigned char *v, size_t len, uint32_t max_id)
 
 /* include/uapi/linux/capability.h: vfs_cap_data and vfs_ns_cap_data. */
 enum { CAP_V2_LEN = 20, CAP_V3_LEN = 24 };
-#define CAP_V2 0x02000000u
-#define CAP_V3 0x03000000u
+#define CAP_V2	      0x02000000u
+#define CAP_V3	      0x03000000u
 #define CAP_EFFECTIVE 1u
 
 static bool caps_are_sound(unsigned char *v, size_t *len)
@@ -207,9 +207,8 @@ int entry_acl(struct archive_entry *entry, int type, uint32_t max_id, void **out
 	items = calloc((size_t)count + 4, sizeof(*items));
 	if (!items)
 		return err_set(e, ENOMEM, "cannot read an access control list");
-	while (n < (size_t)count + 4 &&
-	       archive_entry_acl_next(entry, type, &got_type, &permset, &tag, &qual, &name) ==
-		       ARCHIVE_OK) {
+	while (n < (size_t)count + 4 && archive_entry_acl_next(entry, type, &got_type, &permset,
+							       &tag, &qual, &name) == ARCHIVE_OK) {
 		struct acl_item *i = &items[n];
 
 		i->tag = acl_tag(tag);

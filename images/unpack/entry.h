@@ -12,10 +12,10 @@
 struct archive_entry;
 struct err;
 
-#define ENTRY_NAME_MAX 4095
-#define ENTRY_PART_MAX 255
-#define ENTRY_DEPTH_MAX 256
-#define ENTRY_XATTR_MAX 65536
+#define ENTRY_NAME_MAX	 4095
+#define ENTRY_PART_MAX	 255
+#define ENTRY_DEPTH_MAX	 256
+#define ENTRY_XATTR_MAX	 65536
 #define ENTRY_QUOTED_MAX 200
 
 enum entry_name_is { ENTRY_NAME_PATH, ENTRY_NAME_ROOT, ENTRY_NAME_STRIPPED };

@@ -64,8 +64,9 @@ static int work(struct unpack_report *r, struct err *e)
 	root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return err_set(e, errno, "cannot open the staging directory");
-	s = stream_open(STDIN_FILENO,
-			&(struct stream_limits){ .max_bytes = q.max_bytes, .max_ratio = q.max_ratio }, e);
+	s = stream_open(
+		STDIN_FILENO,
+		&(struct stream_limits){ .max_bytes = q.max_bytes, .max_ratio = q.max_ratio }, e);
 	if (!s || sandbox_close(e) < 0)
 		return -1;
 	/* neither is closed: the process is about to end, and a thread may be in a read that blocks */

@@ -17,9 +17,9 @@
 #include "runtime/base/str.h"
 
 #define TELL_EVERY_NS 80000000
-#define XATTRS_MAX 1024
+#define XATTRS_MAX    1024
 #define BAD_IDS_SHOWN 3
-#define SKIPPED_MAX 4096
+#define SKIPPED_MAX   4096
 /* Padding after the end mark: tar's largest common record is 1 MiB. */
 #define TRAILING_MAX (64u << 20)
 
@@ -54,7 +54,8 @@ static const struct {
 
 struct reader {
 	struct stream *stream;
-	struct err stream_err; /* set when the stream failed, which libarchive reports in fewer words */
+	struct err
+		stream_err; /* set when the stream failed, which libarchive reports in fewer words */
 	struct tree *tree;
 	const struct unpack_request *q;
 	struct unpack_report *report;
@@ -62,7 +63,7 @@ struct reader {
 	void *tell_arg;
 	struct timespec told;
 
-	unsigned top;		      /* enum top_name */
+	unsigned top;			   /* enum top_name */
 	char only_top[ENTRY_PART_MAX + 1]; /* the one name at the top so far */
 	bool several_tops, only_top_is_dir;
 
@@ -169,10 +170,11 @@ static int refuse_other_kinds(struct reader *r, struct err *e)
 			       "it is %s; only tarballs of a root filesystem can be imported yet",
 			       kind);
 	if (!r->several_tops && r->only_top_is_dir)
-		return err_set(e, ERR_INVALID,
-			       "everything in it lies below '%s': use --strip 1 if that is the root "
-			       "directory",
-			       entry_quote(r->only_top, q));
+		return err_set(
+			e, ERR_INVALID,
+			"everything in it lies below '%s': use --strip 1 if that is the root "
+			"directory",
+			entry_quote(r->only_top, q));
 	return 0;
 }
 
@@ -364,8 +366,7 @@ static bool was_skipped(const struct reader *r, const char *name)
 	return false;
 }
 
-static int make_link(struct reader *r, struct archive_entry *entry, const char *name,
-		     struct err *e)
+static int make_link(struct reader *r, struct archive_entry *entry, const char *name, struct err *e)
 {
 	char target[ENTRY_NAME_MAX + 1], q[ENTRY_QUOTED_MAX], qt[ENTRY_QUOTED_MAX];
 	const char *raw = archive_entry_hardlink(entry);

@@ -69,8 +69,8 @@ static int become_root(int target, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 					       MOUNT_ATTR_NOEXEC };
-	auto_fd int tree = sys_open_tree(target, "", AT_EMPTY_PATH | OPEN_TREE_CLONE |
-							     OPEN_TREE_CLOEXEC);
+	auto_fd int tree =
+		sys_open_tree(target, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (tree < 0)
 		return err_set(e, errno, "cannot clone the mount of the staging directory");
@@ -130,20 +130,48 @@ int sandbox_close(struct err *e)
 {
 	static const int calls[] = {
 		/* input, output, the socket */
-		SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(lseek),
-		SCMP_SYS(ftruncate), SCMP_SYS(close), SCMP_SYS(poll), SCMP_SYS(ppoll),
+		SCMP_SYS(read),
+		SCMP_SYS(write),
+		SCMP_SYS(pwrite64),
+		SCMP_SYS(lseek),
+		SCMP_SYS(ftruncate),
+		SCMP_SYS(close),
+		SCMP_SYS(poll),
+		SCMP_SYS(ppoll),
 		/* the tree */
-		SCMP_SYS(openat2), SCMP_SYS(mkdirat), SCMP_SYS(mknodat), SCMP_SYS(linkat),
-		SCMP_SYS(symlinkat), SCMP_SYS(unlinkat), SCMP_SYS(fchown), SCMP_SYS(fchownat),
-		SCMP_SYS(fchmod), SCMP_SYS(fsetxattr), SCMP_SYS(utimensat), SCMP_SYS(fstat),
-		SCMP_SYS(newfstatat), SCMP_SYS(getdents64), SCMP_SYS(umask),
+		SCMP_SYS(openat2),
+		SCMP_SYS(mkdirat),
+		SCMP_SYS(mknodat),
+		SCMP_SYS(linkat),
+		SCMP_SYS(symlinkat),
+		SCMP_SYS(unlinkat),
+		SCMP_SYS(fchown),
+		SCMP_SYS(fchownat),
+		SCMP_SYS(fchmod),
+		SCMP_SYS(fsetxattr),
+		SCMP_SYS(utimensat),
+		SCMP_SYS(fstat),
+		SCMP_SYS(newfstatat),
+		SCMP_SYS(getdents64),
+		SCMP_SYS(umask),
 		SCMP_SYS(fcntl), /* fdopendir() */
 		/* memory, threads that end, time */
-		SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
-		SCMP_SYS(futex), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-		SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sched_yield),
-		SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(getrandom),
-		SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
+		SCMP_SYS(munmap),
+		SCMP_SYS(mremap),
+		SCMP_SYS(madvise),
+		SCMP_SYS(brk),
+		SCMP_SYS(futex),
+		SCMP_SYS(rt_sigprocmask),
+		SCMP_SYS(rt_sigreturn),
+		SCMP_SYS(set_robust_list),
+		SCMP_SYS(rseq),
+		SCMP_SYS(sched_yield),
+		SCMP_SYS(clock_gettime),
+		SCMP_SYS(gettimeofday),
+		SCMP_SYS(getrandom),
+		SCMP_SYS(restart_syscall),
+		SCMP_SYS(exit),
+		SCMP_SYS(exit_group),
 	};
 	scmp_filter_ctx f;
 	int r = 0;

@@ -16,9 +16,9 @@
 
 /* Together small enough for a processor's own cache. */
 #define CHUNK_SIZE (128u << 10)
-#define CHUNKS 8
+#define CHUNKS	   8
 #define SNIFF_SIZE 4096
-#define BLOCK 512
+#define BLOCK	   512
 #define RATIO_FROM (1u << 30) /* small archives of zeros are harmless, and exist */
 
 struct stream {
@@ -35,7 +35,7 @@ struct stream {
 
 	unsigned char *chunk[CHUNKS];
 	size_t len[CHUNKS];
-	bool lent; /* the consumer has chunk number `used` in its hands */
+	bool lent;		   /* the consumer has chunk number `used` in its hands */
 	unsigned char tail[BLOCK]; /* the last bytes, right-aligned */
 	_Atomic uint64_t bytes_in, bytes_out;
 	_Atomic unsigned compression;
@@ -74,7 +74,10 @@ struct magic {
 /* notes on where each comes from: file(1)'s database and the formats' own specifications */
 static const struct magic magics[] = {
 	{ 0, "\x1f\x8b", 2, UNPACK_GZIP, NULL },
-	{ 0, "\xfd" "7zXZ\0", 6, UNPACK_XZ, NULL },
+	{ 0,
+	  "\xfd"
+	  "7zXZ\0",
+	  6, UNPACK_XZ, NULL },
 	{ 0, "\x28\xb5\x2f\xfd", 4, UNPACK_ZSTD, NULL },
 	{ 0, "BZh", 3, UNPACK_BZIP2, NULL },
 	{ 0, "\x04\x22\x4d\x18", 4, UNPACK_LZ4, NULL },
@@ -85,12 +88,16 @@ static const struct magic magics[] = {
 	{ 0, "QFI\xfb", 4, -1, "a qcow2 disk of a virtual machine, not an archive" },
 	{ 0, "PK\x03\x04", 4, -1, "a zip archive; tar archives can be imported" },
 	{ 0, "7z\xbc\xaf\x27\x1c", 6, -1, "a 7z archive; tar archives can be imported" },
-	{ 0, "!<arch>\n", 8, -1, "an ar archive or a Debian package; tar archives can be imported" },
+	{ 0, "!<arch>\n", 8, -1,
+	  "an ar archive or a Debian package; tar archives can be imported" },
 	{ 0, "\xed\xab\xee\xdb", 4, -1, "an RPM package; tar archives can be imported" },
 	{ 0, "070701", 6, -1, "a cpio archive; tar archives can be imported" },
 	{ 0, "070702", 6, -1, "a cpio archive; tar archives can be imported" },
 	{ 0, "070707", 6, -1, "a cpio archive; tar archives can be imported" },
-	{ 0, "\x7f" "ELF", 4, -1, "a program, not an archive" },
+	{ 0,
+	  "\x7f"
+	  "ELF",
+	  4, -1, "a program, not an archive" },
 };
 
 /* zstd and lz4 both begin with skippable frames at times: 0x184D2A50 to 5F, little-endian. */
@@ -145,8 +152,7 @@ static int chunk_get(struct stream *s)
 	int i = -1;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->stop &&
-	       (s->made - s->used >= CHUNKS || s->made - s->hashed >= CHUNKS))
+	while (!s->stop && (s->made - s->used >= CHUNKS || s->made - s->hashed >= CHUNKS))
 		pthread_cond_wait(&s->changed, &s->lock);
 	if (!s->stop)
 		i = (int)(s->made % CHUNKS);
@@ -240,7 +246,8 @@ static int damaged(struct archive *a, struct err *e)
 {
 	const char *why = archive_error_string(a);
 
-	return err_set(e, ERR_INVALID, "it is damaged or cut short: %s", why ? why : "no reason given");
+	return err_set(e, ERR_INVALID, "it is damaged or cut short: %s",
+		       why ? why : "no reason given");
 }
 
 /* libarchive's "raw" format is the bytes behind the filters. */

@@ -42,11 +42,11 @@ enum { UNPACK_FD_TARGET = 3, UNPACK_FD_TALK = 4, UNPACK_FD_LOCK = 5 };
 
 struct unpack_request {
 	uint32_t version;
-	uint32_t strip;	      /* leading components to drop from each name */
-	uint32_t max_id;      /* the greatest uid and gid */
+	uint32_t strip;	 /* leading components to drop from each name */
+	uint32_t max_id; /* the greatest uid and gid */
 	uint32_t unused;
 	/* UINT64_MAX: no limit */
-	uint64_t max_bytes;   /* of the uncompressed archive */
+	uint64_t max_bytes; /* of the uncompressed archive */
 	uint64_t max_entries;
 	uint64_t max_ratio;   /* uncompressed to compressed, looked at beyond 1 GiB */
 	uint64_t max_memory;  /* address space, bytes */
@@ -75,7 +75,7 @@ struct unpack_report {
 	/* UNPACK_DONE only: */
 	uint64_t bytes_files; /* content of regular files, holes not counted */
 	uint64_t skipped_devices, skipped_xattrs, skipped_others;
-	uint8_t digest[32];   /* sha256 of the uncompressed archive */
+	uint8_t digest[32]; /* sha256 of the uncompressed archive */
 	/* UNPACK_FAILED only; names in the message have control characters escaped */
 	struct err err;
 };

@@ -1,0 +1,59 @@
+/*
+ * meta.h - inside of images/: the documents of the store, to and from text. Pure.
+ *
+ * config.json is an image configuration as the OCI image-spec has it, or Docker's older form of it, which
+ * differs in nothing that is read here. Any field may be null (image-spec config.md). meta.json is ours:
+ * what can be learnt again from the layers, or does not belong to the image's identity.
+ */
+#ifndef CTR_IMAGES_META_H
+#define CTR_IMAGES_META_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "images/images.h"
+
+struct arena;
+struct err;
+struct str;
+
+#define META_MAX	(20u << 20) /* of a document that others wrote (CVE-2023-25153) */
+#define META_LAYERS_MAX 500	    /* what overlayfs takes */
+
+/* Parses @len bytes of @text into @c, in @a. Diff ids, "sha256:<hex>", bottom first, into *@diff_ids. */
+int meta_read_config(struct arena *a, const char *text, size_t len, struct image_config *c,
+		     const char *const **diff_ids, struct err *e);
+
+/* The other way: always the same text for the same content, for the image's id is its hash. */
+void meta_write_config(struct str *out, const struct image_config *c, const char *const *diff_ids);
+
+struct meta_image {
+	bool system;
+	int64_t imported;
+	uint64_t size, entries;
+	const char *const *layers; /* chain ids without "sha256:", bottom first, NULL-terminated */
+};
+
+int meta_read_image(struct arena *a, const char *text, size_t len, struct meta_image *m,
+		    struct err *e);
+void meta_write_image(struct str *out, const struct meta_image *m);
+
+struct meta_layer {
+	const char *diff_id; /* 64 hex digits */
+	uint64_t tar_bytes;  /* of the uncompressed archive */
+	uint64_t size, entries, skipped_devices, skipped_xattrs;
+};
+
+void meta_write_layer(struct str *out, const struct meta_layer *m);
+int meta_read_layer_size(struct arena *a, const char *text, size_t len, uint64_t *size,
+			 struct err *e);
+
+/* The OCI manifest of an image of one uncompressed layer. @config is its document, @id its sha256. */
+void meta_write_manifest(struct str *out, const char *id, size_t config_len, const char *diff_id,
+			 uint64_t tar_bytes);
+
+/* Whether @s is "sha256:" and 64 lower-case hex digits; the digits, or NULL. A path is made of them. */
+const char *meta_digest(const char *s);
+
+#endif

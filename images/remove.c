@@ -1,0 +1,262 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "images/images.h"
+#include "images/meta.h"
+#include "images/store.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+
+/* A growing list of strings in an arena, NULL-terminated. */
+struct names {
+	struct arena *a;
+	const char **list;
+	size_t n, size;
+};
+
+static int names_add(struct names *l, const char *s, struct err *e)
+{
+	if (l->n + 2 > l->size) {
+		size_t size = l->size ? 2 * l->size : 8;
+		const char **list = arena_array(l->a, size, sizeof(*list));
+
+		if (!list)
+			return err_set(e, ENOMEM, "cannot list names");
+		if (l->n)
+			memcpy(list, l->list, l->n * sizeof(*list));
+		l->list = list;
+		l->size = size;
+	}
+	l->list[l->n] = arena_strdup(l->a, s);
+	if (!l->list[l->n])
+		return err_set(e, ENOMEM, "cannot list names");
+	l->list[++l->n] = NULL;
+	return 0;
+}
+
+static int names_start(struct names *l, struct arena *a, struct err *e)
+{
+	*l = (struct names){ .a = a, .list = arena_array(a, 8, sizeof(*l->list)), .size = 8 };
+	return l->list ? 0 : err_set(e, ENOMEM, "cannot list names");
+}
+
+/* --- Who uses it ------------------------------------------------------------------------------------- */
+
+struct user_search {
+	struct store *s;
+	const char *id;
+	struct names users;
+};
+
+static int look_at_instance(void *arg, const char *name, struct err *e)
+{
+	struct user_search *u = arg;
+	char path[PATH_MAX];
+	auto_str struct str text = { 0 };
+	struct err why = { 0 };
+
+	snprintf(path, sizeof(path), "instances/%s/config.json", name);
+	if (file_read(u->s->fd, path, META_MAX, &text, &why) < 0) {
+		/* without the file it is no instance (yet, or any more) */
+		if (why.code == ENOENT || why.code == ENOTDIR)
+			return 0;
+		return names_add(&u->users, name, e);
+	}
+	return strstr(str_text(&text), u->id) ? names_add(&u->users, name, e) : 0;
+}
+
+int image_users(struct store *s, const char *id, struct arena *a, const char *const **users,
+		struct err *e)
+{
+	struct user_search u = { .s = s, .id = id };
+
+	if (names_start(&u.users, a, e) < 0)
+		return -1;
+	if (faccessat(s->fd, "instances", F_OK, 0) == 0 &&
+	    store_each(s, "instances", look_at_instance, &u, e) < 0)
+		return -1;
+	*users = u.users.list;
+	return 0;
+}
+
+/* --- Removing ---------------------------------------------------------------------------------------- */
+
+struct removal {
+	struct store *s;
+	char id[IMAGE_ID_LEN + 1];
+	char asked[IMAGE_NAME_MAX + 1]; /* the name that was given, or "": all of them */
+	struct arena *a;
+	struct names names;  /* of the image */
+	struct names layers; /* chain ids that some image names */
+	struct staging trash;
+	uint64_t bytes;
+};
+
+static int note_name(void *arg, const char *file, struct err *e)
+{
+	struct removal *r = arg;
+	char id[IMAGE_ID_LEN + 1], name[NAME_MAX + 1];
+	struct err why = { 0 };
+
+	if (store_read_ref(r->s, file, id, &why) < 0 || !streq(id, r->id))
+		return 0;
+	name_unescape(file, name);
+	return names_add(&r->names, name, e);
+}
+
+static int discard_ref(struct removal *r, const char *name, struct err *e)
+{
+	char path[IMAGE_NAME_MAX + 16] = "refs/";
+
+	name_escape(name, path + strlen(path));
+	return staging_discard(r->s, &r->trash, path, path + strlen("refs/"), e);
+}
+
+static int refuse_if_used(struct removal *r, struct err *e)
+{
+	const char *const *users;
+
+	if (image_users(r->s, r->id, r->a, &users, e) < 0)
+		return -1;
+	if (users[0])
+		return err_set(e, ERR_STATE, "image %.*s is used by instance '%s'%s",
+			       IMAGE_ID_SHORT, r->id, users[0], users[1] ? " and others" : "");
+	return 0;
+}
+
+static int note_layers(void *arg, const char *id, struct err *e)
+{
+	struct removal *r = arg;
+	char path[IMAGE_ID_LEN + 32];
+	auto_str struct str text = { 0 };
+	struct meta_image m;
+
+	if (!is_image_id(id) || streq(id, r->id))
+		return 0;
+	snprintf(path, sizeof(path), "images/%s/meta.json", id);
+	/* an unreadable one may use any layer */
+	if (file_read(r->s->fd, path, META_MAX, &text, e) < 0 ||
+	    meta_read_image(r->a, str_text(&text), text.len, &m, e) < 0)
+		return err_in(e, "image %.*s", IMAGE_ID_SHORT, id);
+	for (size_t i = 0; m.layers[i]; i++)
+		if (names_add(&r->layers, m.layers[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* For the report; a layer that cannot tell its size is as good as gone. */
+static uint64_t layer_size(struct removal *r, const char *chain)
+{
+	char path[IMAGE_ID_LEN + 32];
+	auto_str struct str text = { 0 };
+	uint64_t size = 0;
+	struct err ignored = { 0 };
+
+	snprintf(path, sizeof(path), "layers/%s/meta.json", chain);
+	if (file_read(r->s->fd, path, META_MAX, &text, &ignored) < 0 ||
+	    meta_read_layer_size(r->a, str_text(&text), text.len, &size, &ignored) < 0)
+		return 0;
+	return size;
+}
+
+static int sweep_layer(void *arg, const char *chain, struct err *e)
+{
+	struct removal *r = arg;
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < r->layers.n; i++)
+		if (streq(r->layers.list[i], chain))
+			return 0;
+	r->bytes += layer_size(r, chain);
+	snprintf(path, sizeof(path), "layers/%s", chain);
+	return staging_discard(r->s, &r->trash, path, chain, e);
+}
+
+static int sweep_source(void *arg, const char *file, struct err *e)
+{
+	struct removal *r = arg;
+	char path[PATH_MAX];
+	auto_str struct str text = { 0 };
+	struct err why = { 0 };
+
+	snprintf(path, sizeof(path), "sources/%s", file);
+	if (file_read(r->s->fd, path, 512, &text, &why) < 0 || !strstr(str_text(&text), r->id))
+		return 0;
+	return staging_discard(r->s, &r->trash, path, file, e);
+}
+
+/* Names first, then the image, then its layers: at each point in between the store is whole. */
+static int remove_whole(struct removal *r, struct err *e)
+{
+	char path[IMAGE_ID_LEN + 16];
+
+	if (refuse_if_used(r, e) < 0 || store_each(r->s, "images", note_layers, r, e) < 0)
+		return -1;
+	for (size_t i = 0; i < r->names.n; i++)
+		if (discard_ref(r, r->names.list[i], e) < 0)
+			return -1;
+	if (store_sync_dir(r->s, "refs", e) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "images/%s", r->id);
+	if (staging_discard(r->s, &r->trash, path, "image", e) < 0 ||
+	    store_sync_dir(r->s, "images", e) < 0 ||
+	    store_each(r->s, "sources", sweep_source, r, e) < 0 ||
+	    store_each(r->s, "layers", sweep_layer, r, e) < 0)
+		return -1;
+	return store_sync_dir(r->s, "layers", e);
+}
+
+static int remove_name(struct removal *r, struct err *e)
+{
+	struct names only;
+
+	if (names_start(&only, r->a, e) < 0 || names_add(&only, r->asked, e) < 0 ||
+	    discard_ref(r, r->asked, e) < 0 || store_sync_dir(r->s, "refs", e) < 0)
+		return -1;
+	r->names = only;
+	return 0;
+}
+
+/* Under the exclusive lock. */
+static int remove_locked(struct removal *r, const char *name, bool *whole, struct err *e)
+{
+	if (staging_sweep(r->s, &r->trash, e) < 0 ||
+	    store_resolve(r->s, name, r->id, r->asked, e) < 0 ||
+	    names_start(&r->names, r->a, e) < 0 || names_start(&r->layers, r->a, e) < 0 ||
+	    store_each(r->s, "refs", note_name, r, e) < 0)
+		return -1;
+	*whole = !*r->asked || r->names.n < 2;
+	return *whole ? remove_whole(r, e) : remove_name(r, e);
+}
+
+int image_remove(struct store *s, const char *name, struct image_removed *out, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(0);
+	struct removal r = { .s = s, .a = a, .trash = STAGING_NONE };
+	bool whole = false;
+	int rc;
+
+	if (!a)
+		return err_set(e, ENOMEM, "cannot remove '%s'", name);
+	if (store_lock(s, e) < 0)
+		return -1;
+	rc = remove_locked(&r, name, &whole, e);
+	store_release(s);
+	staging_end(s, &r.trash);
+	if (rc < 0)
+		return -1;
+	if (out) {
+		*out = (struct image_removed){ .names = r.names.list,
+					       .image = whole,
+					       .bytes = r.bytes };
+		strcpy(out->id, r.id);
+		out->arena = take_ptr(a);
+	}
+	return 0;
+}

@@ -1,0 +1,19 @@
+/*
+ * sha256.h - FIPS 180-4, for documents of some kilobytes: an image's id is the hash of its configuration.
+ * Archives are hashed in the helper program, by a library that uses the processor's instructions.
+ */
+#ifndef CTR_IMAGES_SHA256_H
+#define CTR_IMAGES_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void sha256_bytes(const void *data, size_t len, uint8_t digest[32]);
+
+/* The same as 64 hex digits, terminated. */
+void sha256_text(const void *data, size_t len, char out[65]);
+
+/* 32 bytes as 64 hex digits, terminated. */
+void hex_of_digest(const uint8_t digest[32], char out[65]);
+
+#endif

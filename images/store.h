@@ -1,0 +1,90 @@
+/*
+ * store.h - inside of images/: what store.c offers to import.c, directory.c and remove.c.
+ */
+#ifndef CTR_IMAGES_STORE_H
+#define CTR_IMAGES_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "images/images.h"
+
+#define STORE_VERSION	 "1"
+#define STAGING_NAME_MAX 32
+
+struct store {
+	char *path;
+	int fd;	  /* open for reading: syncfs() and fsync() want that */
+	int lock; /* the lock file */
+};
+
+/*
+ * The exclusive lock, for changes; waits. Not while store_hold() is in effect. Released by store_release().
+ */
+int store_lock(struct store *s, struct err *e);
+
+/*
+ * A directory below tmp/ that is wiped if its maker dies: the maker, and whoever inherits the descriptor
+ * `lock`, holds its file "lock" locked.
+ */
+struct staging {
+	char name[STAGING_NAME_MAX]; /* "tmp/<random>", "" for none */
+	int dir, lock;
+};
+
+#define STAGING_NONE                  \
+	{                             \
+		.dir = -1, .lock = -1 \
+	}
+
+/* Makes one; the store must be locked exclusively meanwhile. */
+int staging_new(struct store *s, struct staging *g, struct err *e);
+
+/*
+ * Deletes it with all that is in it; nothing for one that was not made. Without the lock, for it may take a
+ * while. What cannot be deleted is left for the next command, and logged.
+ */
+void staging_end(struct store *s, struct staging *g);
+
+/*
+ * Moves into @trash (made when needed) what dead commands left below tmp/. The store must be locked
+ * exclusively; end @trash after releasing it.
+ */
+int staging_sweep(struct store *s, struct staging *trash, struct err *e);
+
+/* Moves @path, relative to the store, into @trash as @as. Already gone is success. */
+int staging_discard(struct store *s, struct staging *trash, const char *path, const char *as,
+		    struct err *e);
+
+/* fsync of the directory @path, relative to the store. */
+int store_sync_dir(struct store *s, const char *path, struct err *e);
+
+/* The escaped form of a canonical name, the name of its file below refs/, and back; same length. */
+void name_escape(const char *name, char *out);
+void name_unescape(const char *file, char *out);
+
+/* Whether @s is exactly IMAGE_ID_LEN lower-case hex digits. */
+bool is_image_id(const char *s);
+
+/*
+ * The id that @name stands for, into @id, and if it was found by name that name, canonical, into @found (""
+ * otherwise; may be NULL). Errors as those of image_find().
+ */
+int store_resolve(struct store *s, const char *name, char id[IMAGE_ID_LEN + 1], char *found,
+		  struct err *e);
+
+/* Reads image @id, with @names (NULL-terminated or NULL) copied into it. */
+struct image *store_read_image(struct store *s, const char *id, const char *const *names,
+			       struct err *e);
+
+/*
+ * Calls @f for each entry but "." and ".." of the directory @path, relative to the store, until one returns
+ * not 0, which is then returned. -1 and *e if the directory cannot be read.
+ */
+int store_each(struct store *s, const char *path,
+	       int (*f)(void *arg, const char *name, struct err *e), void *arg, struct err *e);
+
+/* What refs/<file> points to; -1 and *e, ERR_NO_SUCH when there is no such file. */
+int store_read_ref(struct store *s, const char *file, char id[IMAGE_ID_LEN + 1], struct err *e);
+
+#endif
