@@ -17,6 +17,7 @@
 
 struct err;
 struct host;
+struct process_spec;
 struct spec;
 struct step;
 
@@ -69,6 +70,9 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
  * slot; others are passed over.
  */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
+
+/* Child: a pty of the container's own devpts below a->root, into a->console and a->console_master. */
+int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e);
 
 /* Child: the container's procfs, not the image's (CVE-2019-16884, CVE-2025-52881). Descriptor kept in *a, or -1. */
 int apply_own_proc(struct apply *a, struct err *e);

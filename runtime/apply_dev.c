@@ -108,21 +108,18 @@ int apply_symlink(struct apply *a, const struct step *st, struct err *e)
 }
 
 /*
- * A pty of the container's own devpts. The slave is got from the master (TIOCGPTPEER, Linux 4.13), never by a
- * name below /dev/pts (CVE-2025-52565), and bound on /dev/console by descriptor.
+ * The slave is got from the master (TIOCGPTPEER, Linux 4.13), never by a name below /dev/pts, which the image
+ * could have made a link (CVE-2025-52565). That the master answers as a pty is the check that it is one.
  */
-int apply_console(struct apply *a, const struct step *st, struct err *e)
+int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e)
 {
-	const struct process_spec *p = &a->spec->process;
 	auto_fd int master = path_open_in(a->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
-	auto_fd int slave = -1, target = -1, tree = -1;
+	auto_fd int slave = -1;
 	struct winsize size = { .ws_row = (unsigned short)p->console_height,
 				.ws_col = (unsigned short)p->console_width };
 	unsigned number;
 	int unlock = 0;
 
-	(void)st;
-	/* that it answers as a pty is the check that it is one */
 	if (master < 0 || ioctl(master, TIOCGPTN, &number) < 0 ||
 	    ioctl(master, TIOCSPTLCK, &unlock) < 0)
 		return err_set(e, errno, "cannot open a pty: is devpts mounted on '/dev/pts'?");
@@ -133,14 +130,25 @@ int apply_console(struct apply *a, const struct step *st, struct err *e)
 		return err_set(e, errno, "cannot set the size of the pty");
 	if (p->uid && fchown(slave, p->uid, (gid_t)-1) < 0)
 		return err_set(e, errno, "cannot give the pty to user %u", p->uid);
+	a->console = take_fd(&slave);
+	a->console_master = take_fd(&master);
+	return 0;
+}
+
+/* The pty, and /dev/console bound to it by descriptor. */
+int apply_console(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int target = -1, tree = -1;
+
+	(void)st;
+	if (apply_open_pty(a, &a->spec->process, e) < 0)
+		return -1;
 	target = path_make_file_in(a->root, "/dev/console", 0600, e);
 	if (target < 0)
 		return -1;
-	tree = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	tree = sys_open_tree(a->console, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (tree < 0 || sys_move_mount(tree, "", target, "",
 				       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		return err_set(e, errno, "cannot bind the pty on '/dev/console'");
-	a->console = take_fd(&slave);
-	a->console_master = take_fd(&master);
 	return 0;
 }

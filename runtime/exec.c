@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +92,22 @@ int exec_find(const struct process_spec *p, struct err *e)
 	if (!p->args) /* a container may be created without a process; it then fails to start */
 		return 0;
 	return find(p, path, sizeof(path), e);
+}
+
+int exec_set_stdio(const int stdio[3], int console, struct err *e)
+{
+	if (console >= 0) {
+		if (setsid() < 0 || ioctl(console, TIOCSCTTY, 0) < 0)
+			return err_set(e, errno, "cannot make the pty the controlling terminal");
+		for (int fd = 0; fd < 3; fd++)
+			if (dup2(console, fd) < 0)
+				return err_set(e, errno, "cannot use the pty");
+		return 0;
+	}
+	for (int fd = 0; fd < 3; fd++)
+		if (stdio[fd] >= 0 && stdio[fd] != fd && dup2(stdio[fd], fd) < 0)
+			return err_set(e, errno, "cannot set standard stream %d", fd);
+	return 0;
 }
 
 int exec_reset_signals(struct err *e)

@@ -63,6 +63,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/exec.h"
+#include "runtime/handover.h"
 #include "runtime/handshake.h"
 #include "runtime/hooks.h"
 #include "runtime/host.h"
@@ -163,24 +164,6 @@ static int wait_for_start(struct birth *b, struct err *e)
 	return hear(sock, MSG_START, e);
 }
 
-static int set_stdio(const struct birth *b, struct err *e)
-{
-	int console = b->apply.console;
-
-	if (console >= 0) {
-		if (setsid() < 0 || ioctl(console, TIOCSCTTY, 0) < 0)
-			return err_set(e, errno, "cannot make the pty the controlling terminal");
-		for (int fd = 0; fd < 3; fd++)
-			if (dup2(console, fd) < 0)
-				return err_set(e, errno, "cannot use the pty");
-		return 0;
-	}
-	for (int fd = 0; fd < 3; fd++)
-		if (b->o->stdio[fd] >= 0 && b->o->stdio[fd] != fd && dup2(b->o->stdio[fd], fd) < 0)
-			return err_set(e, errno, "cannot set standard stream %d", fd);
-	return 0;
-}
-
 /* A parent that died before this was set would never be noticed otherwise. */
 static int die_with_parent(const struct birth *b, struct err *e)
 {
@@ -208,8 +191,9 @@ static void life_child(struct birth *b)
 	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 || runtime_hooks(b, e) < 0 ||
 	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 || apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
 	    exec_find(&b->spec->process, e) < 0 || hear(b->sock, MSG_GO, e) < 0 ||
-	    say_created(b, e) < 0 || wait_for_start(b, e) < 0 || set_stdio(b, e) < 0 ||
-	    exec_reset_signals(e) < 0 || apply_stage(a, STAGE_LAST, e) < 0 ||
+	    say_created(b, e) < 0 || wait_for_start(b, e) < 0 ||
+	    exec_set_stdio(b->o->stdio, a->console, e) < 0 || exec_reset_signals(e) < 0 ||
+	    apply_stage(a, STAGE_LAST, e) < 0 ||
 	    die_with_parent(b, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
 	    exec_close_files(b->o->preserve_fds, e) < 0 || exec_payload(&b->spec->process, e) < 0)
 		child_fail(b->sock, e);
@@ -442,55 +426,6 @@ static int hear_created(struct birth *b, struct life *l, struct err *e)
 	return 0;
 }
 
-/* The master goes to whoever listens, with its name as the message (runc's and conmon's agreement). */
-static int hand_over_console(const struct life_options *o, struct life *l, struct err *e)
-{
-	char name[] = "/dev/ptmx";
-	struct iovec iov = { .iov_base = name, .iov_len = sizeof(name) - 1 };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr h = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control.buf,
-			    .msg_controllen = sizeof(control.buf) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-
-	if (o->console_socket < 0)
-		return 0;
-	if (l->console < 0)
-		return err_set(e, ERR_INVALID,
-			       "a console socket is of use only with process.terminal");
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &l->console, sizeof(int));
-	if (sendmsg(o->console_socket, &h, MSG_NOSIGNAL) < 0)
-		return err_set(e, errno, "cannot send the console to its socket");
-	close(take_fd(&l->console));
-	return 0;
-}
-
-static int write_pid_file(const char *path, pid_t pid, struct err *e)
-{
-	char text[16], dir[PATH_MAX];
-	const char *slash = path ? strrchr(path, '/') : NULL;
-	auto_fd int fd = -1;
-	int len;
-
-	if (!path)
-		return 0;
-	if (strlen(path) >= sizeof(dir))
-		return err_set(e, ENAMETOOLONG, "pid file '%.64s...'", path);
-	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, errno, "cannot open '%s' for the pid file", dir);
-	len = snprintf(text, sizeof(text), "%d", pid);
-	return file_replace(fd, slash ? slash + 1 : path, text, (size_t)len, 0644, 0, e);
-}
-
 /* For `run` the payload's execve is awaited: the socket ends, or brings what went wrong. */
 static int hear_executed(struct birth *b, struct err *e)
 {
@@ -520,8 +455,8 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 || open_trees(b, e) < 0 ||
 	    say_mapped(b, e) < 0 || apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
 	    record(b, l, e) < 0 || run_runtime_hooks(b, e) < 0 || say(b->sock, MSG_GO, e) < 0 ||
-	    hear_created(b, l, e) < 0 || hand_over_console(b->o, l, e) < 0 ||
-	    write_pid_file(b->o->pid_file, l->pid, e) < 0 || hear_executed(b, e) < 0)
+	    hear_created(b, l, e) < 0 || console_send(b->o->console_socket, &l->console, e) < 0 ||
+	    pid_file_write(b->o->pid_file, l->pid, e) < 0 || hear_executed(b, e) < 0)
 		goto out;
 	r = 0;
 out:

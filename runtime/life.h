@@ -20,12 +20,12 @@ struct life_options {
 	struct state_dir *state;
 	const char *config_text; /* stored as config.json, for exec and later commands */
 	size_t config_len;
-	bool wait_for_start;	 /* create: the payload waits for life_start() */
-	bool die_with_parent;	 /* foreground: the payload must not outlive a killed ctr */
-	int stdio[3];		 /* what becomes 0, 1, 2 of the payload; -1: inherit */
-	int console_socket;	 /* the pty master is sent there; -1: it is returned in life.console */
-	unsigned preserve_fds;	 /* descriptors 3 .. 2+n reach the payload */
-	const char *pid_file;	 /* complete before life_create() returns; NULL: none */
+	bool wait_for_start;  /* create: the payload waits for life_start() */
+	bool die_with_parent; /* foreground: the payload must not outlive a killed ctr */
+	int stdio[3];	      /* what becomes 0, 1, 2 of the payload; -1: inherit */
+	int console_socket;   /* the pty master is sent there; -1: it is returned in life.console */
+	unsigned preserve_fds; /* descriptors 3 .. 2+n reach the payload */
+	const char *pid_file;  /* complete before life_create() returns; NULL: none */
 };
 
 struct life {
@@ -66,7 +66,7 @@ struct exec_options {
 	int console_socket;
 	unsigned preserve_fds;
 	const char *pid_file;
-	const char *cgroup;  /* sub-cgroup below the container's; NULL: its own */
+	const char *cgroup; /* sub-cgroup below the container's; NULL: its own */
 	bool ignore_paused;
 };
 
@@ -75,7 +75,7 @@ struct exec_options {
  * says and with the container's seccomp filter. *l as in life_create(); the process is a child of the caller.
  */
 int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
-	      const struct process_spec *process, const struct exec_options *o, struct life *l,
-	      struct err *e);
+	      const struct host *h, const struct process_spec *process,
+	      const struct exec_options *o, struct life *l, struct err *e);
 
 #endif

@@ -255,6 +255,23 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	return take_ptr(p);
 }
 
+struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct err *e)
+{
+	const struct plan_options o = {
+		.no_new_keyring = true
+	}; /* it possesses what the container possesses */
+	auto_plan struct plan *p = calloc(1, sizeof(*p));
+
+	if (!p || !(p->arena = arena_new(0))) {
+		err_set(e, ENOMEM, "cannot plan");
+		return NULL;
+	}
+	if (plan_process(p, s, h, &o, e) < 0)
+		return NULL;
+	sort_by_stage(p);
+	return take_ptr(p);
+}
+
 void plan_free(struct plan *p)
 {
 	if (!p)

@@ -200,6 +200,10 @@ struct plan_options {
  */
 struct plan *plan_build(const struct spec *s, const struct host *h, const struct plan_options *o,
 			struct err *e);
+
+/* The part that a further process of a running container needs: @s is its spec with that process in it. */
+struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct err *e);
+
 void plan_free(struct plan *p);
 
 static inline void own_plan(struct plan **p)

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * life_exec.c - a further process in a running container.
+ *
+ *   parent                                   joiner                      child (becomes the payload)
+ *   opens pidfd and cgroup, plans
+ *   forks ----------------------------------> not dumpable
+ *                                             setns(pidfd, all namespaces)
+ *                                             clone3(CLONE_PARENT) -----> root of the user namespace
+ *   <------------------------- cloned, pid ---
+ *   STAGE_HOST_WITH_PID: limits               exits                      opens its pty
+ *   --- go ------------------------------------------------------------->
+ *   <----------------------------------------- created, with the console -
+ *                                                                         STAGE_LAST, execve
+ *   <----------------------------------------- the end, or a failure ----
+ *
+ * The joiner is needed because a pid namespace is entered by one's children only; the child is a sibling of the
+ * joiner, so that the parent is who waits for it. Both are not dumpable: processes of the container could
+ * otherwise trace them or reach the host through their descriptors (CVE-2016-9962, CVE-2019-5736).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/apply.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/exec.h"
+#include "runtime/handover.h"
+#include "runtime/handshake.h"
+#include "runtime/host.h"
+#include "runtime/life.h"
+#include "runtime/plan.h"
+#include "runtime/spec.h"
+#include "runtime/state.h"
+
+struct entry {			 /* what the processes of one exec need */
+	const struct spec *spec; /* the container's, with the new process in it */
+	const struct exec_options *o;
+	const struct state_dir *dir;
+	struct apply apply;
+	int sock;
+	int target; /* pidfd of the container's first process */
+};
+
+static void entry_fail(int sock, const struct err *e)
+{
+	say_failed(sock, e);
+	_exit(1);
+}
+
+static int join_namespaces(const struct entry *n, struct err *e)
+{
+	unsigned flags = 0;
+
+	for (size_t i = 0; i < n->spec->n_namespaces; i++)
+		flags |= n->spec->namespaces[i].flag;
+	/* one call for all, Linux 5.8; the kernel gets the order right */
+	if (setns(n->target, (int)flags) < 0)
+		return err_set(e, errno, "cannot join the container's namespaces");
+	return 0;
+}
+
+/*
+ * The payload's cgroup is a leaf no more once an init has made cgroups of its own and enabled controllers: then
+ * nothing can be born in it (EBUSY, "no internal processes"), and the place is where the first process is.
+ */
+static int open_first_cgroup(const struct entry *n, pid_t first, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	char path[PATH_MAX];
+	const char *line;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", first);
+	if (file_read_kernel(AT_FDCWD, path, 65536, &text, e) < 0)
+		return -1;
+	line = strstr(str_text(&text), "0::/");
+	if (!line)
+		return err_set(e, ERR_INVALID, "'%s' names no cgroup v2", path);
+	snprintf(path, sizeof(path), "%s%.*s", n->apply.host->cgroup, (int)strcspn(line + 3, "\n"),
+		 line + 3);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : fd;
+}
+
+static pid_t clone_into(int cgroup, struct err *e)
+{
+	struct clone_args args = { .flags = CLONE_PARENT };
+	pid_t pid;
+
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
+	}
+	pid = sys_clone3(&args);
+	return pid < 0 ? err_set(e, errno, "cannot make a process in the container") : pid;
+}
+
+static int become_root(const struct entry *n, struct err *e)
+{
+	if (!spec_namespace(n->spec, CLONE_NEWUSER))
+		return 0;
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_set(e, errno, "cannot become root of the user namespace");
+	return 0;
+}
+
+/* setns() into the mount namespace has made its root ours. */
+static int open_console(struct entry *n, struct err *e)
+{
+	if (!n->spec->process.terminal)
+		return 0;
+	n->apply.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (n->apply.root < 0)
+		return err_set(e, errno, "cannot open the container's root");
+	return apply_open_pty(&n->apply, &n->spec->process, e);
+}
+
+static int say_created(struct entry *n, struct err *e)
+{
+	int master = n->apply.console_master;
+
+	if (say_fds(n->sock, MSG_CREATED, &master, master >= 0, e) < 0)
+		return -1;
+	if (master >= 0)
+		close(master);
+	n->apply.console_master = -1;
+	return 0;
+}
+
+static void exec_child(struct entry *n)
+{
+	struct err *e = &(struct err){ 0 };
+
+	if (become_root(n, e) < 0 || open_console(n, e) < 0 ||
+	    exec_find(&n->spec->process, e) < 0 || hear(n->sock, MSG_GO, e) < 0 ||
+	    say_created(n, e) < 0 || exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
+	    exec_reset_signals(e) < 0 || apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
+	    exec_close_files(n->o->preserve_fds, e) < 0 || exec_payload(&n->spec->process, e) < 0)
+		entry_fail(n->sock, e);
+}
+
+/* Never returns. */
+static void exec_joiner(struct entry *n, int first_cgroup)
+{
+	struct err e = { 0 };
+	pid_t pid = -1;
+
+	close(n->dir->dir);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		err_set(&e, errno, "cannot become undumpable");
+	else if (join_namespaces(n, &e) == 0) {
+		pid = clone_into(n->apply.cgroup, &e);
+		if (pid < 0 && e.code == EBUSY && first_cgroup >= 0)
+			pid = clone_into(first_cgroup, &e);
+	}
+	if (pid == 0)
+		exec_child(n);
+	if (pid > 0 && say_pid(n->sock, pid, &e) == 0)
+		_exit(0);
+	entry_fail(n->sock, &e);
+}
+
+static int open_cgroup(struct entry *n, const struct state *st, struct err *e)
+{
+	char path[PATH_MAX];
+	const char *sub = n->o->cgroup ? n->o->cgroup : "";
+
+	if (!st->cgroup)
+		return 0;
+	if (strstr(sub, ".."))
+		return err_set(e, ERR_INVALID, "cgroup '%s' is not below the container's", sub);
+	snprintf(path, sizeof(path), "%s/%s/%s", st->cgroup_root, st->cgroup, sub);
+	n->apply.cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return n->apply.cgroup < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : 0;
+}
+
+static int hear_created(struct entry *n, struct life *l, struct err *e)
+{
+	size_t count = 1;
+	int fd = -1;
+
+	if (hear_fds(n->sock, MSG_CREATED, &fd, &count, e) < 0)
+		return -1;
+	l->console = fd;
+	return 0;
+}
+
+static int exec_parent(struct entry *n, const struct state *st, struct life *l, struct err *e)
+{
+	auto_fd int first_cgroup = -1;
+	int ends[2];
+	pid_t joiner;
+
+	if (n->apply.cgroup >= 0 && !n->o->cgroup)
+		first_cgroup = open_first_cgroup(n, st->pid, &(struct err){ 0 });
+	if (handshake_pair(ends, e) < 0)
+		return -1;
+	joiner = fork();
+	if (joiner == 0) {
+		n->sock = ends[1];
+		exec_joiner(n, first_cgroup);
+	}
+	close(ends[1]);
+	n->sock = ends[0];
+	if (joiner < 0)
+		return err_set(e, errno, "cannot fork");
+	if (hear_pid(n->sock, &l->pid, e) < 0)
+		l->pid = -1;
+	while (waitpid(joiner, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (l->pid < 0)
+		return -1;
+	l->pidfd = sys_pidfd_open(l->pid, 0);
+	if (l->pidfd < 0)
+		return err_set(e, errno, "cannot hold on to process %d", l->pid);
+	n->apply.pid = l->pid;
+	if (apply_stage(&n->apply, STAGE_HOST_WITH_PID, e) < 0 || say(n->sock, MSG_GO, e) < 0 ||
+	    hear_created(n, l, e) < 0 || console_send(n->o->console_socket, &l->console, e) < 0 ||
+	    hear_end(n->sock, e) < 0)
+		return -1;
+	/* only now: conmon takes the existence of the file for success */
+	return pid_file_write(n->o->pid_file, l->pid, e);
+}
+
+int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
+	      const struct host *h, const struct process_spec *process,
+	      const struct exec_options *o, struct life *l, struct err *e)
+{
+	struct spec with = *s;
+	struct entry n = { .spec = &with, .o = o, .dir = d, .sock = -1, .target = -1 };
+	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
+	auto_plan struct plan *p = NULL;
+	enum status status = state_status(d, st, &n.target);
+	int r = -1;
+
+	with.process = *process;
+	with.has_process = true;
+	apply_init(&n.apply, &with, NULL, h, d->id);
+	if (status == STATUS_STOPPED)
+		err_set(e, ERR_STATE, "container not running");
+	else if (status == STATUS_PAUSED && !o->ignore_paused)
+		err_set(e, ERR_STATE,
+			"cannot exec in a paused container (use --ignore-paused to override)");
+	else if ((p = plan_build_exec(&with, h, e)) && open_cgroup(&n, st, e) == 0) {
+		n.apply.plan = p;
+		r = exec_parent(&n, st, &made, e);
+	}
+	if (r == 0) {
+		*l = made;
+	} else if (made.pid > 0) {
+		kill(made.pid, SIGKILL);
+		while (waitpid(made.pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+		if (made.pidfd >= 0)
+			close(made.pidfd);
+		if (made.console >= 0)
+			close(made.console);
+	}
+	if (n.sock >= 0)
+		close(n.sock);
+	if (n.target >= 0)
+		close(n.target);
+	apply_close(&n.apply);
+	return r;
+}
