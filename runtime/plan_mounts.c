@@ -320,13 +320,6 @@ static int plan_root(struct plan *p, const struct spec *s, struct err *e)
 	return 0;
 }
 
-static bool below(const char *path, const char *dir)
-{
-	const char *rest = str_after(path, dir);
-
-	return rest && (*rest == '/' || *rest == '\0');
-}
-
 /* /dev belongs to us unless the host's is bound there (runc's needsSetupDev). */
 static bool dev_is_ours(const struct spec *s)
 {
@@ -354,7 +347,7 @@ static int plan_device(struct plan *p, const struct device_spec *d, bool bind, c
 	if (!st)
 		return -1;
 	st->device.path = clean_target(p->arena, d->path);
-	if (!st->device.path || !below(st->device.path, "/"))
+	if (!st->device.path || streq(st->device.path, "/"))
 		return err_set(e, ERR_INVALID, "%s: path '%s' leads upwards", why, d->path);
 	st->device.type = d->type == 'u' ? 'c' : d->type;
 	st->device.major = (unsigned)d->major;
