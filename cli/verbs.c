@@ -8,6 +8,9 @@
 
 /* In the order of the help: what a person does first comes first. */
 static const struct verb *const ctr_verbs[] = {
+	&verb_image_import,
+	&verb_image_ls,
+	&verb_image_rm,
 	&verb_help,
 	&verb_version,
 	NULL,

@@ -123,6 +123,7 @@ int help_print_version(const struct door *d);
 /*
  * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
  */
+extern const struct verb verb_image_import, verb_image_ls, verb_image_rm; /* image.c */
 extern const struct verb verb_help, verb_version; /* help.c */
 extern const struct verb oci_help, oci_version;
 
