@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "cli/oci.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
@@ -17,9 +18,8 @@ static const struct verb *const ctr_verbs[] = {
 };
 
 static const struct verb *const oci_verbs[] = {
-	&oci_help,
-	&oci_version,
-	NULL,
+	&oci_create, &oci_start, &oci_run,    &oci_state, &oci_kill,	&oci_delete, &oci_list,
+	&oci_ps,     &oci_pause, &oci_resume, &oci_help,  &oci_version, NULL,
 };
 
 static const struct option_row ctr_globals[] = {
@@ -64,6 +64,8 @@ const struct door door_oci = {
 	.globals = oci_globals,
 	.mode = OPTIONS_LONG_BY_ONE,
 	.usage_failure = EXIT_FAILED,
+	.enter = oci_enter,
+	.leave = oci_leave,
 };
 
 /* Whether @word is the @len bytes at @name. */

@@ -126,5 +126,9 @@ int help_print_version(const struct door *d);
 extern const struct verb verb_image_import, verb_image_ls, verb_image_rm; /* image.c */
 extern const struct verb verb_help, verb_version; /* help.c */
 extern const struct verb oci_help, oci_version;
+extern const struct verb oci_create, oci_run; /* oci_create.c */
+extern const struct verb oci_start, oci_state, oci_kill, oci_delete, oci_pause,
+	oci_resume;			   /* oci_life.c */
+extern const struct verb oci_list, oci_ps; /* oci_list.c */
 
 #endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oci_life.c - start, state, kill, delete, pause, resume: what is done to a container that exists. The first
+ * four are what callers spend their time in: one execve and few system calls.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/oci.h"
+#include "cli/verbs.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/json.h"
+#include "runtime/base/log.h"
+#include "runtime/base/str.h"
+#include "runtime/freeze.h"
+#include "runtime/life.h"
+#include "runtime/names.h"
+#include "runtime/spec.h"
+#include "runtime/state.h"
+
+static int start(struct cli *c, int argc, char **argv)
+{
+	auto_spec struct spec *s = NULL;
+
+	(void)argc, (void)argv; /* opened by oci_enter() */
+	/* in runc's words: callers look for them */
+	switch (state_status(&c->dir, &c->state, NULL)) {
+	case STATUS_STOPPED:
+		return err_set(c->e, ERR_STATE, "cannot start a container that has stopped");
+	case STATUS_RUNNING:
+		return err_set(c->e, ERR_STATE, "cannot start an already running container");
+	case STATUS_PAUSED:
+		return err_set(c->e, ERR_STATE, "cannot start a container in the paused state");
+	case STATUS_CREATING:
+	case STATUS_CREATED:
+		break;
+	}
+	s = oci_read_spec(c);
+	return s ? life_start(&c->dir, &c->state, s, c->e) : -1;
+}
+
+static int state(struct cli *c, int argc, char **argv)
+{
+	auto_str struct str text = { 0 };
+	struct json_writer w = { .out = &text, .indent = true };
+
+	(void)argc, (void)argv; /* opened by oci_enter() */
+	oci_put_state(&w, &c->dir, &c->state);
+	str_add(&text, "\n");
+	if (text.failed)
+		return err_set(c->e, ENOMEM, "cannot print the state");
+	fwrite(text.s, 1, text.len, stdout); /* main.c looks at the stream's error */
+	return EXIT_DONE;
+}
+
+struct kill_options {
+	bool all;
+};
+
+static const struct option_row kill_rows[] = {
+	FLAG_ROW(struct kill_options, all, "all", 'a', "signal all processes of the container"),
+	END_ROW,
+};
+
+static int kill_container(struct cli *c, int argc, char **argv)
+{
+	const struct kill_options *o = c->options;
+	const char *name = argc > 1 ? argv[1] : "TERM";
+	int sig = streq(name, "0") ? 0 : signal_number(name);
+
+	if (sig < 0)
+		return err_set(c->e, ERR_USAGE, "unknown signal '%s'", name);
+	if (life_kill(&c->dir, &c->state, sig, o->all, c->e) == 0)
+		return EXIT_DONE;
+	return o->all && c->e->code == ERR_STATE ? EXIT_DONE : -1;
+}
+
+struct delete_options {
+	bool force;
+};
+
+static const struct option_row delete_rows[] = {
+	FLAG_ROW(struct delete_options, force, "force", 'f',
+		 "kill it if it runs; succeed if it does not exist"),
+	END_ROW,
+};
+
+/* Also of what is damaged or half made: deleting is how one gets rid of that. */
+static int delete (struct cli *c, int argc, char **argv)
+{
+	const struct delete_options *o = c->options;
+	auto_spec struct spec *s = NULL;
+	enum status status;
+
+	(void)argc; /* one, as the row says */
+	if (oci_open_root(c) < 0)
+		return -1;
+	if (state_open(c->root_fd, argv[0], &c->dir, c->e) < 0)
+		return o->force && c->e->code == ERR_NO_SUCH ? EXIT_DONE : -1;
+	c->arena = arena_new(0);
+	if (!c->arena)
+		return err_set(c->e, ENOMEM, "cannot read the state");
+	if (state_read(&c->dir, c->arena, &c->state, c->e) < 0) {
+		/* half made by a command that died: nobody runs in it who would not be killed by the undo */
+		if (c->e->code != ERR_STATE && !o->force)
+			return -1;
+		return life_delete(&c->dir, NULL, NULL, c->e);
+	}
+	status = state_status(&c->dir, &c->state, NULL);
+	if (!o->force && status != STATUS_STOPPED && status != STATUS_CREATED)
+		return err_set(c->e, ERR_STATE,
+			       "cannot delete container '%s' that is not stopped: %s", argv[0],
+			       status_name(status));
+	s = oci_read_spec(c);
+	if (!s) {
+		if (!o->force)
+			return -1;
+		log_warn("%s: its poststop hooks do not run", c->e->msg);
+	}
+	return life_delete(&c->dir, &c->state, s, c->e);
+}
+
+static int set_frozen(struct cli *c, bool frozen)
+{
+	enum status status = state_status(&c->dir, &c->state, NULL);
+
+	if (status != (frozen ? STATUS_RUNNING : STATUS_PAUSED) &&
+	    !(frozen && status == STATUS_CREATED))
+		return err_set(c->e, ERR_STATE, "container '%s' is not %s: it is %s", c->dir.id,
+			       frozen ? "running" : "paused", status_name(status));
+	return freeze_set(&c->state, frozen, c->e);
+}
+
+static int pause_container(struct cli *c, int argc, char **argv)
+{
+	(void)argc, (void)argv; /* opened by oci_enter() */
+	return set_frozen(c, true);
+}
+
+static int resume(struct cli *c, int argc, char **argv)
+{
+	(void)argc, (void)argv; /* opened by oci_enter() */
+	return set_frozen(c, false);
+}
+
+const struct verb oci_start = {
+	.name = "start",
+	.run = start,
+	.flags = NEED_ID | NEED_STATE,
+	.operands = "ID",
+	.min = 1,
+	.max = 1,
+	.help = "let the process of a created container go",
+};
+
+const struct verb oci_state = {
+	.name = "state",
+	.run = state,
+	.flags = NEED_ID | NEED_STATE,
+	.operands = "ID",
+	.min = 1,
+	.max = 1,
+	.help = "print the state of a container as JSON",
+};
+
+const struct verb oci_kill = {
+	.name = "kill",
+	.run = kill_container,
+	.flags = NEED_ID | NEED_STATE,
+	.operands = "ID [SIGNAL]",
+	.min = 1,
+	.max = 2,
+	.help = "send a signal (default: TERM) to a container's process",
+	.rows = kill_rows,
+	.options_size = sizeof(struct kill_options),
+};
+
+const struct verb oci_delete = {
+	.name = "delete",
+	.run = delete,
+	.flags = NEED_ID,
+	.operands = "ID",
+	.min = 1,
+	.max = 1,
+	.help = "remove a container and all that was made for it",
+	.rows = delete_rows,
+	.options_size = sizeof(struct delete_options),
+};
+
+const struct verb oci_pause = {
+	.name = "pause",
+	.run = pause_container,
+	.flags = NEED_ID | NEED_STATE,
+	.operands = "ID",
+	.min = 1,
+	.max = 1,
+	.help = "freeze all processes of a container",
+};
+
+const struct verb oci_resume = {
+	.name = "resume",
+	.run = resume,
+	.flags = NEED_ID | NEED_STATE,
+	.operands = "ID",
+	.min = 1,
+	.max = 1,
+	.help = "let a paused container go on",
+};
