@@ -27,6 +27,26 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
+/*
+ * The directory of a node or link and its last component. Most stand in /dev, one after the other: it is
+ * resolved once for all that follow each other in the same directory. The descriptor stays in *a.
+ */
+static int open_parent(struct apply *a, const char *path, const char **name, struct err *e)
+{
+	size_t len = (size_t)(strrchr(path, '/') - path);
+
+	if (a->dev_dir >= 0 && strlen(a->dev_path) > len && a->dev_path[len] == '/' &&
+	    !strchr(a->dev_path + len + 1, '/') && strncmp(a->dev_path, path, len) == 0) {
+		*name = path + len + 1;
+		return a->dev_dir;
+	}
+	if (a->dev_dir >= 0)
+		close(a->dev_dir);
+	a->dev_dir = path_open_parent_in(a->root, path, 0755, name, e);
+	a->dev_path = path;
+	return a->dev_dir;
+}
+
 static mode_t node_type(char type)
 {
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
@@ -72,19 +92,14 @@ static int check_device(int parent, const char *name, const struct step *st, str
 int apply_device(struct apply *a, const struct step *st, struct err *e)
 {
 	const char *name;
-	auto_fd int parent = path_open_parent_in(a->root, st->device.path, 0755, &name, e);
-	mode_t old;
-	int r;
+	int parent = open_parent(a, st->device.path, &name, e);
 
 	if (parent < 0)
 		return -1;
 	if (st->device.bind)
 		return bind_device(parent, name, st, e);
-	old = umask(0);
-	r = mknodat(parent, name, node_type(st->device.type) | st->device.mode,
-		    makedev(st->device.major, st->device.minor));
-	umask(old);
-	if (r < 0) {
+	if (mknodat(parent, name, node_type(st->device.type) | st->device.mode,
+		    makedev(st->device.major, st->device.minor)) < 0) {
 		if (errno == EEXIST)
 			return check_device(parent, name, st, e);
 		return err_set(e, errno, "cannot make '%s'", st->device.path);
@@ -98,7 +113,7 @@ int apply_device(struct apply *a, const struct step *st, struct err *e)
 int apply_symlink(struct apply *a, const struct step *st, struct err *e)
 {
 	const char *name;
-	auto_fd int parent = path_open_parent_in(a->root, st->symlink.path, 0755, &name, e);
+	int parent = open_parent(a, st->symlink.path, &name, e);
 
 	if (parent < 0)
 		return -1;

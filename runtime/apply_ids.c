@@ -137,7 +137,6 @@ int apply_user(struct apply *a, const struct step *st, struct err *e)
 	if (setresuid(p->uid, p->uid, p->uid) < 0)
 		return err_set(e, errno, "cannot become user %u%s", p->uid,
 			       errno == EINVAL ? " (is it mapped in the user namespace?)" : "");
-	if (p->has_umask)
-		umask(p->umask);
+	umask(p->has_umask ? p->umask : 022);
 	return 0;
 }

@@ -115,7 +115,8 @@ int exec_reset_signals(struct err *e)
 	struct sigaction dfl = { .sa_handler = SIG_DFL }, now;
 	sigset_t none;
 
-	for (int sig = 1; sig < NSIG; sig++)
+	/* those that shells and service managers are known to ignore; real-time signals nobody does */
+	for (int sig = 1; sig < 32; sig++)
 		if (sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
 			sigaction(sig, &dfl,
 				  NULL); /* execve resets handlers, but keeps what is ignored */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,7 @@ static void run_child(const struct hook_spec *h, int input)
 	sigset_t none;
 
 	setpgid(0, 0);
+	umask(022); /* a hook of the container comes from a process that has none */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(input, STDIN_FILENO) < 0)

@@ -93,6 +93,22 @@ static int find_cgroup2(struct host *h, struct err *e)
 	return 0;
 }
 
+/* The kernel knows all capabilities up to some number and none above: halving finds it in six calls. */
+static unsigned find_last_cap(void)
+{
+	unsigned known = 0, unknown = 64;
+
+	while (unknown - known > 1) {
+		unsigned middle = (known + unknown) / 2;
+
+		if (prctl(PR_CAPBSET_READ, middle, 0, 0, 0) >= 0)
+			known = middle;
+		else
+			unknown = middle;
+	}
+	return known;
+}
+
 int host_probe(struct host *h, struct err *e)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -120,8 +136,7 @@ int host_probe(struct host *h, struct err *e)
 			first == 0 && host_first == 0 && count == UINT32_MAX;
 	if (syscall(SYS_capget, &header, caps) == 0)
 		h->cap_sys_resource = caps[0].effective & (1u << CAP_SYS_RESOURCE);
-	while (h->last_cap < 63 && prctl(PR_CAPBSET_READ, h->last_cap + 1, 0, 0, 0) >= 0)
-		h->last_cap++;
+	h->last_cap = find_last_cap();
 	if (uname(&uts) == 0)
 		(void)sscanf(uts.release, "%u.%u", &h->kernel_major, &h->kernel_minor);
 	return 0;

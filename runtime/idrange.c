@@ -16,8 +16,8 @@
 #include "runtime/base/str.h"
 #include "runtime/instance.h"
 
-#define TABLE "idrange"
-#define MAGIC 0x31646974u /* "tid1" */
+#define TABLE	  "idrange"
+#define MAGIC	  0x31646974u /* "tid1" */
 #define SUBID_MAX (1u << 20)
 
 /* The file, whole. It fits a page, and one write of it is not divided even by SIGKILL. */
@@ -108,7 +108,8 @@ static bool read_table(struct idranges *r)
 static int open_locked(int run, struct err *e)
 {
 	for (;;) {
-		auto_fd int fd = openat(run, TABLE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		auto_fd int fd =
+			openat(run, TABLE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		struct stat st;
 
 		if (fd < 0)
@@ -180,7 +181,7 @@ void idrange_take(struct idranges *r, uint32_t slot)
 void idrange_give(struct idranges *r, uint32_t slot)
 {
 	if (slot < r->count)
-		r->taken[slot / 8] &= (uint8_t)~(1u << (slot % 8));
+		r->taken[slot / 8] &= (uint8_t) ~(1u << (slot % 8));
 }
 
 void idrange_mark(struct idranges *r, uint32_t host)

@@ -16,11 +16,11 @@
 #include "runtime/caps.h"
 #include "runtime/names.h"
 
-#define VERSION 1
-#define MEMORY_MIN 65536 /* less cannot hold a process */
-#define PIDS_MAX 4194304 /* PID_MAX_LIMIT of 64-bit kernels */
+#define VERSION		 1
+#define MEMORY_MIN	 65536	 /* less cannot hold a process */
+#define PIDS_MAX	 4194304 /* PID_MAX_LIMIT of 64-bit kernels */
 #define STOP_TIMEOUT_MAX 86400
-#define HOSTNAME_MAX 64 /* __NEW_UTS_LEN */
+#define HOSTNAME_MAX	 64 /* __NEW_UTS_LEN */
 
 struct instance *instance_new(void)
 {
@@ -48,9 +48,10 @@ int instance_check_name(const char *name, struct err *e)
 	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
 	if (len == 0 || name[len] || *name == '-' || len > INSTANCE_NAME_MAX)
-		return err_set(e, ERR_INVALID,
-			       "'%.80s' is not a name: small letters, digits and inner dashes, %d at most",
-			       name, INSTANCE_NAME_MAX);
+		return err_set(
+			e, ERR_INVALID,
+			"'%.80s' is not a name: small letters, digits and inner dashes, %d at most",
+			name, INSTANCE_NAME_MAX);
 	return 0;
 }
 
@@ -126,7 +127,8 @@ static int check_plain(const char *key, const char *s, size_t max, struct err *e
 {
 	for (const char *c = s; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			return err_set(e, ERR_INVALID, "%s: control characters are not allowed", key);
+			return err_set(e, ERR_INVALID, "%s: control characters are not allowed",
+				       key);
 	if (strlen(s) > max)
 		return err_set(e, ERR_INVALID, "%s: longer than %zu bytes", key, max);
 	return 0;
@@ -166,9 +168,10 @@ static int check_hostname(const char *s, struct err *e)
 	size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
 
 	if (!len || s[len] || len > HOSTNAME_MAX || *s == '-' || *s == '.' || strstr(s, ".."))
-		return err_set(e, ERR_INVALID,
-			       "hostname: '%.80s' is not letters, digits, dashes and dots, %d at most", s,
-			       HOSTNAME_MAX);
+		return err_set(
+			e, ERR_INVALID,
+			"hostname: '%.80s' is not letters, digits, dashes and dots, %d at most", s,
+			HOSTNAME_MAX);
 	return 0;
 }
 
@@ -259,7 +262,7 @@ struct key {
 	size_t at;
 	int (*check)(const char *s, struct err *e); /* of the string, or of each */
 	uint64_t lo, hi;			    /* KEY_NUMBER */
-	size_t has;				    /* KEY_NUMBER: the flag that tells 0 from absent, or 0 */
+	size_t has; /* KEY_NUMBER: the flag that tells 0 from absent, or 0 */
 };
 
 #define AT(field) offsetof(struct instance, field)
@@ -332,7 +335,8 @@ static int key_check(const struct key *k, const struct instance *i, struct err *
 			return k->check(*(const char *const *)at, e);
 		return 0;
 	case KEY_STRINGS:
-		for (const char *const *s = *(const char *const *const *)at; k->check && s && *s; s++)
+		for (const char *const *s = *(const char *const *const *)at; k->check && s && *s;
+		     s++)
 			if (k->check(*s, e) < 0)
 				return err_in(e, "%s", k->name);
 		return 0;
@@ -341,8 +345,8 @@ static int key_check(const struct key *k, const struct instance *i, struct err *
 		if (k->has ? !*(bool *)field(i, k->has) : !v)
 			return 0;
 		if (v < k->lo || v > k->hi)
-			return err_set(e, ERR_INVALID, "%s: %llu is not between %llu and %llu", k->name,
-				       (unsigned long long)v, (unsigned long long)k->lo,
+			return err_set(e, ERR_INVALID, "%s: %llu is not between %llu and %llu",
+				       k->name, (unsigned long long)v, (unsigned long long)k->lo,
 				       (unsigned long long)k->hi);
 		return 0;
 	case KEY_BOOL:
@@ -358,7 +362,8 @@ int instance_check(const struct instance *i, struct err *e)
 		if (key_check(&keys[k], i, e) < 0)
 			return -1;
 	if (!i->image_id == !i->rootfs)
-		return err_set(e, ERR_INVALID, "an instance has an image or a directory, one of both");
+		return err_set(e, ERR_INVALID,
+			       "an instance has an image or a directory, one of both");
 	return 0;
 }
 
@@ -489,8 +494,9 @@ static bool has_dots(const char *path)
 static int check_volume_path(const char *text, const char *path, struct err *e)
 {
 	if (*path != '/' || has_dots(path))
-		return err_set(e, ERR_INVALID, "'%.200s': '%.200s' is not an absolute path without '..'",
-			       text, path);
+		return err_set(e, ERR_INVALID,
+			       "'%.200s': '%.200s' is not an absolute path without '..'", text,
+			       path);
 	for (const char *c = path; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return err_set(e, ERR_INVALID, "control characters are not allowed");
@@ -499,8 +505,7 @@ static int check_volume_path(const char *text, const char *path, struct err *e)
 
 static int volume_option(const char *text, const char *word, struct volume *v, struct err *e)
 {
-	static const char *const words[] = { "ro",   "rw",    "idmap", "noidmap",
-					     "bind", "rbind", NULL };
+	static const char *const words[] = { "ro", "rw", "idmap", "noidmap", "bind", "rbind", NULL };
 	int w = 0;
 	const char *near;
 
@@ -541,7 +546,8 @@ int volume_parse(const char *text, struct arena *a, struct volume *v, struct err
 		*options++ = '\0';
 	got.source = copy;
 	got.target = target;
-	if (check_volume_path(text, got.source, e) < 0 || check_volume_path(text, got.target, e) < 0)
+	if (check_volume_path(text, got.source, e) < 0 ||
+	    check_volume_path(text, got.target, e) < 0)
 		return -1;
 	if (target[strspn(target, "/")] == '\0')
 		return err_set(e, ERR_INVALID, "'%.200s': the target cannot be the root", text);

@@ -25,9 +25,9 @@
 #include "runtime/idrange.h"
 #include "runtime/state.h"
 
-#define TMP ".tmp"
+#define TMP	     ".tmp"
 #define TMP_NAME_MAX 96
-#define EXIT_MAX 4096
+#define EXIT_MAX     4096
 
 /* ---- the roots ---- */
 
@@ -210,8 +210,8 @@ static char **pack(const struct names *l, struct err *e)
 	return v;
 }
 
-int instances_match(const struct instances *s, const char *const *patterns, char ***names, size_t *n,
-		    struct err *e)
+int instances_match(const struct instances *s, const char *const *patterns, char ***names,
+		    size_t *n, struct err *e)
 {
 	auto_names struct names all = { 0 }, hits = { 0 };
 	bool listed = false;
@@ -540,7 +540,8 @@ static void drop_promise(struct instance_dir *d)
 	if (d->promise < 0)
 		return;
 	snprintf(entry, sizeof(entry), "rm-%.63s", d->name);
-	(void)unlinkat(d->all->tmp, entry, 0); /* failing, the next command finds nothing to remove */
+	(void)unlinkat(d->all->tmp, entry,
+		       0); /* failing, the next command finds nothing to remove */
 	close(d->promise);
 	d->promise = -1;
 }
@@ -675,7 +676,8 @@ int instance_create(const struct instances *s, const char *name, struct instance
 	return 0;
 }
 
-int instance_look(const struct instances *s, const char *name, struct instance_dir *d, struct err *e)
+int instance_look(const struct instances *s, const char *name, struct instance_dir *d,
+		  struct err *e)
 {
 	struct instance_dir got = { .all = s, .fd = -1, .promise = -1 };
 
@@ -697,13 +699,16 @@ int instance_lock(struct instance_dir *d, struct err *e)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot lock instance '%s'", d->name);
 	if (!same_entry(d->all->dir, d->name, d->fd)) {
-		(void)flock(d->fd, LOCK_UN); /* of a directory that is on its way out: nobody waits for it */
+		(void)flock(
+			d->fd,
+			LOCK_UN); /* of a directory that is on its way out: nobody waits for it */
 		return err_set(e, ERR_NO_SUCH, "instance '%s' was removed meanwhile", d->name);
 	}
 	return 0;
 }
 
-int instance_open(const struct instances *s, const char *name, struct instance_dir *d, struct err *e)
+int instance_open(const struct instances *s, const char *name, struct instance_dir *d,
+		  struct err *e)
 {
 	struct instance_dir got;
 
@@ -780,7 +785,8 @@ int instance_remove(struct instance_dir *d, struct err *e)
 	struct err ignored;
 	int rc = -1;
 
-	i = instance_load(d, &ignored); /* of a damaged one the ids are not known, so not given back */
+	i = instance_load(d,
+			  &ignored); /* of a damaged one the ids are not known, so not given back */
 	if (entry_name("del", i ? i->ids : 0, entry, e) == 0) {
 		if (renameat(d->all->dir, d->name, d->all->tmp, entry) < 0)
 			err_set(e, errno, "cannot remove instance '%s'", d->name);

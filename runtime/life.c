@@ -183,6 +183,7 @@ static void life_child(struct birth *b)
 	struct apply *a = &b->apply;
 	struct err *e = &(struct err){ 0 };
 
+	umask(0); /* modes are exact; the payload's own mask comes with its user */
 	/* the lock and the promise are the parent's: a copy would hold them after its death */
 	close(b->o->state->dir);
 	close(b->o->state->open);
