@@ -31,15 +31,14 @@ struct apply {
 	int userns; /* parent: the container's user namespace, for id-mapped mounts; -1 */
 	int trees[MSG_MAX_FDS]; /* mounts opened by the parent, by slot; -1 */
 	size_t n_trees;
-	int root;    /* child: the new root (O_PATH or mount); -1 */
-	int dev_dir;		 /* child: where the last node was made, kept for the next one; -1 */
-	const char *dev_path;	 /* that node */
-	int console; /* child: the slave side of the payload's pty; -1 */
+	int root;	      /* child: the new root (O_PATH or mount); -1 */
+	int dev_dir;	      /* child: where the last node was made, kept for the next one; -1 */
+	const char *dev_path; /* that node */
+	int console;	      /* child: the slave side of the payload's pty; -1 */
 	int console_master;
 	int empty_dir; /* child: one empty read-only tmpfs, for all masks */
 	int null;      /* child: the host's /dev/null, checked */
 	int proc; /* child: a procfs of its own, for what is written to /proc; -1 until needed */
-	bool no_pivot;
 };
 
 /* Everything -1 and 0 but what is given. */

@@ -569,12 +569,11 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
  */
 int apply_pivot(struct apply *a, const struct step *st, struct err *e)
 {
-	(void)st;
 	if (fchdir(a->root) < 0)
 		return err_set(e, errno, "cannot enter the new root");
-	if (a->no_pivot) { /* a root on the initial ramfs cannot be pivoted away */
-		if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
-			return err_set(e, errno, "cannot move the new root into place");
+	if (st->no_pivot) {
+		if (chroot(".") < 0 || chdir("/") < 0)
+			return err_set(e, errno, "cannot change the root");
 		return 0;
 	}
 	if (sys_pivot_root(".", ".") < 0)

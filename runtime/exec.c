@@ -97,7 +97,7 @@ int exec_find(const struct process_spec *p, struct err *e)
 int exec_set_stdio(const int stdio[3], int console, struct err *e)
 {
 	if (console >= 0) {
-		if (setsid() < 0 || ioctl(console, TIOCSCTTY, 0) < 0)
+		if (ioctl(console, TIOCSCTTY, 0) < 0)
 			return err_set(e, errno, "cannot make the pty the controlling terminal");
 		for (int fd = 0; fd < 3; fd++)
 			if (dup2(console, fd) < 0)

@@ -16,8 +16,8 @@ struct process_spec;
 int exec_find(const struct process_spec *p, struct err *e);
 
 /*
- * Standard streams: the pty @console, as controlling terminal of a new session; or if that is -1 the
- * descriptors @stdio, -1 among them meaning "as inherited".
+ * Standard streams: the pty @console, as controlling terminal of the session that the caller leads; or if that
+ * is -1 the descriptors @stdio, -1 among them meaning "as inherited".
  */
 int exec_set_stdio(const int stdio[3], int console, struct err *e);
 

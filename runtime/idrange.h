@@ -22,7 +22,7 @@
 
 struct err;
 
-#define IDRANGE_NONE UINT32_MAX
+#define IDRANGE_NONE  UINT32_MAX
 #define IDRANGE_FIRST 0x40000000u
 #define IDRANGE_COUNT 12288u
 

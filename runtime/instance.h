@@ -24,9 +24,9 @@ struct arena;
 struct err;
 struct str;
 
-#define INSTANCE_NAME_MAX 63
+#define INSTANCE_NAME_MAX   63
 #define INSTANCE_CONFIG_MAX (1u << 20) /* bytes of a config.json */
-#define INSTANCE_IDS 65536u	       /* ids of an instance's own range */
+#define INSTANCE_IDS	    65536u     /* ids of an instance's own range */
 
 #define CPUS_UNIT 1000u /* instance.cpus counts thousandths of a processor */
 
@@ -34,27 +34,27 @@ struct instance {
 	struct arena *arena; /* all that follows lives in it */
 
 	/* What ctr fills in. */
-	const char *uuid;     /* 32 hex digits: the identity of this instance, its machine-id inside */
+	const char *uuid; /* 32 hex digits: the identity of this instance, its machine-id inside */
 	const char *created;  /* RFC 3339 */
 	const char *image_id; /* 64 hex digits, the image it was made from; NULL with `rootfs` */
-	uint64_t ids;	      /* first host id of its range of INSTANCE_IDS; 0: it shares the host's ids */
-	bool ephemeral;	      /* --rm: gone when it ends */
-	bool system;	      /* boots an init rather than running an application */
+	uint64_t ids; /* first host id of its range of INSTANCE_IDS; 0: it shares the host's ids */
+	bool ephemeral; /* --rm: gone when it ends */
+	bool system;	/* boots an init rather than running an application */
 
 	/* What a person asked for. NULL and 0: not given. */
-	const char *image;  /* as written: "debian:13" */
-	const char *rootfs; /* a directory in place of an image, absolute */
+	const char *image;	       /* as written: "debian:13" */
+	const char *rootfs;	       /* a directory in place of an image, absolute */
 	const char *const *entrypoint; /* NULL-terminated; empty: none, in place of the image's */
 	const char *const *command;    /* NULL-terminated */
 	const char *const *env;	       /* "K=V" */
 	const char *const *volumes;    /* "SRC:DST[:option[,option]]" */
 	const char *const *cap_add, *const *cap_drop; /* "CAP_NET_ADMIN"; "ALL" in cap_drop */
 	const char *workdir, *user, *hostname;
-	const char *net;    /* "none", "host" */
-	const char *userns; /* "own", "host" */
-	const char *profile; /* "application", "system"; NULL: what the image looks like */
+	const char *net;	 /* "none", "host" */
+	const char *userns;	 /* "own", "host" */
+	const char *profile;	 /* "application", "system"; NULL: what the image looks like */
 	const char *stop_signal; /* a name or a number, "SIGRTMIN+3" */
-	uint64_t stop_timeout; /* seconds; has_stop_timeout */
+	uint64_t stop_timeout;	 /* seconds; has_stop_timeout */
 	bool has_stop_timeout;
 	uint64_t memory; /* bytes */
 	uint64_t cpus;	 /* of CPUS_UNIT */
@@ -102,7 +102,7 @@ struct volume {
 	const char *source; /* absolute path on the host */
 	const char *target; /* absolute path inside */
 	bool readonly;
-	bool one_fs; /* `bind`: without the file systems mounted below the source */
+	bool one_fs;  /* `bind`: without the file systems mounted below the source */
 	bool noidmap; /* ids on disk are host ids, even in a user namespace */
 };
 
@@ -115,10 +115,10 @@ int volume_parse(const char *text, struct arena *a, struct volume *v, struct err
 /* ---- How it ended ---- */
 
 struct instance_exit {
-	int code;	/* 0..255; 128 + signal when killed; -1: not known, nobody was there to see it */
-	int signal;	/* 0: none */
-	bool oom;	/* the memory limit of the instance was the reason, as far as the kernel counts that */
-	int64_t time;	/* seconds since 1970 */
+	int code; /* 0..255; 128 + signal when killed; -1: not known, nobody was there to see it */
+	int signal; /* 0: none */
+	bool oom; /* the memory limit of the instance was the reason, as far as the kernel counts that */
+	int64_t time; /* seconds since 1970 */
 };
 
 int instance_exit_parse(const char *text, size_t len, struct instance_exit *x, struct err *e);

@@ -41,11 +41,11 @@ struct str;
 
 /* The open roots. Descriptors are -1 when not open; paths have no slash at their end. */
 struct instances {
-	int dir;    /* <data>/instances */
-	int tmp;    /* <data>/instances/.tmp */
-	int run;    /* <run> */
-	int states; /* <run>/state */
-	char path[256]; /* <data>/instances */
+	int dir;	    /* <data>/instances */
+	int tmp;	    /* <data>/instances/.tmp */
+	int run;	    /* <run> */
+	int states;	    /* <run>/state */
+	char path[256];	    /* <data>/instances */
 	char run_path[256]; /* <run> */
 };
 
@@ -69,7 +69,10 @@ static inline void own_instances(struct instances *s)
 	instances_close(s);
 }
 #define auto_instances __attribute__((cleanup(own_instances)))
-#define INSTANCES_NONE { .dir = -1, .tmp = -1, .run = -1, .states = -1 }
+#define INSTANCES_NONE                                        \
+	{                                                     \
+		.dir = -1, .tmp = -1, .run = -1, .states = -1 \
+	}
 
 /*
  * Finishes what commands that died have left: their run state (state_recover), half-made and half-removed
@@ -91,10 +94,12 @@ int instance_create(const struct instances *s, const char *name, struct instance
 int instance_check_free(const struct instances *s, const char *name, struct err *e);
 
 /* Opens and locks an existing one; waits for its lock. ERR_NO_SUCH, with a near name as a hint. */
-int instance_open(const struct instances *s, const char *name, struct instance_dir *d, struct err *e);
+int instance_open(const struct instances *s, const char *name, struct instance_dir *d,
+		  struct err *e);
 
 /* Without its lock, for readers. */
-int instance_look(const struct instances *s, const char *name, struct instance_dir *d, struct err *e);
+int instance_look(const struct instances *s, const char *name, struct instance_dir *d,
+		  struct err *e);
 
 /* Lets go of the lock (for every process that inherited it) and closes; the promise too. */
 void instance_close(struct instance_dir *d);
@@ -112,7 +117,8 @@ int instance_save(const struct instance_dir *d, const struct instance *i, bool s
 int instance_sync(const struct instance_dir *d, struct err *e);
 
 /* The absolute path of @part ("upper", ...) of the instance, into @out. */
-int instance_path(const struct instance_dir *d, const char *part, char *out, size_t size, struct err *e);
+int instance_path(const struct instance_dir *d, const char *part, char *out, size_t size,
+		  struct err *e);
 
 /*
  * Removes it with all its files, and gives its ids back. The lock must be held, and no run state may exist.
@@ -120,7 +126,8 @@ int instance_path(const struct instance_dir *d, const char *part, char *out, siz
  */
 int instance_remove(struct instance_dir *d, struct err *e);
 
-int instance_read_exit(const struct instance_dir *d, struct instance_exit *x, struct err *e); /* ERR_NO_SUCH: never ran */
+int instance_read_exit(const struct instance_dir *d, struct instance_exit *x,
+		       struct err *e); /* ERR_NO_SUCH: never ran */
 int instance_write_exit(const struct instance_dir *d, const struct instance_exit *x, bool sync,
 			struct err *e);
 
@@ -129,7 +136,7 @@ int instance_write_exit(const struct instance_dir *d, const struct instance_exit
  * allocation: free() the vector. A pattern without wildcards that matches nothing is ERR_NO_SUCH; one with
  * wildcards may match nothing. *n is the number.
  */
-int instances_match(const struct instances *s, const char *const *patterns, char ***names, size_t *n,
-		    struct err *e);
+int instances_match(const struct instances *s, const char *const *patterns, char ***names,
+		    size_t *n, struct err *e);
 
 #endif

@@ -187,6 +187,7 @@ static void life_child(struct birth *b)
 	/* the lock and the promise are the parent's: a copy would hold them after its death */
 	close(b->o->state->dir);
 	close(b->o->state->open);
+	(void)setsid(); /* what the caller's terminal signals is not meant for us; a new child can always do it */
 
 	if (die_with_parent(b, e) < 0 || hear_mapped(b, e) < 0 || unshare_late(b, e) < 0 ||
 	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 || runtime_hooks(b, e) < 0 ||
@@ -397,7 +398,6 @@ static int record(struct birth *b, const struct life *l, struct err *e)
 		.pid = l->pid,
 		.pid_start = process_start_time(l->pid),
 		.owner = geteuid(),
-		.started = !b->o->wait_for_start,
 	};
 
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -438,6 +438,19 @@ static int hear_executed(struct birth *b, struct err *e)
 			 STATUS_RUNNING, true, e);
 }
 
+/*
+ * Said by the parent when something of its own failed: the child's own words, if it has any, are nearer to
+ * the reason, since a dead child is what most failures of the parent look like.
+ */
+static void prefer_child_error(int sock, struct err *e)
+{
+	struct err child = { 0 };
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+
+	if (e->code == EPIPE && poll(&p, 1, 0) > 0 && hear_end(sock, &child) < 0 && child.code)
+		*e = child;
+}
+
 static int life_parent(struct birth *b, struct life *l, struct err *e)
 {
 	int ends[2] = { -1, -1 };
@@ -461,24 +474,13 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 		goto out;
 	r = 0;
 out:
+	if (r < 0 && ends[0] >= 0)
+		prefer_child_error(ends[0], e);
 	if (ends[0] >= 0)
 		close(ends[0]);
 	if (ends[1] >= 0)
 		close(ends[1]);
 	return r;
-}
-
-/*
- * Said by the parent when something of its own failed: the child's own words, if it has any, are nearer to
- * the reason, since a dead child is what most failures of the parent look like.
- */
-static void prefer_child_error(int sock, struct err *e)
-{
-	struct err child = { 0 };
-	struct pollfd p = { .fd = sock, .events = POLLIN };
-
-	if (e->code == EPIPE && poll(&p, 1, 0) > 0 && hear_end(sock, &child) < 0 && child.code)
-		*e = child;
 }
 
 static void life_abort(struct birth *b, struct life *l)
@@ -510,7 +512,6 @@ int life_create(const struct spec *s, const struct plan *p, const struct host *h
 	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER;
 	r = life_parent(&b, &made, e);
 	if (r < 0) {
-		prefer_child_error(b.sock, e);
 		life_abort(&b, &made);
 	} else {
 		*l = made;

@@ -143,6 +143,7 @@ static void exec_child(struct entry *n)
 {
 	struct err *e = &(struct err){ 0 };
 
+	(void)setsid(); /* a new child can always do it */
 	if (become_root(n, e) < 0 || open_console(n, e) < 0 ||
 	    exec_find(&n->spec->process, e) < 0 || hear(n->sock, MSG_GO, e) < 0 ||
 	    say_created(n, e) < 0 || exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||

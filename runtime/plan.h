@@ -163,6 +163,7 @@ struct step {
 		struct {
 			const char *key, *value;
 		} sysctl;
+		bool no_pivot; /* chroot alone: for a host whose root cannot be pivoted, an initramfs */
 		const char *name; /* hostname, domainname, LSM label */
 		unsigned long personality;
 		uint64_t caps;			    /* bounding set */
@@ -220,7 +221,8 @@ void plan_print(const struct plan *p, struct str *out);
 /* A new zeroed step at the end; NULL and *e when memory is gone. */
 struct step *plan_add(struct plan *p, enum stage stage, enum step_kind kind, const char *why,
 		      struct err *e);
-int plan_mounts(struct plan *p, const struct spec *s, const struct host *h, struct err *e);
+int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
+		const struct plan_options *o, struct err *e);
 int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 		 const struct plan_options *o, struct err *e);
 int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,

@@ -420,7 +420,8 @@ static int plan_paths(struct plan *p, const char *const *paths, enum step_kind k
 	return 0;
 }
 
-int plan_mounts(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
+int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
+		const struct plan_options *o, struct err *e)
 {
 	unsigned propagation = propagation_of(s);
 	struct step *st;
@@ -442,8 +443,10 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h, stru
 	if (new_namespace(s, CLONE_NEWNET) &&
 	    !plan_add(p, STAGE_OLD_ROOT, STEP_LOOPBACK, "new network namespace", e))
 		return -1;
-	if (!plan_add(p, STAGE_NEW_ROOT, STEP_PIVOT, "root", e))
+	st = plan_add(p, STAGE_NEW_ROOT, STEP_PIVOT, "root", e);
+	if (!st)
 		return -1;
+	st->no_pivot = o->no_pivot;
 	if (s->root.readonly || propagation) {
 		st = plan_add(p, STAGE_NEW_ROOT, STEP_ROOT_ATTR,
 			      s->root.readonly ? "root.readonly" : "linux.rootfsPropagation", e);

@@ -36,13 +36,20 @@ struct rlimit_spec {
 };
 
 /* Indexes of process.capabilities, each a bit mask: bit N is capability number N. */
-enum cap_set { CAPS_BOUNDING, CAPS_EFFECTIVE, CAPS_INHERITABLE, CAPS_PERMITTED, CAPS_AMBIENT, CAPS_SETS };
+enum cap_set {
+	CAPS_BOUNDING,
+	CAPS_EFFECTIVE,
+	CAPS_INHERITABLE,
+	CAPS_PERMITTED,
+	CAPS_AMBIENT,
+	CAPS_SETS
+};
 
 struct scheduler_spec {
 	const char *policy; /* "SCHED_OTHER", ... NULL: not given */
 	int32_t nice;
 	int32_t priority;
-	const char *const *flags; /* "SCHED_FLAG_RESET_ON_FORK", ... */
+	const char *const *flags;	    /* "SCHED_FLAG_RESET_ON_FORK", ... */
 	uint64_t runtime, deadline, period; /* ns */
 };
 
@@ -79,10 +86,12 @@ struct process_spec {
 struct root_spec {
 	const char *path;
 	bool readonly;
-	const char *const *layers; /* overlay lower directories, top first, NULL-terminated; NULL: no overlay */
-	const char *upper, *work;  /* overlay's writable part; NULL: read-only root of layers alone */
-	bool volatile_upper;	   /* its content is thrown away with the instance: no fsync */
-	bool idmap;		   /* files on disk carry container ids: present them through id-mapped mounts */
+	const char *const *
+		layers; /* overlay lower directories, top first, NULL-terminated; NULL: no overlay */
+	const char *upper,
+		*work;	     /* overlay's writable part; NULL: read-only root of layers alone */
+	bool volatile_upper; /* its content is thrown away with the instance: no fsync */
+	bool idmap; /* files on disk carry container ids: present them through id-mapped mounts */
 };
 
 struct mount_spec {
@@ -161,7 +170,13 @@ struct throttle_device {
 	uint64_t rate;
 };
 
-enum throttle { THROTTLE_READ_BPS, THROTTLE_WRITE_BPS, THROTTLE_READ_IOPS, THROTTLE_WRITE_IOPS, THROTTLES };
+enum throttle {
+	THROTTLE_READ_BPS,
+	THROTTLE_WRITE_BPS,
+	THROTTLE_READ_IOPS,
+	THROTTLE_WRITE_IOPS,
+	THROTTLES
+};
 
 struct rdma_limit {
 	const char *device;
@@ -264,8 +279,9 @@ struct spec {
 	size_t n_net_devices;
 	const char *cgroups_path;
 	struct resources_spec resources;
-	const char *rootfs_propagation; /* "private", "slave", "shared", "unbindable" or with leading "r" */
-	struct seccomp_spec *seccomp;	/* NULL: none */
+	const char *
+		rootfs_propagation; /* "private", "slave", "shared", "unbindable" or with leading "r" */
+	struct seccomp_spec *seccomp; /* NULL: none */
 	struct key_value *sysctl;
 	size_t n_sysctl;
 	const char *const *masked_paths, *const *readonly_paths; /* NULL-terminated or NULL */
@@ -284,7 +300,7 @@ struct spec {
 	} intel_rdt;
 
 	/* Not in the OCI specification: what an instance adds. */
-	bool system;		   /* a booted system (an init as PID 1) rather than one application */
+	bool system; /* a booted system (an init as PID 1) rather than one application */
 	uint64_t default_pids_max; /* applied where the controller exists; 0: none */
 };
 

@@ -294,7 +294,6 @@ int state_write(struct state_dir *d, const struct state *s, struct err *e)
 	json_put_string(&w, "cgroupRoot", s->cgroup_root);
 	json_put_i64(&w, "created", s->created_ns);
 	json_put_u64(&w, "owner", s->owner);
-	json_put_bool(&w, "started", s->started);
 	json_close(&w);
 	if (text.failed)
 		return err_set(e, ENOMEM, "cannot write the state");
@@ -327,8 +326,7 @@ int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err
 	    json_string(json_get(v, "cgroup"), &s->cgroup, e) < 0 ||
 	    json_string(json_get(v, "cgroupRoot"), &s->cgroup_root, e) < 0 ||
 	    json_i64(json_get(v, "created"), 0, INT64_MAX, &s->created_ns, e) < 0 ||
-	    json_u64(json_get(v, "owner"), 0, UINT32_MAX, &owner, e) < 0 ||
-	    json_bool(json_get(v, "started"), &s->started, e) < 0)
+	    json_u64(json_get(v, "owner"), 0, UINT32_MAX, &owner, e) < 0)
 		return err_in(e, "state of '%s'", d->id);
 	if (!s->id || strcmp(s->id, d->id) != 0)
 		return err_set(e, ERR_INVALID, "state of '%s': it is another's", d->id);

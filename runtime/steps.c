@@ -26,7 +26,7 @@ typedef void print_fn(const struct plan *p, const struct step *st, struct str *o
 
 static print_fn print_cgroup, print_set, print_devices, print_ids, print_oom, print_rlimit,
 	print_propagation, print_mount, print_device, print_symlink, print_path, print_hook,
-	print_root_attr, print_sysctl, print_name, print_personality, print_scheduler,
+	print_root_attr, print_pivot, print_sysctl, print_name, print_personality, print_scheduler,
 	print_io_priority, print_bounding, print_user, print_caps, print_cwd, print_seccomp,
 	print_nothing;
 
@@ -51,7 +51,7 @@ static const struct {
 	[STEP_READONLY_PATH] = { "read-only", apply_readonly_path, print_path },
 	[STEP_LOOPBACK] = { "loopback", apply_loopback, print_nothing },
 	[STEP_HOOK] = { "hook", apply_hook, print_hook },
-	[STEP_PIVOT] = { "pivot", apply_pivot, print_nothing },
+	[STEP_PIVOT] = { "pivot", apply_pivot, print_pivot },
 	[STEP_ROOT_ATTR] = { "root-attr", apply_root_attr, print_root_attr },
 	[STEP_SYSCTL] = { "sysctl", apply_sysctl, print_sysctl },
 	[STEP_HOSTNAME] = { "hostname", apply_hostname, print_name },
@@ -342,6 +342,13 @@ static void print_root_attr(const struct plan *p, const struct step *st, struct 
 		str_add(out, " ro");
 	if (st->root_attr.propagation)
 		print_flags(out, st->root_attr.propagation);
+}
+
+static void print_pivot(const struct plan *p, const struct step *st, struct str *out)
+{
+	(void)p;
+	if (st->no_pivot)
+		str_add(out, " by chroot alone");
 }
 
 static void print_sysctl(const struct plan *p, const struct step *st, struct str *out)
