@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *e, int code, const char *fmt, ...)
+int(err_set)(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
 	size_t len;
@@ -19,7 +19,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 	return -1;
 }
 
-int err_in(struct err *e, const char *fmt, ...)
+int(err_in)(struct err *e, const char *fmt, ...)
 {
 	char inner[ERR_MSG_MAX];
 	va_list ap;

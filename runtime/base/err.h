@@ -11,14 +11,14 @@
 /* Codes are errno values (the message then ends in their text) or one of these. */
 enum err_code {
 	ERR_NONE = 0,
-	ERR_INVALID = 1000,	/* the request itself is wrong; the message is complete */
-	ERR_USAGE,		/* a command line is wrong: exit code 2 for management verbs */
-	ERR_NOT_SUPPORTED,	/* this kernel or this host cannot do what was asked */
-	ERR_NO_SUCH,		/* no instance, container or image of that name */
-	ERR_EXISTS,		/* the name is taken */
-	ERR_STATE,		/* the instance is in a state that forbids it */
-	ERR_CMD_NOT_FOUND,	/* payload not found: exit code 127 */
-	ERR_CMD_NOT_EXEC,	/* payload found but not executable: exit code 126 */
+	ERR_INVALID = 1000, /* the request itself is wrong; the message is complete */
+	ERR_USAGE,	    /* a command line is wrong: exit code 2 for management verbs */
+	ERR_NOT_SUPPORTED,  /* this kernel or this host cannot do what was asked */
+	ERR_NO_SUCH,	    /* no instance, container or image of that name */
+	ERR_EXISTS,	    /* the name is taken */
+	ERR_STATE,	    /* the instance is in a state that forbids it */
+	ERR_CMD_NOT_FOUND,  /* payload not found: exit code 127 */
+	ERR_CMD_NOT_EXEC,   /* payload found but not executable: exit code 126 */
 };
 
 #define ERR_MSG_MAX 1024
@@ -37,5 +37,21 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 
 /* Puts "<formatted text>: " in front of the message of *e: where more is known. Returns -1. */
 int err_in(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * The result is always -1, and this tells the compiler: it then knows that a function which ends in
+ * `return err_set(...)` did not set its out-parameters, and that one which returned 0 did. Without it
+ * gcc -fanalyzer and -Wmaybe-uninitialized follow ways that do not exist.
+ */
+#define err_set(...)                        \
+	({                                  \
+		(void)err_set(__VA_ARGS__); \
+		-1;                         \
+	})
+#define err_in(...)                        \
+	({                                 \
+		(void)err_in(__VA_ARGS__); \
+		-1;                        \
+	})
 
 #endif
