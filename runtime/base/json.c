@@ -218,19 +218,6 @@ static size_t utf8_length(const unsigned char *s)
 	return n;
 }
 
-/* yajl passes overlong sequences and encoded surrogates: "\xc0\x80" would be a second way to write NUL. */
-static int check_utf8(struct parser *p, const char *text)
-{
-	for (const unsigned char *s = (const unsigned char *)text; *s;) {
-		size_t n = utf8_length(s);
-
-		if (!n)
-			return CANCEL(p, "invalid UTF-8 in a string");
-		s += n;
-	}
-	return 1;
-}
-
 static int add_text(struct parser *p, enum json_type type, const char *s, size_t len)
 {
 	struct json *node = add(p, type);
@@ -238,7 +225,7 @@ static int add_text(struct parser *p, enum json_type type, const char *s, size_t
 	if (!node)
 		return 0;
 	node->text = arena_strndup(p->arena, s, len);
-	return node->text ? check_utf8(p, node->text) : no_memory(p);
+	return node->text ? 1 : no_memory(p);
 }
 
 static int on_number(void *ctx, const char *s, size_t len)
@@ -259,8 +246,6 @@ static int on_key(void *ctx, const unsigned char *s, size_t len)
 	p->key = arena_strndup(p->arena, (const char *)s, len);
 	if (!p->key)
 		return no_memory(p);
-	if (!check_utf8(p, p->key))
-		return 0;
 	if (object->count < FEW_KEYS)
 		for (const struct json *m = object->first; m; m = m->next)
 			if (streq(m->key, p->key))
@@ -358,6 +343,36 @@ static int hex4(const char *s, const char *end)
 }
 
 /*
+ * yajl's own check passes overlong sequences and encoded surrogates: "\xc0\x80" would be a second way to write NUL.
+ * All that is not ASCII must be inside strings, so the text is checked as a whole, eight bytes at a time, and
+ * yajl's check is turned off.
+ */
+static int check_utf8(struct parser *p)
+{
+	const char *s = p->text, *end = s + p->len;
+
+	while (s < end) {
+		unsigned char sequence[4] = { 0 };
+		uint64_t word;
+		size_t n;
+
+		if (end - s >= (ptrdiff_t)sizeof(word)) {
+			memcpy(&word, s, sizeof(word));
+			if (!(word & 0x8080808080808080)) {
+				s += sizeof(word);
+				continue;
+			}
+		}
+		memcpy(sequence, s, end - s < 4 ? (size_t)(end - s) : 4);
+		n = utf8_length(sequence);
+		if (!n || n > (size_t)(end - s))
+			return fail_at(p, (size_t)(s - p->text), "invalid UTF-8");
+		s += n;
+	}
+	return 0;
+}
+
+/*
  * Looks at the escapes before yajl does: it would pass an embedded NUL on (the C string then ends early, while
  * another program sees all of it), and turn half a surrogate pair into bytes that are no UTF-8. A backslash is
  * valid inside strings only, so the text need not be split into tokens for that.
@@ -391,40 +406,46 @@ static int check_escapes(struct parser *p)
 	return 0;
 }
 
-/* yajl's words, where they are not clear or not one line. */
+/*
+ * yajl's words, where they are not clear or not one line, and whether it has consumed what is wrong: its parser
+ * has, its lexer mostly puts the character that does not fit back.
+ */
 static const struct {
 	const char *yajl, *ours;
+	bool consumed;
 } complaints[] = {
-	{ "premature EOF", "unexpected end of the text" },
-	{ "trailing garbage", "expected the end of the text" },
-	{ "unallowed token at this point", "expected a value" },
-	{ "separated by a colon", "expected ':' after the key" },
-	{ "I expect ',' or '}'", "expected ',' or '}'" },
-	{ "I expect ',' or ']'", "expected ',' or ']'" },
-	{ "invalid object key", "expected a string as key" },
-	{ "invalid bytes in UTF8", "invalid UTF-8 in a string" },
-	{ "'\\' occurs before", "unknown escape in a string" },
-	{ "invalid character inside string", "control character in a string" },
-	{ "non-hex", "expected four hexadecimal digits after '\\u'" },
-	{ "after the decimal point", "expected a digit after the decimal point" },
-	{ "after the exponent", "expected a digit after the exponent" },
-	{ "after the minus sign", "expected a digit after the minus sign" },
-	{ "comments are not enabled", "comments are not allowed" },
-	{ "invalid char in json", "unexpected character" },
-	{ "invalid string in json", "expected 'true', 'false' or 'null'" },
+	{ "premature EOF", "unexpected end of the text", true },
+	{ "trailing garbage", "expected the end of the text", true },
+	{ "unallowed token at this point", "expected a value", true },
+	{ "separated by a colon", "expected ':' after the key", true },
+	{ "I expect ',' or '}'", "expected ',' or '}'", true },
+	{ "I expect ',' or ']'", "expected ',' or ']'", true },
+	{ "invalid object key", "expected a string as key", true },
+	{ "'\\' occurs before", "unknown escape in a string", false },
+	{ "invalid character inside string", "control character in a string", false },
+	{ "non-hex", "expected four hexadecimal digits after '\\u'", false },
+	{ "after the decimal point", "expected a digit after the decimal point", false },
+	{ "after the exponent", "expected a digit after the exponent", false },
+	{ "after the minus sign", "expected a digit after the minus sign", false },
+	{ "comments are not enabled", "comments are not allowed", false },
+	{ "invalid char in json", "unexpected character", true },
+	{ "invalid string in json", "expected 'true', 'false' or 'null'", false },
 };
 
 static void complain(struct parser *p, bool at_end)
 {
-	size_t offset = at_end ? p->len : here(p);
 	const char *text = (const char *)yajl_get_error(p->yajl, 0, NULL, 0);
+	size_t offset = yajl_get_bytes_consumed(p->yajl);
 
-	for (size_t i = 0; i < sizeof(complaints) / sizeof(*complaints); i++)
-		if (strstr(text, complaints[i].yajl)) {
-			(void)fail_at(p, offset, "%s", complaints[i].ours);
-			return;
-		}
-	(void)fail_at(p, offset, "%.*s", (int)strcspn(text, "\n"), text);
+	for (size_t i = 0; i < sizeof(complaints) / sizeof(*complaints); i++) {
+		if (!strstr(text, complaints[i].yajl))
+			continue;
+		if (complaints[i].consumed)
+			offset = here(p);
+		(void)fail_at(p, at_end ? p->len : offset, "%s", complaints[i].ours);
+		return;
+	}
+	(void)fail_at(p, at_end ? p->len : offset, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 /* Not inlined: setjmp() must not share a frame with variables that change. */
@@ -435,6 +456,7 @@ __attribute__((noinline)) static int run_yajl(struct parser *p)
 	bool at_end = false;
 
 	p->yajl = yajl_alloc(&callbacks, &funcs, p);
+	yajl_config(p->yajl, yajl_dont_validate_strings, 1); /* check_utf8() did */
 	status = yajl_parse(p->yajl, (const unsigned char *)p->text, p->len);
 	if (status == yajl_status_ok) {
 		at_end = true;
@@ -460,7 +482,7 @@ struct json *json_parse(struct arena *a, const char *text, size_t len, struct er
 			JSON_MAX_SIZE >> 20);
 		return NULL;
 	}
-	if (check_escapes(&p) < 0)
+	if (check_utf8(&p) < 0 || check_escapes(&p) < 0)
 		return NULL;
 	if (setjmp(pool.no_memory) == 0)
 		result = run_yajl(&p);
