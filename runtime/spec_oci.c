@@ -36,17 +36,17 @@ static size_t print_place(const struct place *p, char *buf, size_t size)
 	return n < size ? n : size - 1;
 }
 
-static int fail(struct reader *r, const char *fmt, va_list ap)
+/* "<place>: <message>" into @out, as one line: the document's own words may hold anything. */
+static void describe(const struct reader *r, struct err *out, const char *fmt, va_list ap)
 {
 	char place[512] = "", what[512];
 	size_t n = print_place(r->place, place, sizeof(place));
 
 	vsnprintf(what, sizeof(what), fmt, ap);
-	err_set(r->e, ERR_INVALID, "%s%s%s", place, n ? ": " : "", what);
-	for (char *c = r->e->msg; *c; c++) /* the document's own words may hold anything */
+	err_set(out, ERR_INVALID, "%s%s%s", place, n ? ": " : "", what);
+	for (char *c = out->msg; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	return -1;
 }
 
 int reader_fail(struct reader *r, const char *fmt, ...)
@@ -54,7 +54,7 @@ int reader_fail(struct reader *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	fail(r, fmt, ap);
+	describe(r, r->e, fmt, ap);
 	va_end(ap);
 	return -1;
 }
@@ -66,10 +66,21 @@ int reader_fail_in(struct reader *r, const char *key, const char *fmt, ...)
 
 	r->place = &here;
 	va_start(ap, fmt);
-	fail(r, fmt, ap);
+	describe(r, r->e, fmt, ap);
 	va_end(ap);
 	r->place = here.up;
 	return -1;
+}
+
+__attribute__((format(printf, 2, 3))) static void warn(const struct reader *r, const char *fmt, ...)
+{
+	struct err text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	describe(r, &text, fmt, ap);
+	va_end(ap);
+	log_warn("%s", text.msg);
 }
 
 static int no_memory(struct reader *r)
@@ -276,10 +287,15 @@ static int read_u32s(struct reader *r, const struct field *f, void *to, size_t *
 	return 0;
 }
 
-/* Names that this build does not know are told and left out, as the specification wants it. */
+/*
+ * Names that this build does not know are told, in one line, and left out: "any value which cannot be mapped to
+ * a relevant kernel interface [...] MUST be logged as a warning" (config.md).
+ */
 static int read_caps(struct reader *r, void *to, const struct json *v)
 {
 	struct place here = { .up = r->place };
+	const char *unknown = NULL;
+	size_t n_unknown = 0;
 	uint64_t set = 0;
 
 	if (expect(r, v, JSON_ARRAY) < 0)
@@ -291,12 +307,18 @@ static int read_caps(struct reader *r, void *to, const struct json *v)
 		if (expect(r, m, JSON_STRING) < 0)
 			return -1;
 		n = cap_number(m->text);
-		if (n >= 0)
+		if (n >= 0) {
 			set |= 1ULL << n;
-		else
-			log_warn("unknown capability '%.40s' is ignored", m->text);
+		} else if (!n_unknown++) {
+			unknown = m->text;
+		}
 	}
 	r->place = here.up;
+	if (n_unknown > 1)
+		warn(r, "unknown capability '%.40s' and %zu more are left out", unknown,
+		     n_unknown - 1);
+	else if (unknown)
+		warn(r, "unknown capability '%.40s' is left out", unknown);
 	*(uint64_t *)to = set;
 	return 0;
 }
