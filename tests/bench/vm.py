@@ -40,8 +40,8 @@ class Machine:
         memory = f"memory-backend-memfd,id=ram,size={GUEST_MEMORY}M"
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "q35,memory-backend=ram", "-accel", "tcg,thread=multi",
-             "-cpu", "max,-cx16", "-smp", "2", "-m", str(GUEST_MEMORY), "-object", memory,
+            [base + "/qemu", "-M", "q35,memory-backend=ram", "-accel", "tcg,thread=multi",
+             "-cpu", "max", "-smp", "2", "-m", str(GUEST_MEMORY), "-object", memory,
              "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
              "-kernel", base + "/vmlinuz", "-append",
              f"console=ttyS0 quiet panic=-1 root=/dev/nvme0n1 rw {arguments}",
