@@ -189,16 +189,24 @@ static void life_child(struct birth *b)
 	close(b->o->state->open);
 	(void)setsid(); /* what the caller's terminal signals is not meant for us; a new child can always do it */
 
-	/* clang-format off: a column of calls, in order */
-	if (die_with_parent(b, e) < 0 || hear_mapped(b, e) < 0 || unshare_late(b, e) < 0 ||
-	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 || runtime_hooks(b, e) < 0 ||
-	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 || apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
-	    exec_find(&b->spec->process, e) < 0 || hear(b->sock, MSG_GO, e) < 0 ||
-	    say_created(b, e) < 0 || wait_for_start(b, e) < 0 ||
-	    exec_set_stdio(b->o->stdio, a->console, e) < 0 || exec_reset_signals(e) < 0 ||
+	/* clang-format off */
+	if (die_with_parent(b, e) < 0 ||
+	    hear_mapped(b, e) < 0 ||
+	    unshare_late(b, e) < 0 ||
+	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 ||
+	    runtime_hooks(b, e) < 0 ||
+	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 ||
+	    apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
+	    exec_find(&b->spec->process, e) < 0 ||
+	    hear(b->sock, MSG_GO, e) < 0 ||
+	    say_created(b, e) < 0 ||
+	    wait_for_start(b, e) < 0 ||
+	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
+	    exec_reset_signals(e) < 0 ||
 	    apply_stage(a, STAGE_LAST, e) < 0 ||
 	    die_with_parent(b, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
-	    exec_close_files(b->o->preserve_fds, e) < 0 || exec_payload(&b->spec->process, e) < 0)
+	    exec_close_files(b->o->preserve_fds, e) < 0 ||
+	    exec_payload(&b->spec->process, e) < 0)
 		child_fail(b->sock, e);
 	/* clang-format on */
 }
@@ -458,11 +466,12 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	int ends[2] = { -1, -1 };
 	int r = -1;
 
-	/* clang-format off: a column of calls, in order */
+	/* clang-format off */
 	if (listen_for_start(b, e) < 0 ||
 	    (b->plan->cgroup && cgroup_check_unused(b->host, b->plan->cgroup, e) < 0) ||
 	    state_write_journal(b->o->state, b->plan, b->host, e) < 0 ||
-	    apply_stage(&b->apply, STAGE_HOST, e) < 0 || make_time_namespace(b, e) < 0 ||
+	    apply_stage(&b->apply, STAGE_HOST, e) < 0 ||
+	    make_time_namespace(b, e) < 0 ||
 	    handshake_pair(ends, e) < 0)
 		goto out;
 	/* clang-format on */
@@ -470,12 +479,18 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 		goto out;
 	close(ends[1]);
 	ends[1] = -1;
-	/* clang-format off: a column of calls, in order */
-	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 || open_trees(b, e) < 0 ||
-	    say_mapped(b, e) < 0 || apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
-	    record(b, l, e) < 0 || run_runtime_hooks(b, e) < 0 || say(b->sock, MSG_GO, e) < 0 ||
-	    hear_created(b, l, e) < 0 || console_send(b->o->console_socket, &l->console, e) < 0 ||
-	    pid_file_write(b->o->pid_file, l->pid, e) < 0 || hear_executed(b, e) < 0)
+	/* clang-format off */
+	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 ||
+	    open_trees(b, e) < 0 ||
+	    say_mapped(b, e) < 0 ||
+	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
+	    record(b, l, e) < 0 ||
+	    run_runtime_hooks(b, e) < 0 ||
+	    say(b->sock, MSG_GO, e) < 0 ||
+	    hear_created(b, l, e) < 0 ||
+	    console_send(b->o->console_socket, &l->console, e) < 0 ||
+	    pid_file_write(b->o->pid_file, l->pid, e) < 0 ||
+	    hear_executed(b, e) < 0)
 		goto out;
 	/* clang-format on */
 	r = 0;

@@ -144,14 +144,19 @@ static void exec_child(struct entry *n)
 	struct err *e = &(struct err){ 0 };
 
 	(void)setsid(); /* a new child can always do it */
-	/* clang-format off: a column of calls, in order */
-	if (become_root(n, e) < 0 || open_console(n, e) < 0 ||
-	    exec_find(&n->spec->process, e) < 0 || hear(n->sock, MSG_GO, e) < 0 ||
-	    say_created(n, e) < 0 || exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
-	    exec_reset_signals(e) < 0 || apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
-	    exec_close_files(n->o->preserve_fds, e) < 0 || exec_payload(&n->spec->process, e) < 0)
+			/* clang-format off */
+	if (become_root(n, e) < 0 ||
+	    open_console(n, e) < 0 ||
+	    exec_find(&n->spec->process, e) < 0 ||
+	    hear(n->sock, MSG_GO, e) < 0 ||
+	    say_created(n, e) < 0 ||
+	    exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
+	    exec_reset_signals(e) < 0 ||
+	    apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
+	    exec_close_files(n->o->preserve_fds, e) < 0 ||
+	    exec_payload(&n->spec->process, e) < 0)
 		entry_fail(n->sock, e);
-	/* clang-format on */
+			/* clang-format on */
 }
 
 /* Never returns. */

@@ -246,10 +246,15 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 		err_set(e, ENOMEM, "cannot plan");
 		return NULL;
 	}
-	/* clang-format off: a column of calls, in order */
-	if (check_supported(s, e) < 0 || check_sysctls(s, e) < 0 || plan_namespaces(p, s, e) < 0 ||
-	    plan_cgroup(p, s, h, o, e) < 0 || plan_ids(p, s, h, e) < 0 ||
-	    plan_mounts(p, s, h, o, e) < 0 || plan_hooks(p, s, e) < 0 || plan_names(p, s, e) < 0 ||
+	/* clang-format off */
+	if (check_supported(s, e) < 0 ||
+	    check_sysctls(s, e) < 0 ||
+	    plan_namespaces(p, s, e) < 0 ||
+	    plan_cgroup(p, s, h, o, e) < 0 ||
+	    plan_ids(p, s, h, e) < 0 ||
+	    plan_mounts(p, s, h, o, e) < 0 ||
+	    plan_hooks(p, s, e) < 0 ||
+	    plan_names(p, s, e) < 0 ||
 	    plan_process(p, s, h, o, e) < 0)
 		return NULL;
 	/* clang-format on */
