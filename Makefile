@@ -57,7 +57,7 @@ endif
 ifeq ($(STATIC),)
 STATIC := $(if $(filter missing,$(ARCHIVES)),no,$(if $(MUSL_GCC),musl,glibc))
 ifneq ($(STATIC),musl)
-ifeq ($(MAKELEVEL),0)
+ifneq ($(filter-out deps quickstart check check-long clean distclean format,$(or $(MAKECMDGOALS),all)),)
 $(info note: ctr will be linked with $(if $(filter no,$(STATIC)),shared libraries,static glibc) and start slower: \
 $(if $(MUSL_GCC),libmnl.a or another static library,musl-gcc) is missing. `make deps` installs it)
 endif
