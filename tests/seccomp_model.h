@@ -128,7 +128,7 @@ static inline const char *model_name(int arch, int nr)
 			names[a][n] = seccomp_syscall_resolve_num_arch(
 				model_tokens[a], a == 2 ? (int)(MODEL_X32 | (unsigned)n) : n);
 	filled = true;
-	return nr < MODEL_NUMBERS ? names[arch][nr] : NULL;
+	return nr >= 0 && nr < MODEL_NUMBERS ? names[arch][nr] : NULL;
 }
 
 /*
