@@ -210,7 +210,7 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 			return fs_failure(fs, errno, "overlay", e);
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_failure(fs, errno, "overlay", e);
-	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)m->attr_set);
 	if (fd < 0)
 		return fs_failure(fs, errno, "overlay", e);
 	return fd;

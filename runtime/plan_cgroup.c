@@ -256,6 +256,33 @@ static const struct device_rule default_rules[] = {
 
 #define N_DEFAULT (sizeof(default_rules) / sizeof(default_rules[0]))
 
+static bool has_option(const struct mount_spec *m, const char *option)
+{
+	for (const char *const *o = m->options; o && *o; o++)
+		if (streq(*o, option))
+			return true;
+	return false;
+}
+
+/*
+ * Whether the only devices that can be opened are those that we put into /dev: in a user namespace none can be
+ * made, our own file systems are nodev there (mount_namespaces(7), SB_I_NODEV), the overlay of an
+ * instance is mounted nodev, and so is every bind. A filter could then refuse nothing; loading one takes as long
+ * as all mounts of a container together, since the kernel interrupts all processors to patch its text.
+ */
+static bool devices_are_confined(const struct spec *s)
+{
+	const struct ns_spec *user = spec_namespace(s, CLONE_NEWUSER);
+
+	if (!user || user->path || !s->root.layers || s->resources.n_devices || s->n_devices)
+		return false;
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if ((has_option(&s->mounts[i], "bind") || has_option(&s->mounts[i], "rbind")) &&
+		    !has_option(&s->mounts[i], "nodev") && !has_option(&s->mounts[i], "rnodev"))
+			return false;
+	return true;
+}
+
 /* Denied unless allowed: also when no list is given (GHSA-g54h-m393-cpwq). */
 static int plan_devices(struct limits *l, const struct spec *s)
 {
@@ -264,6 +291,8 @@ static int plan_devices(struct limits *l, const struct spec *s)
 	struct step *st;
 	size_t n = 0;
 
+	if (devices_are_confined(s))
+		return 0;
 	if (l->h->euid != 0 || !l->h->initial_userns)
 		return 0; /* BPF_PROG_TYPE_CGROUP_DEVICE needs the host's CAP_BPF; mknod is refused there anyway */
 	rules = arena_array(l->p->arena, N_DEFAULT + r->n_devices + s->n_devices + 1,

@@ -314,6 +314,9 @@ static int plan_root(struct plan *p, const struct spec *s, struct err *e)
 	ms->upper = s->root.upper;
 	ms->work = s->root.work;
 	ms->volatile_upper = s->root.volatile_upper;
+	if (s->root.layers && new_namespace(s, CLONE_NEWUSER))
+		ms->attr_set =
+			MOUNT_ATTR_NODEV; /* no node of an image is a device here: see plan_devices() */
 	ms->idmap = s->root.idmap && new_namespace(s, CLONE_NEWUSER);
 	if (new_namespace(s, CLONE_NEWUSER))
 		ms->slot = (int)p->slots++;
