@@ -276,10 +276,14 @@ static bool devices_are_confined(const struct spec *s)
 
 	if (!user || user->path || !s->root.layers || s->resources.n_devices || s->n_devices)
 		return false;
-	for (size_t i = 0; i < s->n_mounts; i++)
-		if ((has_option(&s->mounts[i], "bind") || has_option(&s->mounts[i], "rbind")) &&
-		    !has_option(&s->mounts[i], "nodev") && !has_option(&s->mounts[i], "rnodev"))
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct mount_spec *m = &s->mounts[i];
+
+		if (has_option(m, "rbind") && !has_option(m, "rnodev"))
 			return false;
+		if (has_option(m, "bind") && !has_option(m, "nodev") && !has_option(m, "rnodev"))
+			return false;
+	}
 	return true;
 }
 
