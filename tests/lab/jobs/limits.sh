@@ -144,7 +144,13 @@ io() {
 
 doors=(oci)
 # With another runtime there is nothing to say about ctr.
-[ "$RUNTIME" != ctr-oci ] || doors+=(run)
+if [ "$RUNTIME" = ctr-oci ]; then
+    if ctr help run >/dev/null 2>&1; then
+        doors+=(run)
+    else
+        echo 'SKIP run: ctr has no verb run in this build'
+    fi
+fi
 for door in "${doors[@]}"; do
     memory "$door"
     cpu "$door"
