@@ -456,7 +456,10 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	return set_attrs(m, fd, e);
 }
 
-/* One empty, read-only tmpfs hides all masked directories: a superblock for each would cost 16 us each. */
+/*
+ * One empty, read-only tmpfs hides all masked directories: a superblock for each would cost 16 us each. The first
+ * gets the mount itself, the others clones of it, which before Linux 6.15 only a mount that is attached can have.
+ */
 static int empty_dir(struct apply *a, struct err *e)
 {
 	struct mount_step m = { .type = "tmpfs",
@@ -470,6 +473,8 @@ static int empty_dir(struct apply *a, struct err *e)
 		a->empty_dir = open_new_fs(&m, e);
 		if (a->empty_dir < 0)
 			return -1;
+		fd = fcntl(a->empty_dir, F_DUPFD_CLOEXEC, 0);
+		return fd < 0 ? err_set(e, errno, "cannot keep an empty directory") : fd;
 	}
 	fd = sys_open_tree(a->empty_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	return fd < 0 ? err_set(e, errno, "cannot clone an empty directory") : fd;
