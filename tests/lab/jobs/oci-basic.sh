@@ -22,15 +22,16 @@ everything() {
 
 # The first container may make what all share.
 make_bundle "$LAB_TMP/first" . true
-"$RUNTIME" run --bundle "$LAB_TMP/first" first
+must "a first container runs" "$RUNTIME" run --bundle "$LAB_TMP/first" first
 before=$(everything)
 
 # shellcheck disable=SC2016 # expanded inside
 make_bundle "$bundle" '.linux.resources.memory = {limit: 67108864}' \
     sh -c 'trap "exit 5" TERM; cat /proc/self/cgroup >/tmp/group; echo $$ >/tmp/started; while :; do sleep 0.1; done'
 "$RUNTIME" create --bundle "$bundle" --pid-file "$LAB_TMP/pid" one >"$LAB_TMP/one.out" 2>&1 </dev/null
-verdict "create succeeds" [ $? = 0 ]
+code=$?
 cat "$LAB_TMP/one.out"
+must "create succeeds" [ $code = 0 ]
 verdict "a created container says so" has_state one created
 pid=$(state one .pid)
 verdict "--pid-file and state agree" [ "$(cat "$LAB_TMP/pid")" = "$pid" ]
@@ -43,7 +44,7 @@ verdict "memory.max is in it" [ "$(cat "$group/memory.max")" = 67108864 ]
 verdict "the identity is taken" refuses "$RUNTIME" create --bundle "$bundle" one
 verdict "an unknown container cannot be deleted" refuses "$RUNTIME" delete no-such-container
 
-verdict "start succeeds" "$RUNTIME" start one
+must "start succeeds" "$RUNTIME" start one
 verdict "the program runs" eventually 10 test -s "$LAB_TMP/rootfs/tmp/started"
 verdict "a started container is running" has_state one running
 verdict "it is process 1" [ "$(cat "$LAB_TMP/rootfs/tmp/started")" = 1 ]
@@ -62,6 +63,7 @@ verdict "its cgroup is gone" [ ! -d "$group" ]
 "$RUNTIME" create --bundle "$bundle" two >/dev/null 2>&1 </dev/null
 "$RUNTIME" start two
 pid=$(state two .pid)
+verdict "it runs again under another identity" [ -e "/proc/${pid:-none}" ]
 verdict "delete --force of a running container succeeds" "$RUNTIME" delete --force two
 verdict "its process is gone" [ ! -e "/proc/$pid" ]
 

@@ -22,14 +22,14 @@ check() {
     # shellcheck disable=SC2016 # expanded inside
     out=$(podman_run "$manager" small sh -c 'echo hello from $$; exit 3' 2>"$LAB_TMP/error")
     code=$?
-    verdict "$manager: the program's words arrive" [ "$out" = 'hello from 1' ]
-    verdict "$manager: its exit code arrives" [ $code = 3 ]
     cat "$LAB_TMP/error"
+    must "$manager: the program's words arrive" [ "$out" = 'hello from 1' ]
+    verdict "$manager: its exit code arrives" [ $code = 3 ]
     out=$(podman_run "$manager" -m 64m small dd if=/dev/zero of=/dev/null bs=200M count=1 2>&1)
     verdict "$manager: -m 64m kills a hog" [ $? = 137 ]
     echo "$out"
     out=$(podman_run "$manager" --read-only --cap-drop all small sh -c 'grep CapEff /proc/self/status; touch /x' 2>&1)
-    code=$?
+    echo "$out"
     verdict "$manager: --cap-drop all leaves no capability" grep -q 'CapEff:.0000000000000000' <<<"$out"
     verdict "$manager: --read-only is read-only" grep -q 'Read-only file system' <<<"$out"
 
