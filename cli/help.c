@@ -9,7 +9,6 @@
 #include "runtime/base/err.h"
 
 #define RELEASE	     "0.1.0"
-#define OCI_SPEC     "1.3.0"
 #define HELP_COLUMNS 26 /* where explanations begin */
 
 static void print_padded(FILE *out, const char *left, const char *help)
@@ -146,5 +145,5 @@ static int help(struct cli *c, int argc, char **argv)
 		.name = "version", .run = version, .help = "print the version", \
 	}
 
-const struct verb verb_help = HELP_VERB, oci_help = HELP_VERB;
-const struct verb verb_version = VERSION_VERB, oci_version = VERSION_VERB;
+const struct verb verb_help = HELP_VERB, verb_oci_help = HELP_VERB;
+const struct verb verb_version = VERSION_VERB, verb_oci_version = VERSION_VERB;

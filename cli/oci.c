@@ -75,8 +75,6 @@ int oci_enter(struct cli *c, char **argv)
 void oci_leave(struct cli *c)
 {
 	state_close(&c->dir);
-	if (c->root_fd >= 0)
-		close(c->root_fd);
 	arena_free(c->arena);
 	str_free(&c->run_root_text);
 }

@@ -198,7 +198,7 @@ static int run(struct cli *c, int argc, char **argv)
 	return code;
 }
 
-const struct verb oci_create = {
+const struct verb verb_oci_create = {
 	.name = "create",
 	.run = create,
 	.flags = NEED_ID | VERB_SELF_PROTECT,
@@ -210,7 +210,7 @@ const struct verb oci_create = {
 	.options_size = sizeof(struct create_options),
 };
 
-const struct verb oci_run = {
+const struct verb verb_oci_run = {
 	.name = "run",
 	.run = run,
 	.flags = NEED_ID | VERB_SELF_PROTECT | VERB_PAYLOAD,

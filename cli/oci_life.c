@@ -118,7 +118,8 @@ static int delete (struct cli *c, int argc, char **argv)
 			return -1;
 		log_warn("%s: its poststop hooks do not run", c->e->msg);
 	}
-	return life_delete(&c->dir, &c->state, s, c->e);
+	/* what is known to have ended need not be looked for again */
+	return life_delete(&c->dir, status == STATUS_STOPPED ? NULL : &c->state, s, c->e);
 }
 
 static int set_frozen(struct cli *c, bool frozen)
@@ -144,7 +145,7 @@ static int resume(struct cli *c, int argc, char **argv)
 	return set_frozen(c, false);
 }
 
-const struct verb oci_start = {
+const struct verb verb_oci_start = {
 	.name = "start",
 	.run = start,
 	.flags = NEED_ID | NEED_STATE,
@@ -154,7 +155,7 @@ const struct verb oci_start = {
 	.help = "let the process of a created container go",
 };
 
-const struct verb oci_state = {
+const struct verb verb_oci_state = {
 	.name = "state",
 	.run = state,
 	.flags = NEED_ID | NEED_STATE,
@@ -164,7 +165,7 @@ const struct verb oci_state = {
 	.help = "print the state of a container as JSON",
 };
 
-const struct verb oci_kill = {
+const struct verb verb_oci_kill = {
 	.name = "kill",
 	.run = kill_container,
 	.flags = NEED_ID | NEED_STATE,
@@ -176,7 +177,7 @@ const struct verb oci_kill = {
 	.options_size = sizeof(struct kill_options),
 };
 
-const struct verb oci_delete = {
+const struct verb verb_oci_delete = {
 	.name = "delete",
 	.run = delete,
 	.flags = NEED_ID,
@@ -188,7 +189,7 @@ const struct verb oci_delete = {
 	.options_size = sizeof(struct delete_options),
 };
 
-const struct verb oci_pause = {
+const struct verb verb_oci_pause = {
 	.name = "pause",
 	.run = pause_container,
 	.flags = NEED_ID | NEED_STATE,
@@ -198,7 +199,7 @@ const struct verb oci_pause = {
 	.help = "freeze all processes of a container",
 };
 
-const struct verb oci_resume = {
+const struct verb verb_oci_resume = {
 	.name = "resume",
 	.run = resume,
 	.flags = NEED_ID | NEED_STATE,

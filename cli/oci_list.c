@@ -306,7 +306,7 @@ static int ps(struct cli *c, int argc, char **argv)
 	return r;
 }
 
-const struct verb oci_list = {
+const struct verb verb_oci_list = {
 	.name = "list",
 	.aliases = "ls",
 	.run = list,
@@ -315,7 +315,7 @@ const struct verb oci_list = {
 	.options_size = sizeof(struct list_options),
 };
 
-const struct verb oci_ps = {
+const struct verb verb_oci_ps = {
 	.name = "ps",
 	.run = ps,
 	.flags = NEED_ID | NEED_STATE | VERB_OPTIONS_FIRST,

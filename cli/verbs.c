@@ -9,17 +9,14 @@
 
 /* In the order of the help: what a person does first comes first. */
 static const struct verb *const ctr_verbs[] = {
-	&verb_image_import,
-	&verb_image_ls,
-	&verb_image_rm,
-	&verb_help,
-	&verb_version,
-	NULL,
+	&verb_image_import, &verb_image_ls, &verb_image_rm, &verb_help, &verb_version, NULL,
 };
 
 static const struct verb *const oci_verbs[] = {
-	&oci_create, &oci_start, &oci_run,    &oci_state, &oci_kill,	&oci_delete, &oci_list,
-	&oci_ps,     &oci_pause, &oci_resume, &oci_help,  &oci_version, NULL,
+	&verb_oci_create,   &verb_oci_start,  &verb_oci_run,	 &verb_oci_state,
+	&verb_oci_kill,	    &verb_oci_delete, &verb_oci_list,	 &verb_oci_ps,
+	&verb_oci_exec,	    &verb_oci_pause,  &verb_oci_resume,	 &verb_oci_spec,
+	&verb_oci_features, &verb_oci_help,   &verb_oci_version, NULL,
 };
 
 static const struct option_row ctr_globals[] = {

@@ -23,6 +23,9 @@ struct door;
 struct err;
 struct verb;
 
+/* The newest runtime specification that is understood. */
+#define OCI_SPEC "1.3.0"
+
 /* Exit codes. Verbs with VERB_PAYLOAD return the payload's own, or 128 + signal. */
 enum exit_code {
 	EXIT_DONE = 0,
@@ -124,11 +127,13 @@ int help_print_version(const struct door *d);
  * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
  */
 extern const struct verb verb_image_import, verb_image_ls, verb_image_rm; /* image.c */
-extern const struct verb verb_help, verb_version; /* help.c */
-extern const struct verb oci_help, oci_version;
-extern const struct verb oci_create, oci_run; /* oci_create.c */
-extern const struct verb oci_start, oci_state, oci_kill, oci_delete, oci_pause,
-	oci_resume;			   /* oci_life.c */
-extern const struct verb oci_list, oci_ps; /* oci_list.c */
+extern const struct verb verb_help, verb_version;			  /* help.c */
+extern const struct verb verb_oci_help, verb_oci_version;
+extern const struct verb verb_oci_create, verb_oci_run; /* oci_create.c */
+extern const struct verb verb_oci_start, verb_oci_state, verb_oci_kill, verb_oci_delete,
+	verb_oci_pause, verb_oci_resume;		   /* oci_life.c */
+extern const struct verb verb_oci_exec;			   /* oci_exec.c */
+extern const struct verb verb_oci_spec, verb_oci_features; /* oci_spec.c */
+extern const struct verb verb_oci_list, verb_oci_ps;	   /* oci_list.c */
 
 #endif

@@ -945,3 +945,31 @@ int seccomp_install(const struct seccomp_filter *f, int *listener, struct err *e
 	*listener = f->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER ? (int)ret : -1;
 	return 0;
 }
+
+const char *seccomp_arch_name(size_t i)
+{
+	static const char *const names[] = {
+		"SCMP_ARCH_X86_64",    "SCMP_ARCH_X86",	     "SCMP_ARCH_X32",	    "SCMP_ARCH_AARCH64",
+		"SCMP_ARCH_ARM",       "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",    "SCMP_ARCH_MIPS64N32",
+		"SCMP_ARCH_MIPSEL",    "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
+		"SCMP_ARCH_PPC64",     "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_RISCV64",   "SCMP_ARCH_S390",
+		"SCMP_ARCH_S390X",     "SCMP_ARCH_PARISC",   "SCMP_ARCH_PARISC64",
+	};
+
+	return i < N_OF(names) ? names[i] : NULL;
+}
+
+const char *seccomp_flag_name(size_t i)
+{
+	return i < N_OF(flags) ? flags[i].name : NULL;
+}
+
+/* Flags are looked at before the program is: EFAULT says that they were accepted (runc, libseccomp). */
+bool seccomp_flag_supported(size_t i)
+{
+	unsigned flag = flags[i].value;
+
+	if (flag == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+		flag |= SECCOMP_FILTER_FLAG_NEW_LISTENER; /* taken only together */
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag, NULL) < 0 && errno == EFAULT;
+}

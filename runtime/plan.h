@@ -216,6 +216,9 @@ static inline void own_plan(struct plan **p)
 /* One line a step: "old-root  mount proc at /proc nosuid,nodev,noexec   (mounts[0])". */
 void plan_print(const struct plan *p, struct str *out);
 
+/* The mount options that a plan may hold, for `ctr-oci features`; NULL past the last. */
+const char *plan_mount_option(size_t i);
+
 /* ---- between plan.c, plan_mounts.c and plan_process.c ---- */
 
 /* A new zeroed step at the end; NULL and *e when memory is gone. */

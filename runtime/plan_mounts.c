@@ -115,6 +115,11 @@ static const struct mount_option *find_option(const char *name)
 	return NULL;
 }
 
+const char *plan_mount_option(size_t i)
+{
+	return i < sizeof(options) / sizeof(options[0]) ? options[i].name : NULL;
+}
+
 static void set_attr(uint64_t *set, uint64_t *clear, const struct mount_option *o)
 {
 	*set = (*set & ~(o->clear | (o->set & ~A(_ATIME)))) | o->set;

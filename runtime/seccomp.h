@@ -15,6 +15,8 @@
 #ifndef CTR_SECCOMP_H
 #define CTR_SECCOMP_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -67,6 +69,13 @@ int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, st
  * (close-on-exec) on which notifications arrive, or -1 if no rule notifies.
  */
 int seccomp_install(const struct seccomp_filter *f, int *listener, struct err *e);
+
+/* The architectures and flags that seccomp_compile() takes; NULL past the last. */
+const char *seccomp_arch_name(size_t i);
+const char *seccomp_flag_name(size_t i);
+
+/* Whether the running kernel knows flag @i. */
+bool seccomp_flag_supported(size_t i);
 
 enum seccomp_profile {
 	/*
