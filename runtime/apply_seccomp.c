@@ -256,10 +256,11 @@ struct arch {
 
 static bool is_decided(const struct compiler *c, unsigned chain)
 {
-	const struct link *l = &c->links[chain];
+	const struct link *l;
 
 	if (chain & ALONE || !chain)
 		return chain;
+	l = &c->links[chain];
 	return !l->multiplexed && !c->clauses[l->clause].n_conds;
 }
 
@@ -721,9 +722,9 @@ static struct target emit_search(const struct compiler *c, struct program *p,
 /* ---- architectures ---- */
 
 /* Which of the architectures that a profile names can be seen by this kernel at all. */
-static bool is_possible(uint32_t token)
+static bool is_possible(uint32_t native, uint32_t token)
 {
-	switch (seccomp_arch_native()) {
+	switch (native) {
 	case SCMP_ARCH_X86_64:
 		return token == SCMP_ARCH_X86_64 || token == SCMP_ARCH_X86 ||
 		       token == SCMP_ARCH_X32;
@@ -773,11 +774,10 @@ static void init_arch(struct arch *a, uint32_t token)
 	a->beyond = a->base;
 }
 
-/* The native architecture and those that the profile names: tokens, and their number. */
+/* The native architecture, tokens[0], and those that the profile names. */
 static int read_arch_names(const struct seccomp_spec *s, uint32_t *tokens, unsigned *n,
 			   struct err *e)
 {
-	tokens[0] = seccomp_arch_native();
 	*n = 1;
 	for (const char *const *name = s->architectures; name && *name; name++) {
 		uint32_t token = arch_token(*name);
@@ -787,7 +787,7 @@ static int read_arch_names(const struct seccomp_spec *s, uint32_t *tokens, unsig
 			return err_set(e, ERR_INVALID, "unknown architecture '%s'", *name);
 		while (i < *n && tokens[i] != token)
 			i++;
-		if (i < *n || !is_possible(token))
+		if (i < *n || !is_possible(tokens[0], token))
 			continue;
 		if (*n == MAX_ARCHS)
 			return err_set(e, ERR_INVALID, "more than %d architectures", MAX_ARCHS);
@@ -838,7 +838,10 @@ static int emit_program(struct compiler *c, struct program *p)
 	for (unsigned i = c->n_archs; i-- > 0;)
 		if (c->archs[i].token != SCMP_ARCH_X32)
 			t = emit_jump(p, BPF_JEQ, c->archs[i].token, starts[i], t);
-	emit_load(p, offsetof(struct seccomp_data, arch));
+	if (t.is_verdict) /* whatever the architecture */
+		bring_near(p, t);
+	else
+		emit_load(p, offsetof(struct seccomp_data, arch));
 	if (p->full)
 		return err_set(c->e, ERR_INVALID,
 			       "the filter needs more than the %d instructions that "
@@ -903,10 +906,11 @@ static int compile(struct compiler *c, struct seccomp_filter *out)
 	return 0;
 }
 
-int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, struct err *e)
+int seccomp_compile_for(uint32_t native, const struct seccomp_spec *s, struct seccomp_filter *out,
+			struct err *e)
 {
 	struct compiler c = { .spec = s, .e = e, .n_links = 1 };
-	uint32_t tokens[MAX_ARCHS];
+	uint32_t tokens[MAX_ARCHS] = { native };
 	size_t n_conds = 0;
 	int ret = -1;
 
@@ -931,6 +935,11 @@ int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, st
 	free(c.archs);
 	free(c.links);
 	return ret < 0 ? err_in(e, "seccomp") : 0;
+}
+
+int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, struct err *e)
+{
+	return seccomp_compile_for(seccomp_arch_native(), s, out, e);
 }
 
 int seccomp_install(const struct seccomp_filter *f, int *listener, struct err *e)

@@ -64,6 +64,10 @@ static inline void seccomp_filter_free(struct seccomp_filter *f)
  */
 int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, struct err *e);
 
+/* The same on a machine whose native architecture is @native (a token of libseccomp's): for tests. */
+int seccomp_compile_for(uint32_t native, const struct seccomp_spec *s, struct seccomp_filter *out,
+			struct err *e);
+
 /*
  * Installs @f for the calling thread, for good; see above for the privilege. *@listener is the descriptor
  * (close-on-exec) on which notifications arrive, or -1 if no rule notifies.

@@ -81,6 +81,14 @@ static uint32_t on_call(const struct seccomp_filter *f, int arch, const char *na
 	return verdict_of(f, arch, (uint32_t)direct, args);
 }
 
+static bool among(const char *name, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(list[i], name))
+			return true;
+	return false;
+}
+
 /* Values around those that the spec compares with, where comparisons go wrong. */
 struct samples {
 	uint64_t v[2000];
@@ -533,6 +541,17 @@ TEST(other_architectures_kill_the_process)
 	seccomp_filter_free(&f);
 }
 
+TEST(one_verdict_for_everything_is_a_program_too)
+{
+	const struct seccomp_spec s = { .default_action = "SCMP_ACT_KILL_PROCESS" };
+	struct seccomp_data d = { .nr = 39, .arch = AUDIT_ARCH_X86_64 };
+	struct seccomp_filter f = compiled(&s);
+
+	CHECK_INT(f.n, 1);
+	CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_KILL_PROCESS);
+	seccomp_filter_free(&f);
+}
+
 TEST(the_first_matching_rule_decides)
 {
 	const struct seccomp_spec s = {
@@ -700,15 +719,74 @@ TEST(flags_are_the_kernels)
 	seccomp_filter_free(&f);
 }
 
-/* ---- the profiles ---- */
+/* What no x86 machine takes the compiler to: calls with odd numbers, multiplexers and bases of other kinds. */
+static const struct machine {
+	uint32_t native;
+	const char *second; /* its other architecture */
+	uint32_t token;
+	uint32_t base;
+	bool multiplexes;
+} machines[] = {
+	{ SCMP_ARCH_AARCH64, "SCMP_ARCH_ARM", SCMP_ARCH_ARM, 0, false },
+	{ SCMP_ARCH_S390X, "SCMP_ARCH_S390", SCMP_ARCH_S390, 0, true },
+	{ SCMP_ARCH_PPC64LE, "SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE, 0, true },
+	{ SCMP_ARCH_RISCV64, "SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64, 0, false },
+	{ SCMP_ARCH_MIPSEL64, "SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL, 4000, true },
+	{ SCMP_ARCH_MIPSEL64, "SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32, 6000, false },
+};
 
-static bool among(const char *name, const char *const *list, size_t n)
+static void check_machine(const struct machine *m)
 {
-	for (size_t i = 0; i < n; i++)
-		if (streq(list[i], name))
-			return true;
-	return false;
+	static const char *const listed[] = { "breakpoint", "cacheflush", "openat2", "read",
+					      "semop",	    "set_tls",	  "socket",  "statx",
+					      "usr32",	    NULL };
+	const struct seccomp_spec s = {
+		.default_action = ERRNO,
+		.architectures = NAMES(m->second),
+		RULES({ .names = listed, .action = ALLOW }, { .names = NAMES("lseek"),
+							      .action = ALLOW,
+							      ARGS({ 1, 0, 0, "SCMP_CMP_GT" }) }),
+	};
+	struct seccomp_data d = { .arch = m->token, .args = { 99 } };
+	int newest = seccomp_syscall_resolve_name_arch(m->token, "openat2");
+	struct seccomp_filter f = { 0 };
+	struct err e;
+
+	if (seccomp_compile_for(m->native, &s, &f, &e) < 0)
+		FAIL("%s", e.msg);
+	CHECK(!model_check(f.insns, f.n));
+	for (uint32_t nr = m->base; nr < 0xf0010; nr = nr == m->base + 700 ? 0xf0000 : nr + 1) {
+		auto_free char *name = seccomp_syscall_resolve_num_arch(m->token, (int)nr);
+		bool allowed = name && among(name, listed, N_OF(listed) - 1);
+		uint32_t want = allowed ? SECCOMP_RET_ALLOW : RET(EPERM);
+
+		if (!allowed && (int)nr > newest)
+			want = ENOSYS_RET;
+		d.nr = (int)nr;
+		if (model_run(f.insns, &d) != want)
+			FAIL("%s number %u (%s): %x, want %x", m->second, nr, name ?: "-",
+			     model_run(f.insns, &d), want);
+	}
+	d.nr = seccomp_syscall_resolve_name_arch(m->token, "lseek");
+	d.args[1] = 1;
+	CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_ALLOW);
+	d.nr = seccomp_syscall_resolve_name_arch(m->token, "socketcall");
+	CHECK_INT(d.nr >= 0, m->multiplexes);
+	d.args[0] = 1;
+	if (m->multiplexes)
+		CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_ALLOW);
+	d.arch = AUDIT_ARCH_I386;
+	CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_KILL_PROCESS);
+	seccomp_filter_free(&f);
 }
+
+TEST(other_machines_have_their_own_numbers)
+{
+	for (size_t i = 0; i < N_OF(machines); i++)
+		check_machine(&machines[i]);
+}
+
+/* ---- the profiles ---- */
 
 /* Whether any sampled arguments get a call through, on x86_64 or i386. */
 static bool passes(const struct seccomp_filter *f, const char *name)
