@@ -235,7 +235,7 @@ static const struct seccomp_spec mixed = {
 	      { .names = NAMES("madvise"),
 		.action = "SCMP_ACT_TRACE",
 		.errno_ret = { true, 0xffff },
-		ARGS({ 2, 0xff00000000ff, 0x110000000011, "SCMP_CMP_MASKED_EQ" }) },
+		ARGS({ 2, 0xff00000000ff, 0x11aa0000aa11, "SCMP_CMP_MASKED_EQ" }) },
 	      { .names = NAMES("madvise"),
 		.action = "SCMP_ACT_KILL_PROCESS",
 		ARGS({ 2, 0, 0, "SCMP_CMP_MASKED_EQ" }) },
@@ -421,7 +421,7 @@ static const struct seccomp_spec plain = {
 		ARGS({ 1, 0x1fffffffe, 0, "SCMP_CMP_NE" }) },
 	      { .names = NAMES("pread64"),
 		.action = "SCMP_ACT_LOG",
-		ARGS({ 3, 0x300000000, 0x100000000, "SCMP_CMP_MASKED_EQ" }) },
+		ARGS({ 3, 0x300000000, 0x500000001, "SCMP_CMP_MASKED_EQ" }) },
 	      { .names = NAMES("personality"),
 		.action = ALLOW,
 		ARGS({ 0, 8, 0, "SCMP_CMP_EQ" }, { 0, 0x20000, 0, "SCMP_CMP_EQ" }) },
@@ -772,9 +772,14 @@ static void check_machine(const struct machine *m)
 	CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_ALLOW);
 	d.nr = seccomp_syscall_resolve_name_arch(m->token, "socketcall");
 	CHECK_INT(d.nr >= 0, m->multiplexes);
-	d.args[0] = 1;
-	if (m->multiplexes)
+	d.args[0] = 1; /* socket, and of ipc semop */
+	if (m->multiplexes) {
 		CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_ALLOW);
+		d.nr = seccomp_syscall_resolve_name_arch(m->token, "ipc");
+		CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_ALLOW);
+		d.args[0] = 2;
+		CHECK_INT(model_run(f.insns, &d), RET(EPERM));
+	}
 	d.arch = AUDIT_ARCH_I386;
 	CHECK_INT(model_run(f.insns, &d), SECCOMP_RET_KILL_PROCESS);
 	seccomp_filter_free(&f);
