@@ -7,9 +7,10 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-/* In the order of the help: what a person does first comes first. */
+/* clang-format off: a line each, in the order of the help: what a person does first comes first */
 static const struct verb *const ctr_verbs[] = {
-	&verb_image_import, &verb_image_ls, &verb_image_rm, &verb_help, &verb_version, NULL,
+	&verb_image_import, &verb_image_ls, &verb_image_rm, &verb_plan,
+	&verb_help,	    &verb_version,  NULL,
 };
 
 static const struct verb *const oci_verbs[] = {
@@ -18,6 +19,7 @@ static const struct verb *const oci_verbs[] = {
 	&verb_oci_exec,	    &verb_oci_pause,  &verb_oci_resume,	 &verb_oci_spec,
 	&verb_oci_features, &verb_oci_help,   &verb_oci_version, NULL,
 };
+/* clang-format on */
 
 static const struct option_row ctr_globals[] = {
 	FLAG_ROW(struct global_options, debug, "debug", 0,

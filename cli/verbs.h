@@ -128,6 +128,7 @@ int help_print_version(const struct door *d);
  */
 extern const struct verb verb_image_import, verb_image_ls, verb_image_rm; /* image.c */
 extern const struct verb verb_help, verb_version;			  /* help.c */
+extern const struct verb verb_plan;					  /* plan.c */
 extern const struct verb verb_oci_help, verb_oci_version;
 extern const struct verb verb_oci_create, verb_oci_run; /* oci_create.c */
 extern const struct verb verb_oci_start, verb_oci_state, verb_oci_kill, verb_oci_delete,
