@@ -134,11 +134,32 @@ int apply_stage(struct apply *a, enum stage stage, struct err *e)
 
 /* ---- how a plan reads ---- */
 
+/* Not a step, but where the second process comes from: its namespaces are the larger part of a container. */
+static void print_clone(const struct plan *p, struct str *out)
+{
+	uint64_t made = p->clone_flags | p->unshare_first | p->unshare_late;
+
+	str_addf(out, "%-15s process", "clone");
+	for (const struct name_value *ns = namespace_names; ns->name; ns++)
+		if (made & (uint64_t)ns->value)
+			str_addf(out, " +%s", ns->name);
+	for (unsigned i = 0; i < p->n_joins; i++)
+		str_addf(out, " %s=%s", table_name(namespace_names, (long)p->joins[i]->flag),
+			 p->joins[i]->path);
+	str_add(out, "   (linux.namespaces)\n");
+}
+
 void plan_print(const struct plan *p, struct str *out)
 {
+	bool cloned = false;
+
 	for (size_t i = 0; i < p->n; i++) {
 		const struct step *st = &p->steps[i];
 
+		if (st->stage != STAGE_HOST && !cloned) {
+			print_clone(p, out);
+			cloned = true;
+		}
 		str_addf(out, "%-15s %s", stage_names[st->stage], kinds[st->kind].name);
 		kinds[st->kind].print(p, st, out);
 		str_addf(out, "   (%s)\n", st->why);
