@@ -6,12 +6,15 @@
  * nothing it mounts is seen outside), in a session of its own, for at most SECONDS, and as the child subreaper of whatever it
  * starts, so that a process it leaves behind, however detached, ends up here.
  *
- * Exits as the command did (128+n for a signal), but: 124 if it was not over in time; 123 if it left processes or
- * mounts behind, which are listed; 125 if it could not be run. Either way everything below is killed by then. Mounts
- * below $CTR_RUN are not counted: ctr may keep its own mount namespace pinned there, for the instances to come.
+ * Exits as the command did (128+n for a signal), but: 124 if it was not over in time; 123 if it left processes,
+ * mounts or cgroups behind, which are listed; 125 if it could not be run. Either way everything below is killed by
+ * then. Mounts below $CTR_RUN are not counted: ctr may keep its own mount namespace pinned there, for the instances
+ * to come. Cgroups cannot be told from those of a test that runs beside this one, so only those count that are new
+ * and have had no process for half a second.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +22,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -108,6 +112,107 @@ static int kill_children(int list)
 	return n;
 }
 
+/* All cgroups below the cgroup2 mount, as paths with a NUL after each. */
+struct cgroups {
+	char *text;
+	size_t len;
+};
+
+static struct cgroups cgroups_now, cgroups_before;
+
+static void find_cgroup2(char *at, size_t size)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t room = 0;
+
+	*at = '\0';
+	while (f && !*at && getline(&line, &room, f) > 0) {
+		char path[4096];
+
+		if (strstr(line, " - cgroup2 ") &&
+		    sscanf(line, "%*d %*d %*s %*s %4095s", path) == 1)
+			snprintf(at, size, "%s", path);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+}
+
+static int add_cgroup(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	size_t len = strlen(path) + 1;
+	char *text;
+
+	(void)st;
+	if (type != FTW_D || where->level == 0)
+		return 0;
+	text = realloc(cgroups_now.text, cgroups_now.len + len);
+	if (!text)
+		return -1;
+	memcpy(text + cgroups_now.len, path, len);
+	cgroups_now.text = text;
+	cgroups_now.len += len;
+	return 0;
+}
+
+static struct cgroups read_cgroups(void)
+{
+	char at[4096];
+
+	cgroups_now = (struct cgroups){ 0 };
+	find_cgroup2(at, sizeof(at));
+	if (*at)
+		(void)nftw(at, add_cgroup, 16,
+			   FTW_PHYS | FTW_MOUNT); /* what vanishes meanwhile is well */
+	return cgroups_now;
+}
+
+static int cgroup_is_in(const struct cgroups *c, const char *path)
+{
+	for (size_t i = 0; i < c->len; i += strlen(c->text + i) + 1)
+		if (strcmp(c->text + i, path) == 0)
+			return 1;
+	return 0;
+}
+
+static int cgroup_is_empty(const char *path)
+{
+	char events[4200], text[256] = "";
+	FILE *f;
+
+	snprintf(events, sizeof(events), "%s/cgroup.events", path);
+	f = fopen(events, "re");
+	if (!f)
+		return 0;
+	if (!fread(text, 1, sizeof(text) - 1, f))
+		text[0] = '\0';
+	fclose(f);
+	return strstr(text, "populated 0") != NULL;
+}
+
+/* Lists the new cgroups that have no process now and half a second later, and removes them. */
+static int left_cgroups(void)
+{
+	struct cgroups now = read_cgroups();
+	int left = 0, waited = 0;
+
+	for (size_t i = 0; i < now.len; i += strlen(now.text + i) + 1) {
+		const char *path = now.text + i;
+
+		if (cgroup_is_in(&cgroups_before, path) || !cgroup_is_empty(path))
+			continue;
+		for (; !waited; waited = 1)
+			usleep(500000);
+		if (!cgroup_is_empty(path))
+			continue;
+		fprintf(stderr, "left behind: cgroup '%s'\n", path);
+		(void)rmdir(path); /* one with children is left for the next */
+		left++;
+	}
+	return left;
+}
+
 static long long now_ms(void)
 {
 	struct timespec t;
@@ -161,6 +266,7 @@ int main(int argc, char **argv)
 		return 125;
 	}
 	read_mounts(&before, NULL);
+	cgroups_before = read_cgroups();
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, &old);
@@ -188,7 +294,7 @@ int main(int argc, char **argv)
 			break;
 	}
 	if (!late)
-		left += read_mounts(NULL, &before);
+		left += read_mounts(NULL, &before) + left_cgroups();
 	if (late) {
 		fprintf(stderr, "not over after %ld seconds\n", seconds);
 		return 124;
