@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_SIZE (16 * 1024)
-#define ALIGN      _Alignof(max_align_t)
+/* What is not touched costs no memory, and musl maps each block by a system call of its own. */
+#define BLOCK_SIZE (64 * 1024)
+#define ALIGN	   _Alignof(max_align_t)
 
 struct block {
 	struct block *next;
@@ -59,28 +60,34 @@ void arena_free(struct arena *a)
 	}
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* @size bytes, not zeroed. @align is a power of two: 1 for text, which is packed. */
+static void *carve(struct arena *a, size_t size, size_t align)
 {
 	struct block *b = a->blocks;
+	size_t padding = -b->used & (align - 1), left = a->limit - a->total;
 	void *p;
 
-	if (size > SIZE_MAX / 2 || size > a->limit - a->total)
+	if (size > SIZE_MAX / 2 || size > left || padding > left - size)
 		return NULL;
-	size = (size + ALIGN - 1) & ~(ALIGN - 1);
-	if (size > a->limit - a->total)
-		return NULL;
-	if (size > b->size - b->used) {
+	if (size + padding > b->size - b->used) {
 		b = block_new(size > BLOCK_SIZE ? size : BLOCK_SIZE);
 		if (!b)
 			return NULL;
 		b->next = a->blocks;
 		a->blocks = b;
+		padding = 0;
 	}
-	p = b->data + b->used;
-	b->used += size;
-	a->total += size;
-	memset(p, 0, size);
+	p = b->data + b->used + padding;
+	b->used += padding + size;
+	a->total += padding + size;
 	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+	void *p = carve(a, size, ALIGN);
+
+	return p ? memset(p, 0, size) : NULL;
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -92,10 +99,12 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
-	char *p = len < SIZE_MAX ? arena_alloc(a, len + 1) : NULL;
+	char *p = len < SIZE_MAX ? carve(a, len + 1, 1) : NULL;
 
-	if (p)
-		memcpy(p, s, len);
+	if (!p)
+		return NULL;
+	memcpy(p, s, len);
+	p[len] = '\0';
 	return p;
 }
 
@@ -113,7 +122,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n < 0 || !(p = arena_alloc(a, (size_t)n + 1)))
+	if (n < 0 || !(p = carve(a, (size_t)n + 1, 1)))
 		return NULL;
 	va_start(ap, fmt);
 	vsnprintf(p, (size_t)n + 1, fmt, ap);
