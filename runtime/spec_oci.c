@@ -358,7 +358,7 @@ static int read_list(struct reader *r, const struct field *f, void *to, size_t *
 	if (expect(r, v, keyed ? JSON_OBJECT : JSON_ARRAY) < 0)
 		return -1;
 	if (f->flags & INLINE && v->count > f->max)
-		return reader_fail(r, "%zu entries: at most %zu are possible", v->count, f->max);
+		return reader_fail(r, "%u entries: at most %zu are possible", v->count, f->max);
 	list = f->flags & INLINE ? to : arena_array(r->arena, v->count, f->size);
 	if (!list)
 		return no_memory(r);

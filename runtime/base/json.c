@@ -34,6 +34,9 @@ struct pool_header {
 	_Alignas(max_align_t) size_t size;
 };
 
+/* Side by side, so that the strings between them need no padding. */
+#define NODES_AT_ONCE 16
+
 /* Objects of more members than this are checked for duplicate keys once, by sorting, when they end. */
 #define FEW_KEYS 16
 
@@ -46,6 +49,8 @@ struct parser {
 	size_t len;
 	yajl_handle yajl;
 	size_t nodes;
+	struct json *spare; /* n_spare of them, to be handed out */
+	unsigned n_spare;
 	struct json *root;
 	const char *key; /* of the member whose value comes next */
 	unsigned depth;
@@ -151,11 +156,16 @@ static struct json *add(struct parser *p, enum json_type type)
 		(void)CANCEL(p, "more than %d values", JSON_MAX_NODES);
 		return NULL;
 	}
-	node = arena_alloc(p->arena, sizeof(*node));
-	if (!node) {
-		no_memory(p);
-		return NULL;
+	if (!p->n_spare) {
+		p->spare = arena_array(p->arena, NODES_AT_ONCE, sizeof(*node));
+		if (!p->spare) {
+			no_memory(p);
+			return NULL;
+		}
+		p->n_spare = NODES_AT_ONCE;
 	}
+	node = p->spare++;
+	p->n_spare--;
 	node->type = type;
 	if (!p->depth) {
 		p->root = node;
@@ -574,7 +584,7 @@ int json_strings(const struct json *v, struct arena *a, const char *const **out,
 		return -1;
 	list = arena_array(a, v->count + 1, sizeof(*list));
 	if (!list)
-		return err_set(e, ENOMEM, "cannot keep an array of %zu strings", v->count);
+		return err_set(e, ENOMEM, "cannot keep an array of %u strings", v->count);
 	for (const struct json *m = v->first; m; m = m->next) {
 		if (json_expect(m, JSON_STRING, e) < 0)
 			return err_in(e, "%.100s[%zu]", v->key ? v->key : "", i);

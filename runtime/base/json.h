@@ -23,14 +23,17 @@ struct str;
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
+/* Small on purpose: a fresh page of memory costs a process more than reading a hundred values into it. */
 struct json {
-	enum json_type type;
-	bool boolean;	    /* JSON_BOOL */
-	const char *key;    /* the member's name inside an object, else NULL */
-	const char *text;   /* JSON_STRING, JSON_NUMBER: terminated */
-	struct json *first; /* JSON_ARRAY, JSON_OBJECT: children in document order */
-	struct json *next;  /* the sibling */
-	size_t count;	    /* number of children */
+	enum json_type type : 8;
+	bool boolean;	 /* JSON_BOOL */
+	unsigned count;	 /* number of children */
+	const char *key; /* the member's name inside an object, else NULL */
+	union {
+		const char *text;   /* JSON_STRING, JSON_NUMBER: terminated */
+		struct json *first; /* JSON_ARRAY, JSON_OBJECT: children in document order */
+	};
+	struct json *next; /* the sibling */
 };
 
 /*

@@ -51,6 +51,8 @@ static void access_as(const struct json *v, struct arena *a)
 		assert(v->type == JSON_NUMBER && i == strtoll(v->text, NULL, 10));
 	if (json_strings(v, a, &list, &n, &e) == 0)
 		assert(v->type == JSON_ARRAY && n == v->count && !list[n]);
+	if (v->type != JSON_ARRAY && v->type != JSON_OBJECT)
+		return;
 	for (const struct json *child = v->first; child; child = child->next)
 		access_as(child, a);
 }
