@@ -11,11 +11,13 @@
 #	make bench | lab				measurements; all jobs of the lab (LAB=JOB: one)
 #	make format | clean | distclean
 #
-# Variables: V=1 shows commands. DEBUG=1 builds without optimisation. CC=clang. STATIC=musl|glibc|no says what `ctr` is
-# linked with; without it the fastest to start that can be linked here is taken. FUZZ_SECONDS=60.
+# Variables: V=1 shows commands. DEBUG=1 builds without optimisation. CC=clang. STATIC=musl|glibc|no
+# says what `ctr` is linked with; without it the fastest to start that can be linked here is taken.
+# FUZZ_SECONDS=60.
 #
-# One Makefile for the whole tree, a wildcard per folder: a new source file needs no change here. Objects lie below
-# $(B) in the tree's own shape. Sanitizers, fuzzers and coverage are this same Makefile with another $(B).
+# One Makefile for the whole tree, a wildcard per folder: a new source file needs no change here.
+# Objects lie below $(B) in the tree's own shape. Sanitizers, fuzzers and coverage are this same
+# Makefile with another $(B).
 
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
@@ -36,15 +38,17 @@ datadir = $(PREFIX)/share
 Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 
-# --- What `ctr` is linked with -----------------------------------------------------------------------------------
+# --- What `ctr` is linked with ---
 #
-# Nothing of it costs as much as its own start: exec to exit takes about 0.13 ms as a static musl program, 0.38 static
-# with glibc, 0.72 dynamic. The archives are Debian's own; runtime/base/musl_compat.c is what they miss in musl.
+# Nothing of it costs as much as its own start: exec to exit takes about 0.13 ms as a static musl
+# program, 0.38 static with glibc, 0.72 dynamic. The archives are Debian's own;
+# runtime/base/musl_compat.c is what they miss in musl.
 
 LIBS := seccomp cap yajl mnl
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 LIBDIR := /usr/lib/$(MULTIARCH)
-# Debian 12 has no libmnl.a: `make deps` fetches Debian 13's. A linked git worktree uses what the main one fetched.
+# Debian 12 has no libmnl.a: `make deps` fetches Debian 13's. A linked git worktree uses what the
+# main one fetched.
 MAIN_TREE := $(patsubst %/.git,%,$(shell git rev-parse --path-format=absolute --git-common-dir 2>/dev/null))
 MNL_A := $(firstword $(wildcard $(LIBDIR)/libmnl.a $(DEPS)/mnl$(LIBDIR)/libmnl.a $(MAIN_TREE:%=%/$(DEPS)/mnl$(LIBDIR)/libmnl.a)))
 ARCHIVES := $(foreach a,$(LIBDIR)/libseccomp.a $(LIBDIR)/libcap.a $(LIBDIR)/libyajl_s.a,$(or $(wildcard $(a)),missing)) \
@@ -76,8 +80,9 @@ SAN_FLAGS := $(if $(filter coverage,$(SAN)),--coverage,$(if $(SAN),-fsanitize=$(
 BASE_FLAGS = -std=gnu17 $(OPT) $(WARN) $(HARDEN) $(SAN_FLAGS) -D_GNU_SOURCE -I. $(CFLAGS)
 
 ifeq ($(STATIC),musl)
-# musl-gcc calls $REALGCC. Position-independent would cost 0.1 ms of relocations, and musl's headers stand alone: those of the
-# kernel and of the four libraries are linked into a directory of their own, for /usr/include is glibc's.
+# musl-gcc calls $REALGCC. Position-independent would cost 0.1 ms of relocations, and musl's headers
+# stand alone: those of the kernel and of the four libraries are linked into a directory of their
+# own, for /usr/include is glibc's.
 HOT_CC := REALGCC=$(CC) $(MUSL_GCC)
 MUSL_INC := $(DEPS)/musl-include
 HOT_FLAGS = $(BASE_FLAGS) -DCTR_MUSL -fno-pie -ffunction-sections -isystem $(MUSL_INC)
@@ -94,12 +99,13 @@ HOT_FLAGS = $(BASE_FLAGS) -fPIE
 HOT_LDFLAGS := -pie -Wl,-z,relro,-z,now
 HOT_LIBS := $(LIBS:%=-l%)
 endif
-# ctr-unpack and what else is not on the start path: always glibc, dynamic. Libraries that nothing asks for are dropped.
+# ctr-unpack and what else is not on the start path: always glibc, dynamic. Libraries that nothing
+# asks for are dropped.
 COLD_FLAGS = $(BASE_FLAGS) -fPIE
 COLD_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 COLD_LIBS := -larchive -lnettle -lseccomp -lyajl
 
-# --- Sources -----------------------------------------------------------------------------------------------------
+# --- Sources ---
 
 BASE_SRC := $(wildcard runtime/base/*.c)
 SRC := $(BASE_SRC) $(wildcard runtime/*.c netns/*.c images/*.c cli/*.c)
@@ -123,7 +129,7 @@ all: $(PROGRAMS)
 tests: $(UNIT) $(TOOLS)
 fuzzers: $(FUZZERS)
 
-# --- Rules -------------------------------------------------------------------------------------------------------
+# --- Rules ---
 
 # Objects depend on the flags they were compiled with.
 FLAGS_NOW = $(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) $(HOT_LIBS) | $(CC) $(COLD_FLAGS) $(COLD_LDFLAGS) $(COLD_LIBS)
@@ -131,7 +137,8 @@ $B/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' >$@
 
-# Two things are compiled in where a source names them, and only those sources depend on their values.
+# Two things are compiled in where a source names them, and only those sources depend on their
+# values.
 VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 NAMED = -DCTR_LIBEXECDIR='"$(libexecdir)"' -DCTR_VERSION='"$(VERSION)"'
 NAMING_SRC := $(shell grep -lE 'CTR_LIBEXECDIR|CTR_VERSION' $(SRC) $(UNPACK_SRC) /dev/null)
@@ -207,10 +214,10 @@ $(MUSL_INC)/made:
 deps:
 	$Qtests/install-deps build static
 
-# --- Tests -------------------------------------------------------------------------------------------------------
+# --- Tests ---
 #
-# Where packages may have been installed first, or where the build is another one, make starts anew: what can be linked
-# is found out when it starts.
+# Where packages may have been installed first, or where the build is another one, make starts anew:
+# what can be linked is found out when it starts.
 
 quickstart:
 	$QB=$B tests/quickstart
@@ -262,7 +269,7 @@ lab: all tests
 format:
 	$Qgit ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
-# --- Installing --------------------------------------------------------------------------------------------------
+# --- Installing ---
 
 MAN := $(wildcard man/*.[1-8])
 install: all

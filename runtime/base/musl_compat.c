@@ -2,19 +2,20 @@
 /*
  * What Debian's static archives ask of a C library and musl does not have.
  *
- * ctr is linked with musl, since starting a static musl program costs a third of starting a static glibc one; but
- * libseccomp.a, libcap.a, libyajl_s.a and libmnl.a come from Debian, compiled with glibc's headers. Nearly all they
- * ask for, musl has under the same name and with the same binary interface, as far as these four use it (also
- * __ctype_b_loc, __errno_location, __assert_fail, `stderr`). Left are three families, defined here:
+ * ctr is linked with musl, since starting a static musl program costs a third of starting a static
+ * glibc one; but libseccomp.a, libcap.a, libyajl_s.a and libmnl.a come from Debian, compiled with
+ * glibc's headers. Nearly all they ask for, musl has under the same name and with the same binary
+ * interface, as far as these four use it (also __ctype_b_loc, __errno_location, __assert_fail,
+ * `stderr`). Left are three families, defined here:
  *
  *   __sprintf_chk and its like   what _FORTIFY_SOURCE makes of sprintf: one more argument, the size of the
  *                                destination, or (size_t)-1 where the compiler does not know it
  *   fopen64 and its like         off_t always has 64 bits in musl; the names were in its archive until 1.2.3
  *   __isoc23_strtoul             what glibc 2.38 and later make of strtoul (Debian 13's archives)
  *
- * They keep glibc's contract: a write past the destination aborts. Each is a definition that the linker drops when no
- * archive asks for it. A build with glibc finds nothing in this file; musl has no macro to know it by, so the
- * Makefile defines CTR_MUSL.
+ * They keep glibc's contract: a write past the destination aborts. Each is a definition that the
+ * linker drops when no archive asks for it. A build with glibc finds nothing in this file; musl has
+ * no macro to know it by, so the Makefile defines CTR_MUSL.
  */
 #ifdef CTR_MUSL
 
@@ -43,8 +44,8 @@ int fstat64(int fd, struct stat *st);
 unsigned long __isoc23_strtoul(const char *s, char **end, int base);
 
 /*
- * musl's vsnprintf refuses a size over INT_MAX with EOVERFLOW. (size_t)-1, "size unknown", is over it: unclamped, libcap's
- * cap_to_text() would silently return an empty text.
+ * musl's vsnprintf refuses a size over INT_MAX with EOVERFLOW. (size_t)-1, "size unknown", is over
+ * it: unclamped, libcap's cap_to_text() would silently return an empty text.
  */
 static size_t clamp(size_t room)
 {

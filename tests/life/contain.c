@@ -2,15 +2,17 @@
 /*
  * contain SECONDS COMMAND [ARG...]
  *
- * Runs one life test so that it cannot harm the next: in a mount namespace of its own (as root; private, so that
- * nothing it mounts is seen outside), in a session of its own, for at most SECONDS, and as the child subreaper of whatever it
- * starts, so that a process it leaves behind, however detached, ends up here.
+ * Runs one life test so that it cannot harm the next: in a mount namespace of its own (as root;
+ * private, so that nothing it mounts is seen outside), in a session of its own, for at most
+ * SECONDS, and as the child subreaper of whatever it starts, so that a process it leaves behind,
+ * however detached, ends up here.
  *
- * Exits as the command did (128+n for a signal), but: 124 if it was not over in time; 123 if it left processes,
- * mounts or cgroups behind, which are listed; 125 if it could not be run. Either way everything below is killed by
- * then. Mounts below $CTR_RUN are not counted: ctr may keep its own mount namespace pinned there, for the instances
- * to come. Cgroups cannot be told from those of a test that runs beside this one, so only those count that are new
- * and have had no process for half a second.
+ * Exits as the command did (128+n for a signal), but: 124 if it was not over in time; 123 if it
+ * left processes, mounts or cgroups behind, which are listed; 125 if it could not be run. Either
+ * way everything below is killed by then. Mounts below $CTR_RUN are not counted: ctr may keep its
+ * own mount namespace pinned there, for the instances to come. Cgroups cannot be told from those of
+ * a test that runs beside this one, so only those count that are new and have had no process for
+ * half a second.
  */
 #include <dirent.h>
 #include <errno.h>

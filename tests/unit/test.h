@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A unit test harness in one header. A file tests/unit/test_<what>.c includes it once, and is then a program of
- * its own, linked with everything but cli/main.c:
+ * A unit test harness in one header. A file tests/unit/test_<what>.c includes it once, and is then
+ * a program of its own, linked with everything but cli/main.c:
  *
  *	#include "tests/unit/test.h"
  *	#include "runtime/base/path.h"
@@ -12,14 +12,15 @@
  *		CHECK_STR(path_base("/a/b"), "b");
  *	}
  *
- * A test is named after a promise and reads as a sentence. Each runs in a process of its own, in the order of the
- * file, so that a crash, a chdir or a leaked descriptor of one is not the next one's; it fails by the first CHECK
- * that does not hold, by a signal, by an exit status other than 0 (a sanitizer's report) and after 20 seconds.
- * CHECK may stand in any function called by a test, but not in a process the test forks itself.
+ * A test is named after a promise and reads as a sentence. Each runs in a process of its own, in
+ * the order of the file, so that a crash, a chdir or a leaked descriptor of one is not the next
+ * one's; it fails by the first CHECK that does not hold, by a signal, by an exit status other than
+ * 0 (a sanitizer's report) and after 20 seconds. CHECK may stand in any function called by a test,
+ * but not in a process the test forks itself.
  *
- * Output, a line each: `ok NAME`, `not ok NAME: WHY`, `skip NAME: REASON`. Exit 0 if none failed, else 1.
- * Arguments: names of the tests to run (all without any); --list prints them; --here runs them without forking,
- * for a debugger.
+ * Output, a line each: `ok NAME`, `not ok NAME: WHY`, `skip NAME: REASON`. Exit 0 if none failed,
+ * else 1. Arguments: names of the tests to run (all without any); --list prints them; --here runs
+ * them without forking, for a debugger.
  */
 #ifndef TESTS_UNIT_TEST_H
 #define TESTS_UNIT_TEST_H
@@ -137,8 +138,9 @@ __attribute__((noreturn, format(printf, 2, 3))) static inline void test_over(enu
 	} while (0)
 
 /*
- * A directory of the test's own, removed with all it holds when the test is over. The same one each time a test
- * asks. Borrowed. Do not leave mounts in it: the test must then be in a mount namespace of its own.
+ * A directory of the test's own, removed with all it holds when the test is over. The same one each
+ * time a test asks. Borrowed. Do not leave mounts in it: the test must then be in a mount namespace
+ * of its own.
  */
 __attribute__((unused)) static inline const char *test_dir(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The four libraries do their work in whatever C library this build is linked with. With musl that is not a matter of
- * course (runtime/base/musl_compat.c), and what goes wrong goes wrong silently: an empty text, an unknown name.
+ * The four libraries do their work in whatever C library this build is linked with. With musl that
+ * is not a matter of course (runtime/base/musl_compat.c), and what goes wrong goes wrong silently:
+ * an empty text, an unknown name.
  */
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
