@@ -58,8 +58,13 @@ def bwrap_arm(tools, g):
 class Spawner:
     """Writes the arms, runs spawn, reads its lines back, and keeps the raw file if asked to."""
 
-    def __init__(self, g, tools, csv_dir, seed):
+    def __init__(self, g, tools, csv_dir, seed, realtime):
         self.g, self.tools, self.csv_dir, self.seed = g, tools, csv_dir, seed
+        self.before_exec = self.prefer if realtime else None
+
+    @staticmethod
+    def prefer():
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
 
     def usable(self, arms):
         """Each arm once, untimed: it fills caches, and shows which arms do not work here."""
@@ -85,7 +90,7 @@ class Spawner:
             f.writelines(arm.text() for arm in arms)
         command = [self.tools["spawn"], "-o", path, "-e", log, "-b", str(blocks), "-k", str(runs),
                    "-s", str(self.seed)] + (["-p", str(workers)] if workers else [])
-        subprocess.run(command + [arms_file], check=True)
+        subprocess.run(command + [arms_file], check=True, preexec_fn=self.before_exec)
         with open(path, newline="") as f:
             rows = [{k: v if k in ("arm", "step") else int(v) for k, v in row.items()}
                     for row in csv.DictReader(f)]
