@@ -443,6 +443,7 @@ static int read_object(struct reader *r, const struct object *o, void *base, con
 {
 	struct place here = { .up = r->place };
 	uint64_t seen = 0;
+	int rc;
 
 	if (expect(r, v, JSON_OBJECT) < 0)
 		return -1;
@@ -456,9 +457,10 @@ static int read_object(struct reader *r, const struct object *o, void *base, con
 		seen |= 1ULL << (f - o->fields);
 		here.key = f->key;
 		r->place = &here;
-		if (read_field(r, f, base, m) < 0)
-			return -1;
+		rc = read_field(r, f, base, m);
 		r->place = here.up;
+		if (rc < 0)
+			return -1;
 	}
 	for (const struct field *f = o->fields; f->key; f++)
 		if (f->flags & REQUIRED && !(seen & 1ULL << (f - o->fields)))

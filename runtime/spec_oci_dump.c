@@ -37,7 +37,8 @@ static bool is_set(const struct object *o, const struct field *f, const char *ba
 {
 	static const char zero[sizeof(uint64_t)];
 	const char *initial = o->initial ? (const char *)o->initial + f->at : zero;
-	const void *at = base + f->at, *aux = f->aux == NOWHERE ? NULL : base + f->aux;
+	bool told = f->aux != NOWHERE; /* by a bool or a count */
+	const void *at = base + f->at;
 
 	switch (f->type) {
 	case F_OPT_U64:
@@ -48,11 +49,12 @@ static bool is_set(const struct object *o, const struct field *f, const char *ba
 	case F_LIST:
 	case F_KEYED:
 	case F_PAIRS:
-		return *(const size_t *)aux != 0;
+		return *(const size_t *)(base + f->aux) != 0;
 	case F_OBJECT:
-		return aux ? *(const bool *)aux : object_is_set(f->object, at);
+		return told ? *(const bool *)(base + f->aux) : object_is_set(f->object, at);
 	default:
-		return aux ? *(const bool *)aux : memcmp(at, initial, value_size(f)) != 0;
+		return told ? *(const bool *)(base + f->aux) :
+			      memcmp(at, initial, value_size(f)) != 0;
 	}
 }
 
