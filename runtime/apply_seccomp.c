@@ -142,7 +142,7 @@ static int verdict(const char *name, const struct opt_u64 *errno_ret, const stru
 	const struct action *a = action_find(name);
 
 	if (!a)
-		return err_set(e, ERR_INVALID, "unknown seccomp action '%s'", name ? name : "");
+		return err_set(e, ERR_INVALID, "unknown action '%s'", name ? name : "");
 	*action = a;
 	*ret = a->ret;
 	if (!errno_ret->set) {
@@ -225,7 +225,8 @@ static int read_rule(struct compiler *c, const struct seccomp_rule *r)
  * index of a link; or ALONE and the index of a clause, if that is the first and unconditional, as most are;
  * or 0, when no rule speaks of the call. After an unconditional clause nothing is added.
  */
-#define ALONE (1u << 31)
+#define ALONE	  (1u << 15)
+#define INDEX_MAX (ALONE - 1)
 
 struct link {
 	unsigned clause;
@@ -244,14 +245,14 @@ struct arch {
 	/* what rules for their calls say of the multiplexers, to follow rules for these themselves */
 	struct multiplexer {
 		int nr; /* negative: there is none */
-		unsigned chain;
+		uint16_t chain;
 	} socketcall, ipc;
 	unsigned n_odd;
 	struct {
 		uint32_t nr;
-		unsigned chain;
+		uint16_t chain;
 	} odd[ODD_MAX];
-	unsigned chains[WINDOW];
+	uint16_t chains[WINDOW];
 };
 
 static bool is_decided(const struct compiler *c, unsigned chain)
@@ -264,29 +265,31 @@ static bool is_decided(const struct compiler *c, unsigned chain)
 	return !l->multiplexed && !c->clauses[l->clause].n_conds;
 }
 
-static int chain_add(struct compiler *c, unsigned *chain, unsigned clause, unsigned multiplexed)
+static int chain_add(struct compiler *c, uint16_t *chain, unsigned clause, unsigned multiplexed)
 {
 	if (is_decided(c, *chain))
 		return 0;
 	if (!*chain && !multiplexed && !c->clauses[clause].n_conds) {
-		*chain = ALONE | clause;
+		*chain = (uint16_t)(ALONE | clause);
 		return 0;
 	}
+	if (c->n_links > INDEX_MAX)
+		return err_set(c->e, ERR_INVALID, "too many rules with conditions");
 	if (c->n_links >= c->max_links) {
 		unsigned max = c->max_links ? c->max_links * 2 : 64;
 		struct link *links = realloc(c->links, max * sizeof(*links));
 
 		if (!links)
-			return err_set(c->e, ENOMEM, "cannot compile");
+			return err_set(c->e, ENOMEM, "cannot compile the filter");
 		c->links = links;
 		c->max_links = max;
 	}
 	c->links[c->n_links] = (struct link){ clause, multiplexed, *chain };
-	*chain = c->n_links++;
+	*chain = (uint16_t)c->n_links++;
 	return 0;
 }
 
-static unsigned *chain_of(struct arch *a, uint32_t nr)
+static uint16_t *chain_of(struct arch *a, uint32_t nr)
 {
 	if (nr - a->base < WINDOW)
 		return &a->chains[nr - a->base];
@@ -364,7 +367,7 @@ static int add_name(struct compiler *c, struct arch *a, const char *name,
 		    const struct syscall_numbers *row, unsigned first)
 {
 	struct way w = find_way(a, name, row);
-	unsigned *chain = w.nr < 0 ? NULL : chain_of(a, (uint32_t)w.nr);
+	uint16_t *chain = w.nr < 0 ? NULL : chain_of(a, (uint32_t)w.nr);
 
 	if (w.nr >= 0 && !chain)
 		return err_set(c->e, ERR_NOT_SUPPORTED,
@@ -407,7 +410,7 @@ static int read_rules(struct compiler *c)
 /* Puts what was said of calls through @m behind what was said of @m itself. */
 static void add_multiplexer(struct compiler *c, struct arch *a, const struct multiplexer *m)
 {
-	unsigned *chain = m->chain ? chain_of(a, (uint32_t)m->nr) : NULL;
+	uint16_t *chain = m->chain ? chain_of(a, (uint32_t)m->nr) : NULL;
 	unsigned l = m->chain;
 
 	if (!chain || is_decided(c, *chain))
@@ -900,7 +903,7 @@ static int compile(struct compiler *c, struct seccomp_filter *out)
 		return -1;
 	insns = malloc(p.n * sizeof(*insns));
 	if (!insns)
-		return err_set(c->e, ENOMEM, "cannot compile");
+		return err_set(c->e, ENOMEM, "cannot compile the filter");
 	memcpy(insns, p.insns + BPF_MAXINSNS - p.n, p.n * sizeof(*insns));
 	*out = (struct seccomp_filter){ insns, p.n, filter_flags };
 	return 0;
@@ -909,32 +912,39 @@ static int compile(struct compiler *c, struct seccomp_filter *out)
 int seccomp_compile_for(uint32_t native, const struct seccomp_spec *s, struct seccomp_filter *out,
 			struct err *e)
 {
-	struct compiler c = { .spec = s, .e = e, .n_links = 1 };
+	enum { FEW = 48 }; /* enough for what Docker and Podman write */
+	struct clause few_clauses[2 * FEW], *many_clauses = NULL;
+	struct cond few_conds[FEW], *many_conds = NULL;
+	struct arch archs[MAX_ARCHS];
+	struct compiler c = { .spec = s, .e = e, .archs = archs, .n_links = 1 };
 	uint32_t tokens[MAX_ARCHS] = { native };
 	size_t n_conds = 0;
-	int ret = -1;
+	int ret;
 
 	if (read_arch_names(s, tokens, &c.n_archs, e) < 0)
-		return err_in(e, "seccomp");
+		return -1;
+	for (unsigned i = 0; i < c.n_archs; i++)
+		init_arch(&archs[i], tokens[i]);
 	for (size_t i = 0; i < s->n_rules; i++)
 		n_conds += s->rules[i].n_args;
-	if (s->n_rules + n_conds > INT32_MAX)
-		return err_set(e, ERR_INVALID, "seccomp: too many rules");
-	c.clauses = malloc((s->n_rules + n_conds + 1) * sizeof(*c.clauses));
-	c.conds = malloc((n_conds + 1) * sizeof(*c.conds));
-	c.archs = malloc(c.n_archs * sizeof(*c.archs));
-	if (!c.clauses || !c.conds || !c.archs) {
-		err_set(e, ENOMEM, "cannot compile");
-	} else {
-		for (unsigned i = 0; i < c.n_archs; i++)
-			init_arch(&c.archs[i], tokens[i]);
-		ret = compile(&c, out);
+	if (s->n_rules + n_conds > INDEX_MAX)
+		return err_set(e, ERR_INVALID, "more than %u rules and conditions", INDEX_MAX);
+	c.clauses = few_clauses;
+	c.conds = few_conds;
+	if (s->n_rules > FEW || n_conds > FEW) {
+		c.clauses = many_clauses = malloc((s->n_rules + n_conds) * sizeof(*c.clauses));
+		c.conds = many_conds = malloc((n_conds + 1) * sizeof(*c.conds));
+		if (!c.clauses || !c.conds) {
+			free(many_clauses);
+			free(many_conds);
+			return err_set(e, ENOMEM, "cannot compile the filter");
+		}
 	}
-	free(c.clauses);
-	free(c.conds);
-	free(c.archs);
+	ret = compile(&c, out);
+	free(many_clauses);
+	free(many_conds);
 	free(c.links);
-	return ret < 0 ? err_in(e, "seccomp") : 0;
+	return ret;
 }
 
 int seccomp_compile(const struct seccomp_spec *s, struct seccomp_filter *out, struct err *e)
@@ -958,11 +968,13 @@ int seccomp_install(const struct seccomp_filter *f, int *listener, struct err *e
 const char *seccomp_arch_name(size_t i)
 {
 	static const char *const names[] = {
-		"SCMP_ARCH_X86_64",    "SCMP_ARCH_X86",	     "SCMP_ARCH_X32",	    "SCMP_ARCH_AARCH64",
-		"SCMP_ARCH_ARM",       "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",    "SCMP_ARCH_MIPS64N32",
-		"SCMP_ARCH_MIPSEL",    "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
-		"SCMP_ARCH_PPC64",     "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_RISCV64",   "SCMP_ARCH_S390",
-		"SCMP_ARCH_S390X",     "SCMP_ARCH_PARISC",   "SCMP_ARCH_PARISC64",
+		"SCMP_ARCH_X86_64",   "SCMP_ARCH_X86",	       "SCMP_ARCH_X32",
+		"SCMP_ARCH_AARCH64",  "SCMP_ARCH_ARM",	       "SCMP_ARCH_MIPS",
+		"SCMP_ARCH_MIPS64",   "SCMP_ARCH_MIPS64N32",   "SCMP_ARCH_MIPSEL",
+		"SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
+		"SCMP_ARCH_PPC64",    "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_RISCV64",
+		"SCMP_ARCH_S390",     "SCMP_ARCH_S390X",       "SCMP_ARCH_PARISC",
+		"SCMP_ARCH_PARISC64",
 	};
 
 	return i < N_OF(names) ? names[i] : NULL;

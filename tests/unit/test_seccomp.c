@@ -635,6 +635,17 @@ TEST(too_long_a_program_is_refused)
 	for (unsigned i = 0; i < 5000; i++)
 		free(rules[i].args);
 	free(rules);
+	s.rules = calloc(40000, sizeof(*s.rules));
+	s.n_rules = 40000;
+	CHECK(s.rules);
+	for (unsigned i = 0; i < 40000; i++)
+		s.rules[i] = (struct seccomp_rule){ .names = kill_call, .action = ALLOW };
+	CHECK_INT(seccomp_compile(&s, &f, &e), -1);
+	CHECK_HAS(e.msg, "rules");
+	s.n_rules = 30000; /* the first decides */
+	CHECK_INT(seccomp_compile(&s, &f, &e), 0);
+	seccomp_filter_free(&f);
+	free(s.rules);
 }
 
 TEST(what_cannot_be_enforced_is_an_error)
@@ -643,7 +654,7 @@ TEST(what_cannot_be_enforced_is_an_error)
 		struct seccomp_spec spec;
 		const char *says;
 	} bad[] = {
-		{ { .default_action = NULL }, "unknown seccomp action ''" },
+		{ { .default_action = NULL }, "unknown action ''" },
 		{ { .default_action = "SCMP_ACT_FOO" }, "'SCMP_ACT_FOO'" },
 		{ { .default_action = "SCMP_ACT_NOTIFY" }, "default action" },
 		{ { .default_action = ALLOW, .default_errno_ret = { true, 1 } },
@@ -687,7 +698,6 @@ TEST(what_cannot_be_enforced_is_an_error)
 
 		CHECK_INT(seccomp_compile(&bad[i].spec, &f, &e), -1);
 		CHECK_HAS(e.msg, bad[i].says);
-		CHECK_HAS(e.msg, "seccomp");
 		CHECK(!f.insns);
 	}
 }
