@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <iconv.h>
+#include <langinfo.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -53,12 +55,30 @@ static int hear(struct unpack_request *q, struct err *e)
 	return 0;
 }
 
+/*
+ * libarchive passes PAX names through iconv, which reads its configuration and maybe loads a module when
+ * it is first asked for a conversion: that must happen while there are files to read, and before calls are
+ * restricted (CVE-2019-14271 is about libraries loaded from the wrong root).
+ */
+static void load_conversions(void)
+{
+	char in[] = "\xc3\xa9", out[8], *from = in, *to = out;
+	size_t n_in = sizeof(in) - 1, n_out = sizeof(out);
+	iconv_t cd = iconv_open(nl_langinfo(CODESET), "UTF-8");
+
+	if (cd == (iconv_t)-1)
+		return;
+	(void)iconv(cd, &from, &n_in, &to, &n_out); /* fails, as it will for each such name */
+	iconv_close(cd);
+}
+
 static int work(struct unpack_report *r, struct err *e)
 {
 	struct unpack_request q;
 	struct stream *s;
 	int root;
 
+	load_conversions();
 	if (hear(&q, e) < 0 || sandbox_enter(UNPACK_FD_TARGET, &q, e) < 0)
 		return -1;
 	root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

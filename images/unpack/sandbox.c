@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "images/unpack/unpack.h"
@@ -141,7 +142,6 @@ int sandbox_close(struct err *e)
 		/* the tree */
 		SCMP_SYS(openat2),
 		SCMP_SYS(mkdirat),
-		SCMP_SYS(mknodat),
 		SCMP_SYS(linkat),
 		SCMP_SYS(symlinkat),
 		SCMP_SYS(unlinkat),
@@ -169,6 +169,7 @@ int sandbox_close(struct err *e)
 		SCMP_SYS(clock_gettime),
 		SCMP_SYS(gettimeofday),
 		SCMP_SYS(getrandom),
+		SCMP_SYS(sysinfo), /* glibc's qsort() asks how much memory there is */
 		SCMP_SYS(restart_syscall),
 		SCMP_SYS(exit),
 		SCMP_SYS(exit_group),
@@ -189,6 +190,9 @@ int sandbox_close(struct err *e)
 	if (!r)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (!r) /* FIFOs alone: devices would take CAP_MKNOD as well */
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mknodat), 1,
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, S_IFMT, S_IFIFO));
 	if (!r)
 		r = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!r)

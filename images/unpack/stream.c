@@ -14,8 +14,8 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 
-/* Together small enough for a processor's own cache. */
-#define CHUNK_SIZE (128u << 10)
+/* Large enough that waking a thread costs nothing beside it. */
+#define CHUNK_SIZE (512u << 10)
 #define CHUNKS	   8
 #define SNIFF_SIZE 4096
 #define BLOCK	   512
