@@ -203,7 +203,7 @@ int entry_acl(struct archive_entry *entry, int type, uint32_t max_id, void **out
 	if (count <= (type == ARCHIVE_ENTRY_ACL_TYPE_ACCESS ? 3 : 0))
 		return 0;
 	if (count > ENTRY_XATTR_MAX / ACL_ENTRY - 4)
-		return err_set(e, ERR_INVALID, "an access control list of %d entries", count);
+		return err_set(e, ERR_NOT_SUPPORTED, "an access control list of %d entries", count);
 	items = calloc((size_t)count + 4, sizeof(*items));
 	if (!items)
 		return err_set(e, ENOMEM, "cannot read an access control list");
@@ -215,12 +215,13 @@ int entry_acl(struct archive_entry *entry, int type, uint32_t max_id, void **out
 		i->perm = (unsigned)permset & 7; /* ARCHIVE_ENTRY_ACL_READ is 4, as in the kernel */
 		i->id = UINT32_MAX;
 		if (!i->tag)
-			return err_set(e, ERR_INVALID, "an access control list of an unknown kind");
+			return err_set(e, ERR_NOT_SUPPORTED,
+				       "an access control list of an unknown kind");
 		if (i->tag == TAG_USER || i->tag == TAG_GROUP) {
 			if (qual < 0 || (uint32_t)qual > max_id)
-				return err_set(e, ERR_INVALID,
-					       "an access control list names id %d, beyond %u",
-					       qual, max_id);
+				return err_set(e, ERR_NOT_SUPPORTED,
+					       "an access control list names '%s' (%d)",
+					       name ? name : "", qual);
 			i->id = (uint32_t)qual;
 		}
 		n++;

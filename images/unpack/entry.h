@@ -40,8 +40,9 @@ bool entry_xattr_keep(const char *name, void *value, size_t *len, uint32_t max_i
 
 /*
  * The entry's POSIX ACL of @type (ARCHIVE_ENTRY_ACL_TYPE_ACCESS or _DEFAULT) in the form that the kernel
- * takes as system.posix_acl_access|default, into malloc'ed *@out (NULL when there is none, or none beyond
- * the mode). -1 and *e for ids beyond @max_id or when memory is gone.
+ * takes as system.posix_acl_access|default, into malloc'ed *@out (NULL when there is none beyond the mode).
+ * ERR_NOT_SUPPORTED when it says something that cannot be kept: a user by name alone, whose number only the
+ * archive's maker knew, or an id beyond @max_id. -1 and *e.
  */
 int entry_acl(struct archive_entry *entry, int type, uint32_t max_id, void **out, size_t *len,
 	      struct err *e);

@@ -56,6 +56,9 @@ struct reader {
 	struct stream *stream;
 	struct err
 		stream_err; /* set when the stream failed, which libarchive reports in fewer words */
+	uint64_t fed;	    /* bytes given to libarchive */
+	const char *last;   /* the last of them, still in memory */
+	size_t n_last;
 	struct tree *tree;
 	const struct unpack_request *q;
 	struct unpack_report *report;
@@ -100,6 +103,9 @@ static la_ssize_t feed(struct archive *a, void *arg, const void **buf)
 	tell(r);
 	if (n < 0)
 		archive_set_error(a, EIO, "%s", r->stream_err.msg);
+	r->last = *buf;
+	r->n_last = n > 0 ? (size_t)n : 0;
+	r->fed += r->n_last;
 	return n;
 }
 
@@ -115,8 +121,8 @@ static int archive_fail(struct reader *r, struct archive *a, struct err *e)
 	}
 	if (!r->report->entries && why && strstr(why, "Unrecognized archive format"))
 		return err_set(e, ERR_INVALID, "it is not a tar archive");
-	return err_set(e, ERR_INVALID, "it is damaged or cut short: %s",
-		       why ? entry_quote(why, q) : "no reason given");
+	return err_set(e, ERR_INVALID, "it is damaged or cut short%s%s", why ? ": " : "",
+		       why ? entry_quote(why, q) : "");
 }
 
 static int entry_fail(struct reader *r, const char *name, struct err *e)
@@ -223,6 +229,15 @@ static void luggage_add(struct luggage *l, const char *name, void *value, size_t
 	l->n++;
 }
 
+static bool has_xattr(const struct luggage *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (streq(l->xattrs[i].name, name))
+			return true;
+	return false;
+}
+
+/* GNU tar may write both the text and the attribute; the attribute has numbers, so it is the better one. */
 static int take_acls(struct reader *r, struct archive_entry *entry, struct luggage *l,
 		     struct err *e)
 {
@@ -238,10 +253,17 @@ static int take_acls(struct reader *r, struct archive_entry *entry, struct lugga
 		void *value;
 		size_t len;
 
-		if (entry_acl(entry, kinds[i].type, r->q->max_id, &value, &len, e) < 0)
+		if (has_xattr(l, kinds[i].name))
+			continue;
+		if (entry_acl(entry, kinds[i].type, r->q->max_id, &value, &len, e) == 0) {
+			if (value)
+				luggage_add(l, kinds[i].name, value, len);
+		} else if (e->code == ERR_NOT_SUPPORTED) {
+			*e = (struct err){ 0 };
+			r->report->skipped_xattrs++;
+		} else {
 			return -1;
-		if (value)
-			luggage_add(l, kinds[i].name, value, len);
+		}
 	}
 	return 0;
 }
@@ -498,33 +520,41 @@ static int read_entries(struct reader *r, struct archive *a, struct luggage *l, 
 	}
 }
 
-/* What follows the end mark belongs to the archive's digest, and only zeros belong there. */
-static int read_rest(struct reader *r, struct err *e)
+static bool is_zero(const char *p, size_t n)
 {
-	static const char zeros[4096];
+	return !n || (!*p && memcmp(p, p + 1, n - 1) == 0);
+}
+
+/*
+ * What follows the end mark belongs to the archive's digest, and only zeros belong there. It begins in what
+ * libarchive was given and did not use.
+ */
+static int read_rest(struct reader *r, struct archive *a, struct err *e)
+{
+	uint64_t used = (uint64_t)archive_filter_bytes(a, 0);
+	size_t unused = used < r->fed ? (size_t)(r->fed - used) : 0;
 	uint64_t total = 0;
 	const void *data;
 	ssize_t n;
 
+	if (unused > r->n_last)
+		unused = r->n_last;
+	if (unused && !is_zero(r->last + r->n_last - unused, unused))
+		r->report->trailing = 1;
 	while ((n = stream_next(r->stream, &data, e)) > 0) {
 		total += (uint64_t)n;
 		if (total > TRAILING_MAX)
 			return err_set(e, ERR_INVALID, "more than %u bytes follow its end",
 				       TRAILING_MAX);
-		for (ssize_t at = 0; at < n && !r->report->trailing;) {
-			size_t part = (size_t)(n - at);
-
-			if (part > sizeof(zeros))
-				part = sizeof(zeros);
-			if (memcmp((const char *)data + at, zeros, part) != 0)
-				r->report->trailing = 1;
-			at += (ssize_t)part;
-		}
+		if (!is_zero(data, (size_t)n))
+			r->report->trailing = 1;
 		tell(r);
 	}
 	if (n < 0)
 		return -1;
-	if (!r->report->trailing && !stream_ends_in_zeros(r->stream))
+	if (stream_has_trailer(r->stream))
+		r->report->trailing = 1;
+	else if (!r->report->trailing && !stream_ends_in_zeros(r->stream))
 		return err_set(e, ERR_INVALID, "it is cut short: there is no end mark");
 	return 0;
 }
@@ -544,12 +574,12 @@ static int read_all(struct reader *r, struct archive *a, struct err *e)
 	free(l);
 	if (rc < 0)
 		return -1;
+	if (!r->bad_ids && read_rest(r, a, e) < 0)
+		return -1;
 	if (r->bad_ids)
 		return err_set(e, ERR_INVALID, "it has files of users or groups beyond %u: %s%s",
 			       r->q->max_id, r->bad_ids_text,
 			       r->bad_ids >= BAD_IDS_SHOWN ? ", maybe more" : "");
-	if (read_rest(r, e) < 0)
-		return -1;
 	if (!r->report->entries)
 		return err_set(e, ERR_INVALID, "there is nothing in it");
 	return refuse_other_kinds(r, e);

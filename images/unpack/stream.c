@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -39,12 +40,14 @@ struct stream {
 	unsigned char tail[BLOCK]; /* the last bytes, right-aligned */
 	_Atomic uint64_t bytes_in, bytes_out;
 	_Atomic unsigned compression;
+	_Atomic bool trailing;
 
 	/* the decoder's own */
 	unsigned char sniffed[SNIFF_SIZE];
 	size_t n_sniffed;
 	bool sniffed_given;
 	unsigned char *raw;
+	bool member_ended, padded; /* gzip: the last member is over; something else follows it */
 
 	struct sha256_ctx sha;
 };
@@ -220,20 +223,97 @@ static int decode_plain(struct stream *s, struct err *e)
 	}
 }
 
-static la_ssize_t raw_read(struct archive *a, void *arg, const void **buf)
+/* The next bytes of the file, beginning with those that told what it is. */
+static ssize_t next_input(struct stream *s, const void **buf)
 {
-	struct stream *s = arg;
-	ssize_t n;
-
 	if (!s->sniffed_given) {
 		s->sniffed_given = true;
 		*buf = s->sniffed;
-		return (la_ssize_t)s->n_sniffed;
+		return (ssize_t)s->n_sniffed;
 	}
-	n = read_some(s, s->raw, CHUNK_SIZE);
+	*buf = s->raw;
+	return read_some(s, s->raw, CHUNK_SIZE);
+}
+
+/* Fills chunk @i with the next output, as far as there is any: 0, or 1 at the end of the last member. */
+static int inflate_chunk(struct stream *s, z_stream *z, int i, struct err *e)
+{
+	z->next_out = s->chunk[i];
+	z->avail_out = CHUNK_SIZE;
+	while (z->avail_out) {
+		int r;
+
+		if (!z->avail_in) {
+			const void *buf;
+			ssize_t n = next_input(s, &buf);
+
+			if (n < 0)
+				return err_set(e, errno, "cannot read");
+			if (n == 0 && s->member_ended)
+				return 1;
+			if (n == 0)
+				return err_set(e, ERR_INVALID,
+					       "it is cut short: gzip data ends too early");
+			z->next_in = (Bytef *)(uintptr_t)buf; /* zlib only reads there */
+			z->avail_in = (uInt)n;
+		}
+		if (s->member_ended) {
+			/* another member (pigz, estargz), or padding: zeros, as on tapes */
+			if (*z->next_in == 0x1f && !s->padded) {
+				inflateReset(z);
+				s->member_ended = false;
+			} else {
+				if (*z->next_in)
+					atomic_store(&s->trailing, true);
+				s->padded = true;
+				z->avail_in--;
+				z->next_in++;
+				continue;
+			}
+		}
+		r = inflate(z, Z_NO_FLUSH);
+		if (r == Z_STREAM_END)
+			s->member_ended = true;
+		else if (r != Z_OK && r != Z_BUF_ERROR)
+			return err_set(e, ERR_INVALID, "it is damaged: gzip: %s",
+				       z->msg ? z->msg : zError(r));
+	}
+	return 0;
+}
+
+/*
+ * By zlib itself: libarchive's gzip filter does not look at the checksums, so that a damaged archive would
+ * become an image.
+ */
+static int decode_gzip(struct stream *s, struct err *e)
+{
+	z_stream z = { 0 };
+	int r = 0;
+
+	s->raw = malloc(CHUNK_SIZE);
+	/* 15 bits of window; 16: with gzip's header and trailer */
+	if (!s->raw || inflateInit2(&z, 15 + 16) != Z_OK)
+		return err_set(e, ENOMEM, "cannot decompress");
+	while (r == 0) {
+		int i = chunk_get(s);
+
+		if (i < 0)
+			break;
+		r = inflate_chunk(s, &z, i, e);
+		if (r >= 0 && z.avail_out < CHUNK_SIZE &&
+		    chunk_put(s, i, CHUNK_SIZE - z.avail_out, e) < 0)
+			r = -1;
+	}
+	inflateEnd(&z);
+	return r < 0 ? -1 : 0;
+}
+
+static la_ssize_t raw_read(struct archive *a, void *arg, const void **buf)
+{
+	ssize_t n = next_input(arg, buf);
+
 	if (n < 0)
 		archive_set_error(a, errno, "cannot read: %s", strerror(errno));
-	*buf = s->raw;
 	return n;
 }
 
@@ -246,8 +326,8 @@ static int damaged(struct archive *a, struct err *e)
 {
 	const char *why = archive_error_string(a);
 
-	return err_set(e, ERR_INVALID, "it is damaged or cut short: %s",
-		       why ? why : "no reason given");
+	return err_set(e, ERR_INVALID, "it is damaged or cut short%s%s", why ? ": " : "",
+		       why ? why : "");
 }
 
 /* libarchive's "raw" format is the bytes behind the filters. */
@@ -257,7 +337,6 @@ static int decode_compressed(struct stream *s, struct err *e)
 		int (*support)(struct archive *);
 		int code;
 	} filters[UNPACK_COMPRESSIONS] = {
-		[UNPACK_GZIP] = { archive_read_support_filter_gzip, ARCHIVE_FILTER_GZIP },
 		[UNPACK_XZ] = { archive_read_support_filter_xz, ARCHIVE_FILTER_XZ },
 		[UNPACK_ZSTD] = { archive_read_support_filter_zstd, ARCHIVE_FILTER_ZSTD },
 		[UNPACK_BZIP2] = { archive_read_support_filter_bzip2, ARCHIVE_FILTER_BZIP2 },
@@ -303,6 +382,18 @@ static int decode_compressed(struct stream *s, struct err *e)
 	return 0;
 }
 
+static int decode(struct stream *s, struct err *e)
+{
+	switch (atomic_load(&s->compression)) {
+	case UNPACK_NONE:
+		return decode_plain(s, e);
+	case UNPACK_GZIP:
+		return decode_gzip(s, e);
+	default:
+		return decode_compressed(s, e);
+	}
+}
+
 static bool wait_for_go(struct stream *s)
 {
 	bool go;
@@ -325,8 +416,7 @@ static void *decoder(void *arg)
 		return NULL;
 	r = sniff(s, &e);
 	if (r == 0)
-		r = atomic_load(&s->compression) == UNPACK_NONE ? decode_plain(s, &e) :
-								  decode_compressed(s, &e);
+		r = decode(s, &e);
 	pthread_mutex_lock(&s->lock);
 	s->ended = true;
 	if (r < 0) {
@@ -459,6 +549,11 @@ bool stream_ends_in_zeros(struct stream *s)
 		if (s->tail[i])
 			return false;
 	return true;
+}
+
+bool stream_has_trailer(struct stream *s)
+{
+	return atomic_load(&s->trailing);
 }
 
 void stream_close(struct stream *s)

@@ -3,7 +3,8 @@
  *
  * Two threads: one reads and decompresses into a ring of chunks, one hashes them; the caller's own thread
  * consumes. So decoding, hashing and writing files overlap, and what is hashed is exactly what is parsed.
- * Decompression is libarchive's, in process, never another program (CVE-2026-41567).
+ * Decompression is in process, never another program's (CVE-2026-41567): zlib's for gzip, libarchive's for
+ * the others.
  */
 #ifndef CTR_UNPACK_STREAM_H
 #define CTR_UNPACK_STREAM_H
@@ -42,6 +43,9 @@ uint64_t stream_bytes_out(struct stream *s);
 
 /* The last 512 bytes were zeros: how an archive ends that was not cut short. Valid at the end. */
 bool stream_ends_in_zeros(struct stream *s);
+
+/* Something but zeros follows the compressed data, and was passed over. Valid at the end. */
+bool stream_has_trailer(struct stream *s);
 
 /* Stops the threads, wherever they are, except in a read that blocks. NULL is accepted. */
 void stream_close(struct stream *s);
