@@ -78,9 +78,10 @@ struct birth { /* what both halves need */
 	const struct host *host;
 	const struct life_options *o;
 	struct apply apply;
-	int sock;      /* one's own end */
-	int listener;  /* start.sock, for the child; -1 */
-	bool must_map; /* the child has to wait for "mapped" */
+	int sock;	/* one's own end */
+	int parent_end; /* the child closes it, or it would never hear of the parent's death */
+	int listener;	/* start.sock, for the child; -1 */
+	bool must_map;	/* the child has to wait for "mapped" */
 };
 
 /* ---- the child ---- */
@@ -184,6 +185,7 @@ static void life_child(struct birth *b)
 	struct err *e = &(struct err){ 0 };
 
 	umask(0); /* modes are exact; the payload's own mask comes with its user */
+	close(b->parent_end);
 	/* the lock and the promise are the parent's: a copy would hold them after its death */
 	close(b->o->state->dir);
 	close(b->o->state->open);
@@ -339,6 +341,7 @@ static int listen_for_start(struct birth *b, struct err *e)
 static int make_child(struct birth *b, int ends[2], struct life *l, struct err *e)
 {
 	b->sock = ends[1]; /* the child's end, until we know who we are */
+	b->parent_end = ends[0];
 	if (!b->plan->n_joins) {
 		l->pid = clone_child(b, 0, &l->pidfd, e);
 		if (l->pid == 0)

@@ -218,6 +218,7 @@ static int exec_parent(struct entry *n, const struct state *st, struct life *l, 
 	joiner = fork();
 	if (joiner == 0) {
 		n->sock = ends[1];
+		close(ends[0]); /* or it would never hear of the parent's death */
 		exec_joiner(n, first_cgroup);
 	}
 	close(ends[1]);

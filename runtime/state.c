@@ -201,11 +201,15 @@ int state_create(int root, const char *id, struct state_dir *d, struct err *e)
 	return 0;
 }
 
+static int recover_one(int root, const char *id, struct err *e);
+
 int state_open(int root, const char *id, struct state_dir *d, struct err *e)
 {
 	if (state_check_id(id, e) < 0)
 		return -1;
 	dir_init(d, root, id);
+	if (recover_one(root, id, e) < 0)
+		return -1;
 	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (d->dir < 0 && errno != ENOENT)
 		return err_set(e, errno, "cannot open the state of '%s'", id);

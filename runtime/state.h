@@ -62,7 +62,10 @@ int state_open_root(const char *path, struct err *e);
  */
 int state_create(int root, const char *id, struct state_dir *d, struct err *e);
 
-/* Opens an existing one; waits for its lock. ERR_NO_SUCH: "container does not exist". */
+/*
+ * Opens an existing one; waits for its lock. ERR_NO_SUCH: "container does not exist"; which is also so for one
+ * whose maker died: it is undone first.
+ */
 int state_open(int root, const char *id, struct state_dir *d, struct err *e);
 
 /* Lets go of lock and promise (the file in .open is removed: the promise was kept). */
