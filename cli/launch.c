@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/console.h"
+#include "cli/from_image.h"
+#include "images/images.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/host.h"
+#include "runtime/instances.h"
+#include "runtime/plan.h"
+#include "runtime/running.h"
+#include "runtime/spec.h"
+#include "runtime/supervise.h"
+
+struct image *launch_image(struct store *store, const struct instance *i, struct err *e)
+{
+	return i->rootfs ? image_from_directory(store, i->rootfs, e) : image_find(store, i->image_id, e);
+}
+
+/* The paths of the instance's layer, and the terminal that the caller sits at. */
+struct scene {
+	struct from_image from;
+	char upper[PATH_MAX], work[PATH_MAX];
+};
+
+static int set_scene(const struct launch *l, struct scene *s, struct err *e)
+{
+	struct winsize size = { 0 };
+	int tty;
+
+	if (instance_path(l->dir, "upper", s->upper, sizeof(s->upper), e) < 0 ||
+	    instance_path(l->dir, "work", s->work, sizeof(s->work), e) < 0)
+		return -1;
+	s->from = (struct from_image){
+		.image = l->image,
+		.instance = l->instance,
+		.name = l->dir->name,
+		.upper = s->upper,
+		.work = s->work,
+		.fresh = l->fresh,
+		.term = getenv("TERM"),
+	};
+	tty = l->instance->tty ? console_find() : -1;
+	if (tty >= 0 && ioctl(tty, TIOCGWINSZ, &size) == 0) {
+		s->from.rows = size.ws_row;
+		s->from.columns = size.ws_col;
+	}
+	return 0;
+}
+
+static int open_upper(const struct launch *l, struct err *e)
+{
+	int fd = openat(l->dir->fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? err_set(e, errno, "cannot open the layer of instance '%s'", l->dir->name) : fd;
+}
+
+int launch_prepare(const struct launch *l, struct err *e)
+{
+	auto_fd int upper = open_upper(l, e);
+	struct scene s;
+
+	if (upper < 0 || set_scene(l, &s, e) < 0)
+		return -1;
+	return instance_write_files(&s.from, upper, e);
+}
+
+struct spec *launch_spec(const struct launch *l, struct err *e)
+{
+	struct spec *spec;
+	struct scene *s;
+
+	/* The spec refers to the paths; it gets the memory of both. */
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		err_set(e, ENOMEM, "specification");
+		return NULL;
+	}
+	spec = set_scene(l, s, e) < 0 ? NULL : spec_from_image(&s->from, e);
+	free(s);
+	return spec;
+}
+
+/* ---- the payload's streams ---- */
+
+struct streams {
+	int payload[3]; /* what it gets; -1: ours */
+	int out, err;	/* our ends of a detached one; -1 */
+};
+
+#define STREAMS_NONE { .payload = { -1, -1, -1 }, .out = -1, .err = -1 }
+
+static void own_streams(struct streams *s)
+{
+	for (int i = 0; i < 3; i++)
+		own_close(&s->payload[i]);
+	own_close(&s->out);
+	own_close(&s->err);
+}
+#define auto_streams __attribute__((cleanup(own_streams)))
+
+static int open_null(int flags, struct err *e)
+{
+	int fd = open("/dev/null", flags | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? err_set(e, errno, "cannot open '/dev/null'") : fd;
+}
+
+/*
+ * A FIFO, open for reading and writing on both ends (supervise.h says why). It belongs to the payload's user, so
+ * that opening /dev/stdout works inside.
+ */
+static int make_fifo(const struct state_dir *d, const char *name, uid_t uid, gid_t gid, int *payload,
+		     int *ours, struct err *e)
+{
+	if (mkfifoat(d->dir, name, 0600) < 0)
+		return err_set(e, errno, "cannot make the FIFO '%s'", name);
+	*payload = openat(d->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (*payload < 0 || fchown(*payload, uid, gid) < 0)
+		return err_set(e, errno, "cannot open the FIFO '%s'", name);
+	if (!ours)
+		return 0;
+	*ours = openat(d->dir, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	return *ours < 0 ? err_set(e, errno, "cannot open the FIFO '%s'", name) : 0;
+}
+
+static int open_streams(const struct launch *l, const struct spec *s, const struct state_dir *d,
+			bool detached, struct streams *st, struct err *e)
+{
+	uid_t uid = (uid_t)l->instance->ids + s->process.uid;
+	gid_t gid = (gid_t)l->instance->ids + s->process.gid;
+
+	if (s->process.terminal)
+		return 0;
+	if (!l->instance->interactive) {
+		st->payload[0] = open_null(O_RDONLY, e);
+		if (st->payload[0] < 0)
+			return -1;
+	}
+	if (!detached)
+		return 0;
+	if (l->instance->interactive && make_fifo(d, "stdin", uid, gid, &st->payload[0], NULL, e) < 0)
+		return -1;
+	if (make_fifo(d, "stdout", uid, gid, &st->payload[1], &st->out, e) < 0 ||
+	    make_fifo(d, "stderr", uid, gid, &st->payload[2], &st->err, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* ---- the payload ---- */
+
+/* From configuration to payload. On failure nothing is left. */
+static int make(const struct launch *l, bool detached, struct streams *st, struct life *life,
+		struct state_dir *sd, struct err *e)
+{
+	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = "ctr/" };
+	struct life_options lo = { .state = sd, .die_with_parent = !detached, .console_socket = -1 };
+	auto_str struct str config = { 0 };
+	auto_spec struct spec *spec = NULL;
+	auto_plan struct plan *plan = NULL;
+	struct scene scene;
+	struct host host;
+	struct err other;
+
+	if (set_scene(l, &scene, e) < 0 || host_probe(&host, e) < 0)
+		return -1;
+	if (l->instance->net && streq(l->instance->net, "host")) {
+		auto_fd int upper = open_upper(l, e);
+
+		if (upper < 0 || instance_write_resolv(&scene.from, upper, e) < 0)
+			return -1;
+	}
+	spec = spec_from_image(&scene.from, e);
+	plan = spec ? plan_build(spec, &host, &po, e) : NULL;
+	if (!plan)
+		return -1;
+	/* exec derives the spec anew from what the configuration is now, whatever it becomes */
+	instance_dump(l->instance, &config);
+	if (config.failed)
+		return err_set(e, ENOMEM, "configuration");
+	lo.config_text = config.s;
+	lo.config_len = config.len;
+	if (state_create(l->all->states, l->dir->name, sd, e) < 0)
+		return -1;
+	if (running_set_watcher(sd, getpid(), e) < 0 ||
+	    open_streams(l, spec, sd, detached, st, e) < 0)
+		goto fail;
+	memcpy(lo.stdio, st->payload, sizeof(lo.stdio));
+	if (life_create(spec, plan, &host, &lo, life, e) < 0)
+		goto fail;
+	return 0;
+fail:
+	if (state_undo(sd, &other) < 0) {
+		log_warn("%s", other.msg);
+		state_forget(sd); /* the promise is broken so, and the next command tries again */
+	}
+	return -1;
+}
+
+int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd, struct err *e)
+{
+	auto_streams struct streams st = STREAMS_NONE;
+
+	if (make(l, false, &st, life, sd, e) < 0)
+		return -1;
+	state_unlock(sd);
+	return 0;
+}
+
+/* ---- the supervisor ---- */
+
+/* What the new supervisor tells the command that waits for it: one packet. */
+struct report {
+	bool running;
+	struct err e;
+};
+
+static void say_report(int sock, const struct report *r)
+{
+	/* A command that was killed does not hear it: the instance goes on all the same. */
+	(void)!send(sock, r, sizeof(*r), MSG_NOSIGNAL);
+}
+
+static int hear_report(int sock, struct err *e)
+{
+	struct report r;
+	ssize_t n;
+
+	do {
+		n = recv(sock, &r, sizeof(r), 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_set(e, errno, "cannot hear from the supervisor");
+	if (n != (ssize_t)sizeof(r))
+		return err_set(e, ERR_INVALID, "the supervisor died");
+	if (!r.running) {
+		*e = r.e;
+		return -1;
+	}
+	return 0;
+}
+
+/* Moves the three to the numbers where the supervisor's new program looks for them. */
+static int place(int pidfd, int out, int err)
+{
+	int from[] = { pidfd, out, err };
+	int to[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR };
+
+	for (int i = 0; i < 3; i++)
+		if (from[i] >= 0 && (from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16)) < 0)
+			return -1;
+	for (int i = 0; i < 3; i++)
+		if (from[i] < 0 ? (void)close(to[i]), false : dup2(from[i], to[i]) < 0)
+			return -1;
+	return 0;
+}
+
+/* The roots as whoever reads the environment finds them. */
+static int set_roots(const struct instances *all, char *data, char *run, size_t size)
+{
+	int len = (int)strlen(all->path) - (int)strlen("/instances");
+
+	return snprintf(data, size, "CTR_ROOT=%.*s", len, all->path) < (int)size &&
+			       snprintf(run, size, "CTR_RUN=%s", all->run_path) < (int)size ?
+		       0 :
+		       -1;
+}
+
+/*
+ * Becomes a supervisor in a program of its own. If that cannot be executed, because memory is short or the
+ * program was replaced by one that does not work, this process does the work itself.
+ */
+__attribute__((noreturn)) static void become_supervisor(const struct instances *all, const char *name,
+							 int pidfd, int out, int err)
+{
+	char data[PATH_MAX], run[PATH_MAX];
+	char *argv[] = { "ctr", "supervise", (char *)(uintptr_t)name, NULL };
+	char *envp[] = { data, run, NULL };
+	struct err e;
+	int null;
+
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3 && null >= 0; i++)
+		(void)dup2(null, i); /* failing, what the command had stays open */
+	if (place(pidfd, out, err) < 0 || chdir("/") < 0)
+		_exit(1); /* as good as killed: the next command says so */
+	if (set_roots(all, data, run, sizeof(data)) == 0)
+		execve("/proc/self/exe", argv, envp);
+	_exit(supervise(all, name, &e) < 0);
+}
+
+/* In the new process. Never returns. */
+__attribute__((noreturn)) static void launch_supervised(const struct launch *l, int sock)
+{
+	auto_streams struct streams st = STREAMS_NONE;
+	struct report r = { .running = false };
+	struct state_dir sd = { .root = -1, .dir = -1, .open = -1 };
+	struct life life;
+
+	/* Ctrl-C at the command is not meant for the instance. */
+	if (setsid() < 0)
+		err_set(&r.e, errno, "cannot make a session");
+	else if (make(l, true, &st, &life, &sd, &r.e) == 0)
+		r.running = true;
+	if (!r.running) {
+		say_report(sock, &r);
+		_exit(1);
+	}
+	state_close(&sd);
+	say_report(sock, &r);
+	/* of a terminal only the master is ours */
+	become_supervisor(l->all, l->dir->name, life.pidfd, life.console >= 0 ? life.console : st.out,
+			  st.err);
+}
+
+static int start_supervisor(void (*run)(const void *arg, int sock), const void *arg, struct err *e)
+{
+	int ends[2], r;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_set(e, errno, "cannot make a socket");
+	(void)fflush(NULL); /* or the child could write it again */
+	pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		run(arg, ends[1]);
+		_exit(1);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return err_set(e, errno, "cannot make a supervisor");
+	}
+	r = hear_report(ends[0], e);
+	close(ends[0]);
+	if (r < 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	return r;
+}
+
+static void run_launch(const void *arg, int sock)
+{
+	launch_supervised(arg, sock);
+}
+
+int launch_detached(const struct launch *l, struct err *e)
+{
+	return start_supervisor(run_launch, l, e);
+}
+
+/* ---- adoption ---- */
+
+struct adoption {
+	const struct instances *all;
+	const char *name;
+	int pidfd;
+};
+
+static int open_fifo(const struct state_dir *d, const char *name)
+{
+	return openat(d->dir, name, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static void run_adoption(const void *arg, int sock)
+{
+	const struct adoption *a = arg;
+	struct state_dir d = { .root = -1, .dir = -1, .open = -1 };
+	struct report r = { .running = false };
+	int out = -1, err = -1;
+
+	if (setsid() < 0) {
+		err_set(&r.e, errno, "cannot make a session");
+	} else if (state_open(a->all->states, a->name, &d, &r.e) == 0) {
+		out = open_fifo(&d, "stdout");
+		err = open_fifo(&d, "stderr");
+		if (out < 0) /* it had a terminal, which went with the last supervisor */
+			out = open_null(O_RDONLY, &r.e);
+		if (out >= 0 && running_set_watcher(&d, getpid(), &r.e) == 0)
+			r.running = true;
+		state_close(&d);
+	}
+	say_report(sock, &r);
+	if (r.running)
+		become_supervisor(a->all, a->name, a->pidfd, out, err);
+	_exit(1);
+}
+
+int launch_adopt(const struct instances *all, const char *name, int pidfd, struct err *e)
+{
+	struct adoption a = { .all = all, .name = name, .pidfd = pidfd };
+
+	return start_supervisor(run_adoption, &a, e);
+}

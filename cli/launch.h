@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * launch.h - from an instance on disk to a running payload, in the foreground or with a supervisor.
+ *
+ * Here an instance's configuration, its image, the spec made of both, the plan and the engine come together.
+ * The instance's lock is held by the caller throughout.
+ */
+#ifndef CTR_LAUNCH_H
+#define CTR_LAUNCH_H
+
+#include <stdbool.h>
+
+#include "runtime/life.h"
+#include "runtime/state.h"
+
+struct err;
+struct image;
+struct instance;
+struct instance_dir;
+struct instances;
+struct spec;
+struct store;
+
+struct launch {
+	const struct instances *all;
+	const struct image *image;
+	const struct instance *instance;
+	struct instance_dir *dir; /* locked */
+	bool fresh;		  /* made by this command: its layer holds nothing yet */
+};
+
+/* The image of an instance, by its id or as its directory. The caller frees it. */
+struct image *launch_image(struct store *store, const struct instance *i, struct err *e);
+
+/* Writes what a new instance's layer begins with (from_image.h). */
+int launch_prepare(const struct launch *l, struct err *e);
+
+/* The spec as a start would make it now; refers to image and instance. */
+struct spec *launch_spec(const struct launch *l, struct err *e);
+
+/*
+ * Starts it as a child of this process, which is its watcher and must not outlive it for long: the payload
+ * dies with this process. Its standard streams are ours (without `interactive` stdin is empty), or a terminal
+ * in life->console. On success the caller has the life and the state (unlocked, its promise kept: state_close()
+ * it after running_end()).
+ */
+int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd, struct err *e);
+
+/* Starts it with a supervisor of its own, and returns when the payload has been executed. */
+int launch_detached(const struct launch *l, struct err *e);
+
+/*
+ * Gives a running instance, whose watcher is gone, a supervisor: *pidfd is its payload's. What it has written
+ * meanwhile is in its FIFOs, and read first.
+ */
+int launch_adopt(const struct instances *all, const char *name, int pidfd, struct err *e);
+
+#endif

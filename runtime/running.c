@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/running.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/ioctl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/instances.h"
+#include "runtime/life.h"
+
+#define WATCHER "watcher"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+void running_close(struct running *r)
+{
+	own_close(&r->pidfd);
+	own_close(&r->watcher_fd);
+	r->pidfd = r->watcher_fd = -1;
+}
+
+int running_set_watcher(const struct state_dir *d, pid_t pid, struct err *e)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "%d %llu\n", pid,
+			 (unsigned long long)process_start_time(pid));
+
+	return file_replace(d->dir, WATCHER, text, (size_t)n, 0600, 0, e);
+}
+
+/* The watcher, if it is alive and the same one. */
+static void look_at_watcher(const struct state_dir *d, struct running *r)
+{
+	auto_str struct str text = { 0 };
+	auto_fd int fd = -1;
+	unsigned long long start;
+	struct err ignored;
+	int pid;
+
+	if (file_read(d->dir, WATCHER, 256, &text, &ignored) < 0 ||
+	    sscanf(str_text(&text), "%d %llu", &pid, &start) != 2 || pid <= 0)
+		return; /* none was written: as good as dead */
+	fd = sys_pidfd_open(pid, 0);
+	if (fd < 0 || process_start_time(pid) != start || pidfd_wait(fd, 0))
+		return;
+	r->watcher = pid;
+	r->watcher_fd = take_fd(&fd);
+}
+
+int running_look(const struct instances *all, const char *name, struct running *r, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(1u << 20);
+	struct running got = RUNNING_NONE;
+	struct state_dir d;
+	struct state st;
+
+	if (!a)
+		return err_set(e, ENOMEM, "instance '%s'", name);
+	if (state_open(all->states, name, &d, e) < 0) {
+		if (e->code != ERR_NO_SUCH)
+			return -1;
+		*r = got;
+		return 0;
+	}
+	got.exists = true;
+	look_at_watcher(&d, &got);
+	if (state_read(&d, a, &st, e) < 0) {
+		if (e->code != ERR_STATE) {
+			state_close(&d);
+			running_close(&got);
+			return -1;
+		}
+		got.half = true;
+		got.status = STATUS_STOPPED;
+	} else {
+		got.status = state_status(&d, &st, &got.pidfd);
+		got.pid = st.pid;
+		got.started_ns = st.created_ns;
+	}
+	state_close(&d);
+	*r = got;
+	return 0;
+}
+
+int pidfd_wait(int pidfd, int ms)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	struct timespec begin, now;
+	int left = ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (;;) {
+		int n = poll(&p, 1, left);
+
+		if (n > 0)
+			return 1;
+		if (n == 0)
+			return 0;
+		if (errno != EINTR)
+			return 0;
+		if (ms < 0)
+			continue;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		left = ms - (int)((now.tv_sec - begin.tv_sec) * 1000 +
+				  (now.tv_nsec - begin.tv_nsec) / 1000000);
+		if (left < 0)
+			left = 0;
+	}
+}
+
+/* linux/pidfd.h of Linux 6.15 and later; older kernels take the smaller structure and leave the mask's bit clear. */
+struct pidfd_info_615 {
+	uint64_t mask, cgroupid;
+	uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+	int32_t exit_code;
+	uint32_t coredump_mask, spare;
+};
+#define INFO_EXIT (1UL << 3)
+#define GET_INFO _IOWR(0xFF, 11, struct pidfd_info_615)
+
+static bool kernel_remembers(int pidfd, int *status)
+{
+	struct pidfd_info_615 info = { .mask = INFO_EXIT };
+
+	if (ioctl(pidfd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
+		return false;
+	*status = info.exit_code;
+	return true;
+}
+
+static void set_status(struct instance_exit *x, int status)
+{
+	x->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	x->code = WIFSIGNALED(status) ? 128 + x->signal : WEXITSTATUS(status);
+}
+
+void running_exit_status(int pidfd, struct instance_exit *x)
+{
+	siginfo_t info = { 0 };
+	int status;
+
+	x->code = -1;
+	x->signal = 0;
+	x->time = time(NULL);
+	if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL) == 0) {
+		x->signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+		x->code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+		return;
+	}
+	/* Somebody else's child: the kernel tells after it was reaped, which process 1 does soon. */
+	for (int tries = 0; tries < 100; tries++) {
+		if (kernel_remembers(pidfd, &status)) {
+			set_status(x, status);
+			return;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+}
+
+/* memory.events of the instance's cgroup; where there is no memory controller, nobody counted. */
+static bool killed_by_limit(const struct state *st)
+{
+	auto_str struct str text = { 0 };
+	char path[PATH_MAX];
+	struct err ignored;
+	const char *at;
+
+	if (!st->cgroup || !st->cgroup_root)
+		return false;
+	snprintf(path, sizeof(path), "%s/%s/memory.events", st->cgroup_root, st->cgroup);
+	if (file_read_kernel(AT_FDCWD, path, 4096, &text, &ignored) < 0)
+		return false;
+	at = strstr(str_text(&text), "oom_kill ");
+	return at && at[9] != '0';
+}
+
+/*
+ * Written before the run state goes: a kill in between leaves both, and the next attempt finds a record that is
+ * younger than the start.
+ */
+static int record(struct instance_dir *d, const struct state *st, const struct instance_exit *x,
+		  bool sync, struct err *e)
+{
+	struct instance_exit old, now = { .code = -1, .time = time(NULL) };
+	struct err ignored;
+
+	if (x)
+		now = *x;
+	else if (instance_read_exit(d, &old, &ignored) == 0 && old.time >= st->created_ns / 1000000000)
+		return 0;
+	now.oom = killed_by_limit(st);
+	return instance_write_exit(d, &now, sync, e);
+}
+
+int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(1u << 20);
+	struct state_dir sd;
+	struct state st;
+	bool whole;
+
+	if (!a)
+		return err_set(e, ENOMEM, "instance '%s'", d->name);
+	if (state_open(d->all->states, d->name, &sd, e) == 0) {
+		whole = state_read(&sd, a, &st, e) == 0;
+		if (!whole && e->code != ERR_STATE)
+			log_warn("%s", e->msg); /* damaged: what its journal names can still be undone */
+		if (whole && !ephemeral && record(d, &st, x, true, e) < 0)
+			log_warn("instance '%s': %s", d->name, e->msg);
+		if (life_delete(&sd, whole ? &st : NULL, NULL, e) < 0) {
+			state_close(&sd);
+			return -1;
+		}
+	} else if (e->code != ERR_NO_SUCH) {
+		return -1;
+	}
+	return ephemeral ? instance_remove(d, e) : 0;
+}
