@@ -215,7 +215,8 @@ int image_open_root(const struct from_image *f, struct err *e)
 static int set_user(const struct from_image *f, struct spec *s, const char **home, struct err *e)
 {
 	const struct instance *i = f->instance;
-	auto_fd int root = image_open_root(f, e);
+	auto_fd int own = f->root >= 0 ? -1 : image_open_root(f, e);
+	int root = f->root >= 0 ? f->root : own;
 	struct user u;
 
 	if (root < 0)
@@ -543,16 +544,21 @@ static int set_process(const struct from_image *f, struct spec *s, struct err *e
 	return s->seccomp ? 0 : err_set(e, ENOMEM, "seccomp profile");
 }
 
-static void set_root(const struct from_image *f, struct spec *s)
+static int set_root(const struct from_image *f, struct spec *s, struct err *e)
 {
 	const struct instance *i = f->instance;
 
 	s->root.layers = f->image->layers;
-	s->root.upper = f->upper;
-	s->root.work = f->work;
+	if (f->upper) {
+		s->root.upper = arena_strdup(s->arena, f->upper);
+		s->root.work = arena_strdup(s->arena, f->work);
+		if (!s->root.upper || !s->root.work)
+			return err_set(e, ENOMEM, "root");
+	}
 	s->root.readonly = i->read_only;
 	s->root.volatile_upper = f->upper && i->ephemeral;
 	s->root.idmap = i->ids != 0;
+	return 0;
 }
 
 struct spec *spec_from_image(const struct from_image *f, struct err *e)
@@ -568,10 +574,9 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e)
 	s->system = i->system;
 	s->hostname = i->hostname ? i->hostname : f->name;
 	s->rootfs_propagation = "rslave";
-	set_root(f, s);
 	s->masked_paths = i->system ? masked_system : masked_application;
 	s->readonly_paths = i->system && i->ids ? readonly_system : readonly_application;
-	if (set_namespaces(i, s, e) < 0 || set_clocks(s, e) < 0 || set_sysctls(i, s, e) < 0 ||
+	if (set_root(f, s, e) < 0 || set_namespaces(i, s, e) < 0 || set_clocks(s, e) < 0 || set_sysctls(i, s, e) < 0 ||
 	    set_mounts(i, s, e) < 0 || set_limits(i, s, e) < 0 || set_process(f, s, e) < 0)
 		return NULL;
 	return take_ptr(s);

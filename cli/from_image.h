@@ -30,6 +30,7 @@ struct from_image {
 	const char *name;
 	const char *upper, *work; /* absolute; NULL: no layer of its own */
 	bool fresh;		  /* the upper directory holds nothing yet that matters for users */
+	int root;		  /* of the running instance, to look users up in; -1: none, look into the layers */
 	const char *term;	  /* $TERM for a terminal; NULL: xterm */
 	unsigned rows, columns;	  /* of a terminal; 0: not known */
 };
@@ -37,11 +38,11 @@ struct from_image {
 /* Whether this image with this command line boots a system rather than running an application. */
 bool instance_wants_system(const struct image *image, const struct instance *i);
 
-/* The spec, which refers to image and instance: they must outlive it. NULL and *e on failure. */
+/* The spec, which refers to @f->image, instance and name: they must outlive it. NULL and *e on failure. */
 struct spec *spec_from_image(const struct from_image *f, struct err *e);
 
 /*
- * The file that name the instance to itself, in its own layer (the directory @upper, still unused): /etc/hosts,
+ * The files that name the instance to itself, in its own layer (the directory @upper, still unused): /etc/hosts,
  * /etc/hostname; for a booted system also /etc/machine-id. A layer rather than mounts, so that the instance
  * can change them, and hostnamectl can rename over them. Where the image's /etc is no directory, none are written.
  */

@@ -55,6 +55,7 @@ static int set_scene(const struct launch *l, struct scene *s, struct err *e)
 		.upper = s->upper,
 		.work = s->work,
 		.fresh = l->fresh,
+		.root = -1,
 		.term = getenv("TERM"),
 	};
 	tty = l->instance->tty ? console_find() : -1;
@@ -84,18 +85,9 @@ int launch_prepare(const struct launch *l, struct err *e)
 
 struct spec *launch_spec(const struct launch *l, struct err *e)
 {
-	struct spec *spec;
-	struct scene *s;
+	struct scene s;
 
-	/* The spec refers to the paths; it gets the memory of both. */
-	s = calloc(1, sizeof(*s));
-	if (!s) {
-		err_set(e, ENOMEM, "specification");
-		return NULL;
-	}
-	spec = set_scene(l, s, e) < 0 ? NULL : spec_from_image(&s->from, e);
-	free(s);
-	return spec;
+	return set_scene(l, &s, e) < 0 ? NULL : spec_from_image(&s.from, e);
 }
 
 /* ---- the payload's streams ---- */
@@ -191,7 +183,7 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	plan = spec ? plan_build(spec, &host, &po, e) : NULL;
 	if (!plan)
 		return -1;
-	/* exec derives the spec anew from what the configuration is now, whatever it becomes */
+	/* what exec makes the spec of again, whatever becomes of the configuration meanwhile */
 	instance_dump(l->instance, &config);
 	if (config.failed)
 		return err_set(e, ENOMEM, "configuration");

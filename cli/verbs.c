@@ -9,8 +9,10 @@
 
 /* clang-format off: a line each, in the order of the help: what a person does first comes first */
 static const struct verb *const ctr_verbs[] = {
+	&verb_run,	    &verb_create,   &verb_start,   &verb_stop,	   &verb_kill,	&verb_wait,
+	&verb_rm,	    &verb_list,	    &verb_logs,	   &verb_exec,	   &verb_inspect,
 	&verb_image_import, &verb_image_ls, &verb_image_rm, &verb_plan,
-	&verb_help,	    &verb_version,  NULL,
+	&verb_supervise,    &verb_help,	    &verb_version, NULL,
 };
 
 static const struct verb *const oci_verbs[] = {

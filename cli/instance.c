@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance.c - start, stop, kill, wait, rm: what is done to instances that exist.
+ *
+ * Each takes names and patterns, and goes on after a failure. What is so already is no failure: starting what
+ * runs and stopping what does not say so on standard error and succeed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/instances.h"
+#include "cli/launch.h"
+#include "cli/verbs.h"
+#include "images/images.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/path.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/life.h"
+#include "runtime/names.h"
+#include "runtime/running.h"
+#include "runtime/self.h"
+#include "runtime/spec.h"
+#include "runtime/supervise.h"
+
+#define STOP_APPLICATION 10 /* seconds */
+#define STOP_SYSTEM 30
+#define WATCHER_TIMEOUT 15000 /* ms: what a watcher may need after the payload's end */
+#define YOUNG_MS 2000	      /* a payload may still be setting up its signal handlers */
+
+/* Good to know, but not what was asked for: and nothing to spoil a pipe with. */
+static void notice(const char *text, const char *name)
+{
+	(void)!dprintf(STDERR_FILENO, "'%s' %s\n", name, text);
+}
+
+/* ---- start ---- */
+
+static int start_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_running struct running r = RUNNING_NONE;
+	auto_instance struct instance *i = NULL;
+	auto_image struct image *img = NULL;
+	auto_store struct store *store = NULL;
+	struct launch l;
+	int rc = -1;
+
+	if (instance_open(all, name, &d, e) < 0)
+		return -1;
+	if (running_look(all, name, &r, e) < 0)
+		goto out;
+	if (r.exists && r.status != STATUS_STOPPED) {
+		if (r.watcher) {
+			notice("runs already", name);
+			rc = 0;
+		} else {
+			rc = launch_adopt(all, name, r.pidfd, e);
+			if (rc == 0)
+				notice("had lost its supervisor, and has a new one", name);
+		}
+		goto out;
+	}
+	if (r.watcher) { /* the last run is just being worked up, with a lock that we hold */
+		instance_unlock(&d);
+		(void)pidfd_wait(r.watcher_fd, WATCHER_TIMEOUT);
+		if (instance_lock(&d, e) < 0)
+			goto out;
+	}
+	i = instance_load(&d, e);
+	if (!i)
+		goto out;
+	if (running_end(&d, i->ephemeral, NULL, e) < 0)
+		goto out;
+	if (i->ephemeral) {
+		err_set(e, ERR_NO_SUCH, "instance '%s' has ended, and was to be removed then", name);
+		goto out;
+	}
+	store = store_open(c->store_root, e);
+	img = store ? launch_image(store, i, e) : NULL;
+	if (!img)
+		goto out;
+	l = (struct launch){ .all = all, .image = img, .instance = i, .dir = &d };
+	rc = launch_detached(&l, e);
+out:
+	instance_close(&d);
+	return rc < 0 ? err_in(e, "cannot start '%s'", name) : 0;
+}
+
+/* Whether one of them shares the host's user namespace: then this program must not be what it can reach. */
+static bool any_on_host(const struct instances *all, char **operands)
+{
+	auto_free char **names = NULL;
+	bool found = false;
+	struct err e;
+	size_t n = 0;
+
+	if (instances_match(all, (const char *const *)operands, &names, &n, &e) < 0)
+		return false; /* whoever acts on them says why */
+	for (size_t k = 0; k < n && !found; k++) {
+		struct instance_dir d = { .fd = -1, .promise = -1 };
+		auto_instance struct instance *i = NULL;
+
+		if (instance_look(all, names[k], &d, &e) < 0)
+			continue;
+		i = instance_load(&d, &e);
+		found = i && !i->ids;
+		close(d.fd);
+	}
+	return found;
+}
+
+static int start(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0)
+		return -1;
+	if (any_on_host(&all, argv) && self_protect(c->argv, c->e) < 0)
+		return -1;
+	return each_instance(c, &all, argv, start_one);
+}
+
+const struct verb verb_start = {
+	.name = "start",
+	.run = start,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "start instances in the background, or give running ones a supervisor again",
+};
+
+/* ---- stop ---- */
+
+struct stop_options {
+	struct opt_u64 timeout;
+	const char *signal;
+};
+
+static const struct option_row stop_rows[] = {
+	NUMBER_ROW(struct stop_options, timeout, "time", 't', "SECONDS",
+		   "kill it after so long (default 10, for a system 30, or what its configuration says)", 0,
+		   86400),
+	STRING_ROW(struct stop_options, signal, "signal", 's', "SIGNAL", "what asks it to stop"),
+	END_ROW,
+};
+
+/* The init that runs tells how to end it: the program itself, not its name in the image. */
+static int init_signal(pid_t pid)
+{
+	static const struct {
+		const char *program, *signal;
+	} inits[] = {
+		{ "systemd", "SIGRTMIN+3" }, /* systemd(1): halt */
+		{ "busybox", "SIGUSR2" },    /* init/init.c: poweroff */
+		{ "openrc-init", "SIGUSR2" },
+		{ "runit-init", "SIGCONT" },
+		{ "runit", "SIGCONT" },
+		{ "init", "SIGPWR" }, /* sysvinit: its inittab says */
+		{ "procd", "SIGUSR2" },
+	};
+	char path[40], exe[PATH_MAX];
+	const char *base;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	n = readlink(path, exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = '\0';
+	base = strrchr(exe, '/') ? strrchr(exe, '/') + 1 : exe;
+	for (size_t k = 0; k < sizeof(inits) / sizeof(*inits); k++)
+		if (streq(base, inits[k].program))
+			return signal_number(inits[k].signal);
+	return SIGTERM;
+}
+
+static const char *image_signal(struct cli *c, const struct instance *i, struct arena *a)
+{
+	auto_store struct store *store = NULL;
+	auto_image struct image *img = NULL;
+	struct err ignored;
+
+	store = store_open(c->store_root, &ignored);
+	img = store ? launch_image(store, i, &ignored) : NULL;
+	return img && img->config.stop_signal ? arena_strdup(a, img->config.stop_signal) : NULL;
+}
+
+static int stop_signal(struct cli *c, const struct instance *i, pid_t pid)
+{
+	const struct stop_options *o = c->options;
+	const char *name = o->signal ? o->signal : i->stop_signal ? i->stop_signal :
+								     image_signal(c, i, i->arena);
+	int sig = name ? signal_number(name) : -1;
+
+	if (sig > 0)
+		return sig;
+	return i->system ? init_signal(pid) : SIGTERM;
+}
+
+/*
+ * The kernel drops a signal for which process 1 of a pid namespace has no handler (pid_namespaces(7)): waiting
+ * for its effect would be in vain.
+ */
+static bool is_caught(pid_t pid, int sig)
+{
+	auto_str struct str status = { 0 };
+	unsigned long long caught, blocked;
+	const char *at, *block;
+	struct err ignored;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (file_read_kernel(AT_FDCWD, path, 65536, &status, &ignored) < 0)
+		return true;
+	at = strstr(str_text(&status), "\nSigCgt:");
+	block = strstr(str_text(&status), "\nSigBlk:"); /* taken from a signalfd, or by sigwait */
+	if (!at || !block || sscanf(at, "\nSigCgt: %llx", &caught) != 1 ||
+	    sscanf(block, "\nSigBlk: %llx", &blocked) != 1)
+		return true;
+	return (caught | blocked) & 1ULL << (sig - 1);
+}
+
+static int64_t age_ms(const struct running *r)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - r->started_ns) / 1000000;
+}
+
+/* Sends the signal once somebody is there to hear it. False: nobody will be. */
+static bool ask(const struct running *r, int sig)
+{
+	int64_t age = age_ms(r);
+
+	while (!is_caught(r->pid, sig) && age >= 0 && age < YOUNG_MS) {
+		if (pidfd_wait(r->pidfd, 20))
+			return true;
+		age = age_ms(r);
+	}
+	if (!is_caught(r->pid, sig))
+		return false;
+	(void)sys_pidfd_send_signal(r->pidfd, sig); /* ESRCH: it has ended by itself */
+	return true;
+}
+
+/* SIGKILL to all that is in its cgroup. */
+static int kill_all(const struct instances *all, const char *name, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(1u << 20);
+	struct state_dir sd;
+	struct state st;
+	int rc;
+
+	if (!a)
+		return err_set(e, ENOMEM, "cannot kill '%s'", name);
+	if (state_open(all->states, name, &sd, e) < 0)
+		return e->code == ERR_NO_SUCH ? 0 : -1;
+	rc = state_read(&sd, a, &st, e);
+	if (rc == 0)
+		rc = life_kill(&sd, &st, SIGKILL, true, e);
+	else if (e->code == ERR_STATE)
+		rc = 0; /* half made: there is nobody to kill yet, and running_end() undoes it */
+	state_close(&sd);
+	return rc < 0 && e->code == ERR_STATE ? 0 : rc;
+}
+
+/* After the payload: its watcher does the rest, or we do where there is none. */
+static int wait_for_end(const struct instances *all, const char *name, const struct running *r,
+			const struct instance_exit *x, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_instance struct instance *i = NULL;
+	int rc;
+
+	if (r->watcher && pidfd_wait(r->watcher_fd, WATCHER_TIMEOUT))
+		return 0;
+	if (r->watcher)
+		return err_set(e, ETIMEDOUT, "process %d, which watches '%s', does not end", r->watcher, name);
+	if (instance_open(all, name, &d, e) < 0)
+		return e->code == ERR_NO_SUCH ? 0 : -1;
+	i = instance_load(&d, e);
+	rc = running_end(&d, i && i->ephemeral, x, e);
+	instance_close(&d);
+	return rc;
+}
+
+static struct instance *load(const struct instances *all, const char *name, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	struct instance *i;
+
+	if (instance_look(all, name, &d, e) < 0)
+		return NULL;
+	i = instance_load(&d, e);
+	close(d.fd);
+	return i;
+}
+
+/* Ends it: @graceful by asking first. */
+static int end(struct cli *c, const struct instances *all, const char *name, bool graceful,
+	       struct running *r, struct err *e)
+{
+	struct instance_exit x = { .code = -1 };
+	bool ours = !r->watcher;
+
+	if (graceful && r->pidfd >= 0) {
+		const struct stop_options *o = c->options;
+		auto_instance struct instance *i = load(all, name, e);
+		uint64_t seconds;
+		int sig;
+
+		if (!i)
+			return -1;
+		seconds = o->timeout.set ? o->timeout.v :
+			  i->has_stop_timeout ? i->stop_timeout :
+			  i->system ? STOP_SYSTEM : STOP_APPLICATION;
+		sig = stop_signal(c, i, r->pid);
+		if (sig != SIGKILL && seconds && ask(r, sig))
+			(void)pidfd_wait(r->pidfd, (int)seconds * 1000);
+	}
+	if (r->pidfd >= 0 && !pidfd_wait(r->pidfd, 0) && kill_all(all, name, e) < 0)
+		return -1;
+	if (r->pidfd >= 0 && !pidfd_wait(r->pidfd, WATCHER_TIMEOUT))
+		return err_set(e, ETIMEDOUT, "process %d of '%s' does not die", r->pid, name);
+	if (ours && r->pidfd >= 0)
+		running_exit_status(r->pidfd, &x);
+	return wait_for_end(all, name, r, ours && r->pidfd >= 0 ? &x : NULL, e);
+}
+
+static int stop_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	auto_running struct running r = RUNNING_NONE;
+
+	if (running_look(all, name, &r, e) < 0)
+		return err_in(e, "cannot stop '%s'", name);
+	if (!r.exists) {
+		notice("does not run", name);
+		return 0;
+	}
+	if (end(c, all, name, true, &r, e) < 0)
+		return err_in(e, "cannot stop '%s'", name);
+	return 0;
+}
+
+static int stop(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	const struct stop_options *o = c->options;
+
+	(void)argc;
+	if (o->signal && signal_number(o->signal) <= 0)
+		return err_set(c->e, ERR_USAGE, "there is no signal '%s'", o->signal);
+	if (open_instances(c, &all) < 0)
+		return -1;
+	return each_instance(c, &all, argv, stop_one);
+}
+
+const struct verb verb_stop = {
+	.name = "stop",
+	.run = stop,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "ask instances to stop, and kill them after a while",
+	.rows = stop_rows,
+	.options_size = sizeof(struct stop_options),
+	.more = "The signal is the one of --signal, of the instance's or of the image's configuration; else what\n"
+		"its init understands, or SIGTERM. A payload without a handler for it is killed at once.",
+};
+
+/* ---- kill ---- */
+
+struct kill_options {
+	const char *signal;
+	bool all;
+};
+
+static const struct option_row kill_rows[] = {
+	STRING_ROW(struct kill_options, signal, "signal", 's', "SIGNAL", "name or number (default SIGKILL)"),
+	FLAG_ROW(struct kill_options, all, "all", 'a', "to all its processes, not only to the first"),
+	END_ROW,
+};
+
+static int kill_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	const struct kill_options *o = c->options;
+	auto_arena struct arena *a = arena_new(1u << 20);
+	struct state_dir sd;
+	struct state st;
+	int rc;
+
+	if (!a)
+		return err_set(e, ENOMEM, "cannot kill '%s'", name);
+	if (state_open(all->states, name, &sd, e) < 0)
+		return e->code == ERR_NO_SUCH ? err_set(e, ERR_STATE, "'%s' does not run", name) : -1;
+	rc = state_read(&sd, a, &st, e);
+	if (rc == 0)
+		rc = life_kill(&sd, &st, o->signal ? signal_number(o->signal) : SIGKILL, o->all, e);
+	state_close(&sd);
+	return rc < 0 ? err_in(e, "cannot kill '%s'", name) : 0;
+}
+
+static int kill_verb(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	const struct kill_options *o = c->options;
+
+	(void)argc;
+	if (o->signal && signal_number(o->signal) <= 0)
+		return err_set(c->e, ERR_USAGE, "there is no signal '%s'", o->signal);
+	if (open_instances(c, &all) < 0)
+		return -1;
+	return each_instance(c, &all, argv, kill_one);
+}
+
+const struct verb verb_kill = {
+	.name = "kill",
+	.run = kill_verb,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "send a signal to the first process of instances",
+	.rows = kill_rows,
+	.options_size = sizeof(struct kill_options),
+};
+
+/* ---- wait ---- */
+
+/* Prints the exit code. One that is removed at its end tells it only to whoever waited before. */
+static int wait_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_running struct running r = RUNNING_NONE;
+	struct instance_exit x = { .code = -1 };
+	struct err none;
+	int rc;
+
+	(void)c;
+	if (instance_look(all, name, &d, e) < 0)
+		return -1;
+	rc = running_look(all, name, &r, e);
+	if (rc == 0 && r.exists) {
+		if (r.pidfd >= 0)
+			(void)pidfd_wait(r.pidfd, -1);
+		rc = wait_for_end(all, name, &r, NULL, e);
+	}
+	/* An ephemeral instance leaves no record; but the kernel keeps one for who holds the process. */
+	if (rc == 0 && instance_read_exit(&d, &x, &none) < 0) {
+		if (r.pidfd >= 0)
+			running_exit_status(r.pidfd, &x);
+		else
+			rc = instance_read_exit(&d, &x, e);
+	}
+	close(d.fd);
+	if (rc < 0)
+		return -1;
+	if (x.code < 0)
+		printf("unknown\n");
+	else
+		printf("%d\n", x.code);
+	return fflush(stdout) == EOF ? err_set(e, errno, "cannot write to standard output") : 0;
+}
+
+static int wait_verb(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0)
+		return -1;
+	return each_instance(c, &all, argv, wait_one);
+}
+
+const struct verb verb_wait = {
+	.name = "wait",
+	.run = wait_verb,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "wait until instances have ended, and print their exit codes",
+};
+
+/* ---- rm ---- */
+
+struct rm_options {
+	bool force;
+};
+
+static const struct option_row rm_rows[] = {
+	FLAG_ROW(struct rm_options, force, "force", 'f', "also if it runs: kill it first; and if there is none"),
+	END_ROW,
+};
+
+static int rm_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	const struct rm_options *o = c->options;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_running struct running r = RUNNING_NONE;
+
+	if (running_look(all, name, &r, e) < 0)
+		return err_in(e, "cannot remove '%s'", name);
+	if (r.exists && r.pidfd >= 0 && !o->force)
+		return err_set(e, ERR_STATE, "'%s' runs: stop it first, or use --force", name);
+	if (r.exists && end(c, all, name, false, &r, e) < 0)
+		return err_in(e, "cannot remove '%s'", name);
+	if (instance_open(all, name, &d, e) < 0)
+		return e->code == ERR_NO_SUCH && (r.exists || o->force) ? 0 : -1; /* --rm did it */
+	/* Somebody may have started it meanwhile. */
+	running_close(&r);
+	if (running_look(all, name, &r, e) < 0 || r.exists) {
+		instance_close(&d);
+		return r.exists ? err_set(e, ERR_STATE, "'%s' was started meanwhile", name) : -1;
+	}
+	return instance_remove(&d, e);
+}
+
+static int rm(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	const struct rm_options *o = c->options;
+	int rc;
+
+	if (open_instances(c, &all) < 0)
+		return -1;
+	if (!o->force)
+		return each_instance(c, &all, argv, rm_one);
+	/* With --force a name that is not there is no failure, and must not hide the others. */
+	rc = EXIT_DONE;
+	for (int k = 0; k < argc; k++) {
+		char *one[] = { argv[k], NULL };
+
+		if (each_instance(c, &all, one, rm_one) < 0 && c->e->code != ERR_NO_SUCH) {
+			if (k + 1 < argc)
+				log_error("%s", c->e->msg);
+			rc = k + 1 < argc ? EXIT_FAILED : -1;
+		}
+	}
+	return rc;
+}
+
+const struct verb verb_rm = {
+	.name = "rm",
+	.aliases = "remove delete",
+	.run = rm,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "remove instances with all their files",
+	.rows = rm_rows,
+	.options_size = sizeof(struct rm_options),
+};
+
+/* ---- supervise ---- */
+
+static int supervise_verb(struct cli *c, int argc, char **argv)
+{
+	struct instances all = INSTANCES_NONE; /* not closed: exit is next */
+
+	(void)argc;
+	if (instances_open(c->store_root, c->run_root, &all, c->e) < 0)
+		return -1;
+	return supervise(&all, argv[0], c->e) < 0 ? -1 : EXIT_DONE;
+}
+
+const struct verb verb_supervise = {
+	.name = "supervise",
+	.run = supervise_verb,
+	.flags = VERB_HIDDEN,
+	.operands = "NAME",
+	.min = 1,
+	.max = 1,
+	.help = "watch over an instance whose descriptors this process has (for ctr itself)",
+};

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * list.c - `ctr list` and `ctr inspect`: what instances there are, and all that is known of one.
+ *
+ * Both read what is there and ask nobody: a configuration, a run state, a few lines of /proc for each.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/instances.h"
+#include "cli/verbs.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/json.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/running.h"
+#include "runtime/supervise.h"
+
+#define FORMAT_VERSION 1
+
+/* One instance, as both verbs see it. */
+struct view {
+	const char *name;
+	struct instance_dir dir;
+	struct instance *config; /* NULL: damaged */
+	struct err damage;
+	struct running run;
+	struct instance_exit exit;
+	bool ended; /* `exit` is there */
+};
+
+static void view_close(struct view *v)
+{
+	instance_free(v->config);
+	running_close(&v->run);
+	own_close(&v->dir.fd);
+}
+#define auto_view __attribute__((cleanup(view_close)))
+#define VIEW_NONE { .dir = { .fd = -1, .promise = -1 }, .run = RUNNING_NONE }
+
+static int view_open(const struct instances *all, const char *name, struct view *v, struct err *e)
+{
+	struct err none;
+
+	v->name = name;
+	if (instance_look(all, name, &v->dir, e) < 0 || running_look(all, name, &v->run, e) < 0)
+		return -1;
+	v->config = instance_load(&v->dir, &v->damage);
+	v->ended = instance_read_exit(&v->dir, &v->exit, &none) == 0;
+	return 0;
+}
+
+/* "created" was never started; "stopped" was. A run state whose payload is gone waits for somebody to tidy up. */
+static const char *status_of(const struct view *v)
+{
+	if (!v->config)
+		return "damaged";
+	if (v->run.exists && v->run.status != STATUS_STOPPED)
+		return status_name(v->run.status);
+	return v->run.exists || v->ended ? "stopped" : "created";
+}
+
+static const char *image_of(const struct view *v)
+{
+	const struct instance *i = v->config;
+
+	if (!i)
+		return "";
+	return i->rootfs ? i->rootfs : i->image ? i->image : i->image_id;
+}
+
+static bool is_running(const struct view *v)
+{
+	return v->run.exists && v->run.status != STATUS_STOPPED;
+}
+
+/* ---- list ---- */
+
+struct list_options {
+	bool all, running, quiet;
+};
+
+static const struct option_row list_rows[] = {
+	FLAG_ROW(struct list_options, running, "running", 'r', "only those that run"),
+	FLAG_ROW(struct list_options, all, "all", 'a', "all of them, which is the default"),
+	FLAG_ROW(struct list_options, quiet, "quiet", 'q', "names only"),
+	END_ROW,
+};
+
+static void put_time(struct json_writer *w, const char *key, int64_t seconds)
+{
+	char text[32];
+
+	json_put_string(w, key, format_time(seconds, text, sizeof(text)));
+}
+
+static void put_state(struct json_writer *w, const struct view *v)
+{
+	json_put_string(w, "name", v->name);
+	json_put_string(w, "status", status_of(v));
+	if (!v->config)
+		json_put_string(w, "damage", v->damage.msg);
+	if (is_running(v)) {
+		json_put_i64(w, "pid", v->run.pid);
+		put_time(w, "started", v->run.started_ns / 1000000000);
+		json_put_bool(w, "supervised", v->run.watcher != 0);
+	} else if (v->ended) {
+		json_open(w, "exit", '{');
+		if (v->exit.code >= 0)
+			json_put_i64(w, "code", v->exit.code);
+		if (v->exit.signal)
+			json_put_i64(w, "signal", v->exit.signal);
+		json_put_bool(w, "oom", v->exit.oom);
+		put_time(w, "time", v->exit.time);
+		json_close(w);
+	}
+}
+
+static void put_row(struct json_writer *w, const struct view *v)
+{
+	json_open(w, NULL, '{');
+	put_state(w, v);
+	if (v->config) {
+		json_put_string(w, "image", image_of(v));
+		json_put_string(w, "created", v->config->created);
+		json_put_bool(w, "system", v->config->system);
+	}
+	json_close(w);
+}
+
+/* A column of the table holds this many bytes of what an image or a directory is called. */
+#define IMAGE_COLUMN 40
+
+static void add_row(struct str *out, const struct view *v, int name_width)
+{
+	char status[48], pid[16] = "-";
+	const char *image = image_of(v);
+	size_t len = strlen(image);
+
+	if (is_running(v) && !v->run.watcher)
+		snprintf(status, sizeof(status), "%s, unsupervised", status_of(v));
+	else if (!is_running(v) && v->ended && v->config && v->exit.code >= 0)
+		snprintf(status, sizeof(status), "stopped (%d%s)", v->exit.code,
+			 v->exit.oom ? ", out of memory" : "");
+	else
+		snprintf(status, sizeof(status), "%s", status_of(v));
+	if (is_running(v))
+		snprintf(pid, sizeof(pid), "%d", v->run.pid);
+	str_addf(out, "%-*s  %-22s  %-7s  %-20s  %s%s\n", name_width, v->name, status, pid,
+		 v->config && v->config->created ? v->config->created : "-",
+		 len > IMAGE_COLUMN ? "..." : "", len > IMAGE_COLUMN ? image + len - IMAGE_COLUMN : image);
+}
+
+static int list(struct cli *c, int argc, char **argv)
+{
+	const struct list_options *o = c->options;
+	auto_instances struct instances all = INSTANCES_NONE;
+	auto_free char **names = NULL;
+	auto_str struct str out = { 0 };
+	struct json_writer w = { .out = &out, .indent = true };
+	int width = 4;
+	size_t n;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0 ||
+	    instances_match(&all, (const char *const *)argv, &names, &n, c->e) < 0)
+		return -1;
+	for (size_t k = 0; k < n; k++)
+		width = (int)strlen(names[k]) > width ? (int)strlen(names[k]) : width;
+	if (c->json) {
+		json_open(&w, NULL, '{');
+		json_put_u64(&w, "version", FORMAT_VERSION);
+		json_open(&w, "instances", '[');
+	} else if (!o->quiet) {
+		str_addf(&out, "%-*s  %-22s  %-7s  %-20s  %s\n", width, "NAME", "STATUS", "PID", "CREATED",
+			 "IMAGE");
+	}
+	for (size_t k = 0; k < n; k++) {
+		auto_view struct view v = VIEW_NONE;
+		struct err e;
+
+		if (view_open(&all, names[k], &v, &e) < 0) {
+			if (e.code == ERR_NO_SUCH)
+				continue; /* removed since we looked */
+			*c->e = e;
+			return -1;
+		}
+		if (o->running && !is_running(&v))
+			continue;
+		if (c->json)
+			put_row(&w, &v);
+		else if (o->quiet)
+			str_addf(&out, "%s\n", names[k]);
+		else
+			add_row(&out, &v, width);
+	}
+	if (c->json) {
+		json_close(&w);
+		json_close(&w);
+		return print_text(c, &out);
+	}
+	if (out.failed)
+		return err_set(c->e, ENOMEM, "cannot list the instances");
+	fputs(str_text(&out), stdout); /* main.c looks whether it arrived */
+	return EXIT_DONE;
+}
+
+const struct verb verb_list = {
+	.name = "list",
+	.aliases = "ls ps",
+	.run = list,
+	.flags = VERB_JSON,
+	.operands = "[NAME...]",
+	.max = -1,
+	.help = "list instances",
+	.rows = list_rows,
+	.options_size = sizeof(struct list_options),
+};
+
+/* ---- inspect ---- */
+
+/* The configuration's own text goes in as it is: it is JSON already. */
+static int put_config(struct json_writer *w, const struct view *v, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(0);
+	auto_str struct str text = { 0 };
+	const struct json *doc, *m, *item;
+
+	if (!v->config)
+		return 0;
+	instance_dump(v->config, &text);
+	doc = a && !text.failed ? json_parse(a, str_text(&text), text.len, e) : NULL;
+	if (!doc)
+		return err_set(e, ENOMEM, "cannot inspect '%s'", v->name);
+	json_open(w, "config", '{');
+	for (m = doc->first; m; m = m->next) {
+		uint64_t number = 0;
+
+		switch (m->type) {
+		case JSON_STRING:
+			json_put_string(w, m->key, m->text);
+			break;
+		case JSON_BOOL:
+			json_put_bool(w, m->key, m->boolean);
+			break;
+		case JSON_NUMBER:
+			if (json_u64(m, 0, UINT64_MAX, &number, e) < 0)
+				return -1;
+			json_put_u64(w, m->key, number);
+			break;
+		case JSON_ARRAY:
+			json_open(w, m->key, '[');
+			for (item = m->first; item; item = item->next)
+				json_put_string(w, NULL, item->text);
+			json_close(w);
+			break;
+		default: /* instance_dump() writes no other */
+			break;
+		}
+	}
+	json_close(w);
+	return 0;
+}
+
+static int put_all(struct json_writer *w, const struct view *v, struct err *e)
+{
+	char path[512];
+
+	json_open(w, NULL, '{');
+	put_state(w, v);
+	if (is_running(v) && v->run.watcher)
+		json_put_i64(w, "supervisor", v->run.watcher);
+	if (instance_path(&v->dir, LOG_FILE, path, sizeof(path), e) < 0)
+		return -1;
+	if (faccessat(v->dir.fd, LOG_FILE, F_OK, 0) == 0)
+		json_put_string(w, "log", path);
+	if (put_config(w, v, e) < 0)
+		return -1;
+	json_close(w);
+	return 0;
+}
+
+static int inspect(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	auto_free char **names = NULL;
+	auto_str struct str out = { 0 };
+	struct json_writer w = { .out = &out, .indent = true };
+	size_t n;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0 ||
+	    instances_match(&all, (const char *const *)argv, &names, &n, c->e) < 0)
+		return -1;
+	json_open(&w, NULL, '{');
+	json_put_u64(&w, "version", FORMAT_VERSION);
+	json_open(&w, "instances", '[');
+	for (size_t k = 0; k < n; k++) {
+		auto_view struct view v = VIEW_NONE;
+
+		if (view_open(&all, names[k], &v, c->e) < 0 || put_all(&w, &v, c->e) < 0)
+			return -1;
+	}
+	json_close(&w);
+	json_close(&w);
+	return print_text(c, &out);
+}
+
+const struct verb verb_inspect = {
+	.name = "inspect",
+	.aliases = "info",
+	.run = inspect,
+	.flags = VERB_JSON,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "show all that is known of instances, as JSON",
+};

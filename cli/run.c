@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run.c - `ctr run` and `ctr create`: a new instance from an image, a tarball or a directory.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/console.h"
+#include "cli/from_image.h"
+#include "cli/instances.h"
+#include "cli/launch.h"
+#include "cli/progress.h"
+#include "cli/verbs.h"
+#include "images/images.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/running.h"
+#include "runtime/self.h"
+#include "runtime/spec.h"
+
+struct run_options {
+	bool rm, detach, interactive, tty, read_only;
+	const char *name, *workdir, *user, *hostname, *cpus, *net, *userns, *profile, *entrypoint, *stop_signal;
+	struct words env, volumes, cap_add, cap_drop;
+	struct opt_u64 memory, pids, stop_timeout;
+};
+
+/* clang-format off */
+#define CREATE_ROWS                                                                                           \
+	STRING_ROW(struct run_options, name, "name", 0, "NAME",                                               \
+		   "its name: small letters, digits, dashes (default: one by chance)"),                       \
+	FLAG_ROW(struct run_options, interactive, "interactive", 'i', "keep standard input open"),            \
+	FLAG_ROW(struct run_options, tty, "tty", 't', "give it a terminal"),                                  \
+	LIST_ROW(struct run_options, env, "env", 'e', "NAME[=VALUE]",                                         \
+		 "set in its environment; without a value, the one of here"),                                 \
+	STRING_ROW(struct run_options, workdir, "workdir", 'w', "DIR", "its working directory"),              \
+	STRING_ROW(struct run_options, user, "user", 'u', "USER[:GROUP]",                                     \
+		   "whom it runs as: numbers, or names that the image knows"),                                \
+	STRING_ROW(struct run_options, hostname, "hostname", 0, "NAME", "its host name (default: its name)"), \
+	STRING_ROW(struct run_options, entrypoint, "entrypoint", 0, "PROGRAM",                                \
+		   "run this in place of the image's entry point and arguments"),                             \
+	LIST_ROW(struct run_options, volumes, "volume", 'v', "SOURCE:TARGET[:OPTION,...]",                    \
+		 "show a file or directory of the host inside; options: ro, bind (without what is "            \
+		 "mounted below), noidmap"),                                                                  \
+	SIZE_ROW(struct run_options, memory, "memory", 'm', "SIZE", "memory at most, such as 512M"),          \
+	STRING_ROW(struct run_options, cpus, "cpus", 0, "N", "processor time at most, such as 1.5"),          \
+	NUMBER_ROW(struct run_options, pids, "pids", 0, "N",                                                  \
+		   "processes and threads at most (default 512, for a system 4096)", 1, 4194304),             \
+	FLAG_ROW(struct run_options, read_only, "read-only", 0, "no writes to its root file system"),         \
+	STRING_ROW(struct run_options, net, "net", 0, "none|host",                                            \
+		   "its network: nothing but lo (default), or the host's"),                                   \
+	STRING_ROW(struct run_options, userns, "userns", 0, "own|host",                                       \
+		   "its user ids: 65536 of its own (default), or the host's"),                                \
+	LIST_ROW(struct run_options, cap_add, "cap-add", 0, "CAPABILITY", "let it have this capability"),      \
+	LIST_ROW(struct run_options, cap_drop, "cap-drop", 0, "CAPABILITY", "take it away; ALL takes all"),    \
+	STRING_ROW(struct run_options, profile, "profile", 0, "application|system",                           \
+		   "what it is (default: a system if it runs an init)"),                                      \
+	STRING_ROW(struct run_options, stop_signal, "stop-signal", 0, "SIGNAL", "what asks it to stop"),      \
+	NUMBER_ROW(struct run_options, stop_timeout, "stop-timeout", 0, "SECONDS",                            \
+		   "how long it may take before it is killed (default 10, for a system 30)", 0, 86400)
+/* clang-format on */
+
+static const struct option_row create_rows[] = { CREATE_ROWS, END_ROW };
+
+static const struct option_row run_rows[] = {
+	FLAG_ROW(struct run_options, rm, "rm", 0, "remove it when it ends"),
+	FLAG_ROW(struct run_options, detach, "detach", 'd', "run in the background, print its name"),
+	CREATE_ROWS,
+	END_ROW,
+};
+
+/* ---- from options to a configuration ---- */
+
+/* Each word as @each makes it; "" is left out. */
+static int set_list(struct instance *i, const struct words *w,
+		    const char *(*each)(struct arena *a, const char *word, struct err *e),
+		    const char *const **out, struct err *e)
+{
+	const char **v;
+	size_t n = 0;
+
+	if (!w->n)
+		return 0;
+	v = arena_array(i->arena, w->n + 1, sizeof(*v));
+	if (!v)
+		return err_set(e, ENOMEM, "options");
+	for (size_t k = 0; k < w->n; k++) {
+		const char *value = each(i->arena, w->v[k], e);
+
+		if (!value)
+			return -1;
+		if (*value)
+			v[n++] = value;
+	}
+	*out = v;
+	return 0;
+}
+
+/* "NAME" takes the value of here, if there is one; as Docker does. */
+static const char *env_word(struct arena *a, const char *word, struct err *e)
+{
+	const char *value = strchr(word, '=') ? NULL : getenv(word);
+
+	if (strchr(word, '='))
+		return word;
+	if (!value)
+		return "";
+	value = arena_printf(a, "%s=%s", word, value);
+	if (!value)
+		err_set(e, ENOMEM, "environment");
+	return value;
+}
+
+/* "net_admin" is CAP_NET_ADMIN. */
+static const char *cap_word(struct arena *a, const char *word, struct err *e)
+{
+	bool all = strcasecmp(word, "all") == 0;
+	char *name = arena_printf(a, "%s%s", all || strncasecmp(word, "cap_", 4) == 0 ? "" : "CAP_", word);
+
+	if (!name)
+		err_set(e, ENOMEM, "capabilities");
+	for (char *c = name; c && *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	return name;
+}
+
+/* The source as an absolute path: what "." means here, it will not mean at a later start. */
+static const char *volume_word(struct arena *a, const char *word, struct err *e)
+{
+	size_t len = strcspn(word, ":");
+	char source[PATH_MAX], real[PATH_MAX];
+	const char *text;
+
+	if (*word == '/')
+		return word;
+	if (*word != '.') {
+		err_set(e, ERR_USAGE,
+			"--volume '%.200s': the source is a path, '/%s' or './%s'", word, word, word);
+		return NULL;
+	}
+	if (len >= sizeof(source)) {
+		err_set(e, ENAMETOOLONG, "--volume '%.64s...'", word);
+		return NULL;
+	}
+	memcpy(source, word, len);
+	source[len] = '\0';
+	if (!realpath(source, real)) {
+		err_set(e, errno, "--volume '%.200s': '%.200s'", word, source);
+		return NULL;
+	}
+	text = arena_printf(a, "%s%s", real, word + len);
+	if (!text)
+		err_set(e, ENOMEM, "volumes");
+	return text;
+}
+
+static int set_options(const struct run_options *o, char **command, struct instance *i, struct err *e)
+{
+	if (o->cpus && parse_cpus(o->cpus, &i->cpus) < 0)
+		return err_set(e, ERR_USAGE, "--cpus '%.40s' is not a number of processors, such as 1.5",
+			       o->cpus);
+	if (o->memory.set && !o->memory.v)
+		return err_set(e, ERR_USAGE, "--memory 0 leaves nothing to run in");
+	if (set_list(i, &o->env, env_word, &i->env, e) < 0 ||
+	    set_list(i, &o->volumes, volume_word, &i->volumes, e) < 0 ||
+	    set_list(i, &o->cap_add, cap_word, &i->cap_add, e) < 0 ||
+	    set_list(i, &o->cap_drop, cap_word, &i->cap_drop, e) < 0)
+		return -1;
+	if (o->entrypoint) {
+		const char **v = arena_array(i->arena, 2, sizeof(*v));
+
+		if (!v)
+			return err_set(e, ENOMEM, "options");
+		v[0] = *o->entrypoint ? o->entrypoint : NULL;
+		i->entrypoint = v;
+	}
+	i->command = *command ? (const char *const *)command : NULL;
+	i->ephemeral = o->rm;
+	i->interactive = o->interactive;
+	i->tty = o->tty;
+	i->read_only = o->read_only;
+	i->workdir = o->workdir;
+	i->user = o->user && *o->user ? o->user : NULL;
+	i->hostname = o->hostname;
+	i->net = o->net;
+	i->userns = o->userns;
+	i->profile = o->profile;
+	i->stop_signal = o->stop_signal;
+	i->memory = o->memory.v;
+	i->pids = o->pids.v;
+	i->has_stop_timeout = o->stop_timeout.set;
+	i->stop_timeout = o->stop_timeout.v;
+	return 0;
+}
+
+/* ---- the image ---- */
+
+static bool looks_like_path(const char *s)
+{
+	return *s == '/' || streq(s, ".") || streq(s, "..") || str_after(s, "./") || str_after(s, "../");
+}
+
+static struct image *from_path(struct store *s, const char *path, struct err *e)
+{
+	struct progress p;
+	struct image_import_options o = { .progress = progress_image, .progress_arg = &p };
+	struct image_import_result r = { .id = "" };
+	struct image *img;
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		err_set(e, errno, "'%s'", path);
+		return NULL;
+	}
+	if (S_ISDIR(st.st_mode))
+		return image_from_directory(s, path, e);
+	progress_start(&p, "importing");
+	img = image_from_file(s, path, &o, &r, e);
+	progress_stop(&p);
+	if (img && *r.id)
+		log_info("imported '%s' as %s", path, r.name);
+	return img;
+}
+
+/*
+ * A name means an image, a path a directory or a tarball. What could be both is the image if there is one, and
+ * else the file if there is one.
+ */
+static struct image *find(struct store *s, const char *what, struct err *e)
+{
+	struct image *img;
+
+	if (looks_like_path(what))
+		return from_path(s, what, e);
+	img = image_find(s, what, e);
+	if (img || (e->code != ERR_NO_SUCH && e->code != ERR_INVALID) || access(what, F_OK) < 0)
+		return img;
+	return from_path(s, what, e);
+}
+
+static int set_image(struct instance *i, const struct image *img, const char *what, struct err *e)
+{
+	char path[PATH_MAX];
+
+	if (!img->directory) {
+		i->image_id = img->id;
+		i->image = looks_like_path(what) && img->names && img->names[0] ? img->names[0] : what;
+	} else {
+		if (!realpath(img->layers[0], path))
+			return err_set(e, errno, "'%s'", what);
+		i->rootfs = arena_strdup(i->arena, path);
+		if (!i->rootfs)
+			return err_set(e, ENOMEM, "rootfs");
+	}
+	i->system = instance_wants_system(img, i);
+	return 0;
+}
+
+/* ---- the instance ---- */
+
+struct making {
+	struct store *store;
+	struct instances all;
+	struct instance *instance;
+	struct image *image;
+	struct instance_dir dir;
+};
+
+#define MAKING_NONE { .all = INSTANCES_NONE, .dir = { .fd = -1, .promise = -1 } }
+
+static void own_making(struct making *m)
+{
+	instance_close(&m->dir);
+	instances_close(&m->all);
+	image_free(m->image);
+	instance_free(m->instance);
+	store_close(m->store);
+}
+#define auto_making __attribute__((cleanup(own_making)))
+
+static struct launch launch_of(struct making *m)
+{
+	return (struct launch){ .all = &m->all, .image = m->image, .instance = m->instance,
+				.dir = &m->dir, .fresh = true };
+}
+
+/* While the store is held nobody can remove the image before the instance names it. */
+static int create_with_image(struct making *m, const char *name, struct err *e)
+{
+	struct image *again;
+	int r = -1;
+
+	if (store_hold(m->store, e) < 0)
+		return -1;
+	again = launch_image(m->store, m->instance, e);
+	if (again)
+		r = instance_create(&m->all, name, m->instance, false, m->instance->ephemeral, &m->dir, e);
+	image_free(again);
+	store_release(m->store);
+	return r;
+}
+
+/* An instance that could not be started was never there, since nobody has its name yet. */
+static int unmake(struct making *m)
+{
+	struct err other;
+
+	if (instance_remove(&m->dir, &other) < 0)
+		log_warn("%s", other.msg);
+	return -1;
+}
+
+static int make(struct cli *c, const char *what, char **command, struct making *m)
+{
+	const struct run_options *o = c->options;
+	struct launch l;
+
+	/* Before anything is done: it may start this program anew (CVE-2019-5736). */
+	if (o->userns && streq(o->userns, "host") && self_protect(c->argv, c->e) < 0)
+		return -1;
+	m->instance = instance_new();
+	if (!m->instance)
+		return err_set(c->e, ENOMEM, "instance");
+	if (set_options(o, command, m->instance, c->e) < 0 || open_instances(c, &m->all) < 0)
+		return -1;
+	if (o->name && instance_check_free(&m->all, o->name, c->e) < 0)
+		return -1;
+	m->store = store_open(c->store_root, c->e);
+	m->image = m->store ? find(m->store, what, c->e) : NULL;
+	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0)
+		return -1;
+	if (instance_check(m->instance, c->e) < 0) {
+		c->e->code = ERR_USAGE;
+		return -1;
+	}
+	if (create_with_image(m, o->name, c->e) < 0)
+		return -1;
+	l = launch_of(m);
+	return launch_prepare(&l, c->e) < 0 ? unmake(m) : 0;
+}
+
+static int create(struct cli *c, int argc, char **argv)
+{
+	auto_making struct making m = MAKING_NONE;
+	auto_spec struct spec *spec = NULL;
+	struct launch l;
+
+	(void)argc;
+	if (make(c, argv[0], argv + 1, &m) < 0)
+		return -1;
+	/* What cannot be started should not be created either: users, volumes, commands are looked up now. */
+	l = launch_of(&m);
+	spec = launch_spec(&l, c->e);
+	if (!spec || instance_sync(&m.dir, c->e) < 0)
+		return unmake(&m);
+	printf("%s\n", m.dir.name);
+	return EXIT_DONE;
+}
+
+static int run_detached(struct cli *c, struct making *m)
+{
+	struct launch l = launch_of(m);
+
+	if (launch_detached(&l, c->e) < 0)
+		return unmake(m);
+	/* Durable when we say so, but not before the payload runs: a disk takes longer than all else. */
+	if (!m->instance->ephemeral && instance_sync(&m->dir, c->e) < 0)
+		log_warn("%s", c->e->msg);
+	printf("%s\n", m->dir.name);
+	return EXIT_DONE;
+}
+
+/* From the payload's start to its end. The state was unlocked, so that others can exec and kill meanwhile. */
+static int foreground(struct making *m, struct life *life, struct state_dir *sd, struct err *e)
+{
+	struct console_options o = {
+		.master = life->console,
+		.in = m->instance->interactive && life->console >= 0 ? STDIN_FILENO : -1,
+		.out = STDOUT_FILENO,
+		.pidfd = life->pidfd,
+		.patience = 3,
+	};
+	struct instance_exit x = { .code = -1 };
+	struct err other;
+
+	instance_unlock(&m->dir);
+	if (!m->instance->ephemeral && instance_sync(&m->dir, &other) < 0)
+		log_warn("%s", other.msg);
+	if (console_proxy(&o, e) < 0)
+		return -1; /* the payload follows us */
+	running_exit_status(life->pidfd, &x);
+	if (instance_lock(&m->dir, &other) < 0 ||
+	    running_end(&m->dir, m->instance->ephemeral, &x, &other) < 0)
+		log_warn("%s", other.msg);
+	state_close(sd);
+	return x.code;
+}
+
+static int run_foreground(struct cli *c, struct making *m)
+{
+	struct launch l = launch_of(m);
+	struct state_dir sd;
+	struct life life;
+	int code;
+
+	if (launch_foreground(&l, &life, &sd, c->e) < 0)
+		return unmake(m);
+	code = foreground(m, &life, &sd, c->e);
+	if (life.console >= 0)
+		close(life.console);
+	close(life.pidfd);
+	return code;
+}
+
+static int run(struct cli *c, int argc, char **argv)
+{
+	auto_making struct making m = MAKING_NONE;
+	const struct run_options *o = c->options;
+
+	(void)argc;
+	if (make(c, argv[0], argv + 1, &m) < 0)
+		return -1;
+	return o->detach ? run_detached(c, &m) : run_foreground(c, &m);
+}
+
+#define OPERANDS "IMAGE|TARBALL|DIR [--] [COMMAND [ARGUMENT...]]"
+
+const struct verb verb_run = {
+	.name = "run",
+	.run = run,
+	.flags = VERB_PAYLOAD | VERB_OPTIONS_FIRST,
+	.failure = EXIT_CTR_FAILED,
+	.operands = OPERANDS,
+	.min = 1,
+	.max = -1,
+	.help = "make an instance from an image and run it",
+	.rows = run_rows,
+	.options_size = sizeof(struct run_options),
+	.more = "Exits as the command does; 128+N if signal N killed it, 125 if ctr failed, 126 and 127 if\n"
+		"the command cannot be executed or found.",
+};
+
+const struct verb verb_create = {
+	.name = "create",
+	.run = create,
+	.flags = VERB_OPTIONS_FIRST,
+	.operands = OPERANDS,
+	.min = 1,
+	.max = -1,
+	.help = "make an instance from an image, to be started later",
+	.rows = create_rows,
+	.options_size = sizeof(struct run_options),
+};
