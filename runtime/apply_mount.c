@@ -14,10 +14,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -154,26 +156,75 @@ static int overlay_layer(int fs, const char *key, int fd)
 
 #define OVERLAY_MAX_LAYERS 500 /* OVL_MAX_STACK of the kernel */
 
+static uint32_t host_id(const struct id_map *map, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (map[i].container == 0)
+			return map[i].host;
+	return 0;
+}
+
+/*
+ * Overlay works on its upper directory as whoever mounted it, and in an id-mapped one only mapped ids can make
+ * files: so it is mounted as the container's root, in the host's user namespace. A change of the file system
+ * user takes the capabilities over files away (capabilities(7)), which copying up needs; they are raised
+ * again, and setting the user back restores everything.
+ */
+static int create_as(int fs, uint32_t uid, uint32_t gid)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	int r, error;
+
+	setfsgid((gid_t)gid);
+	setfsuid((uid_t)uid);
+	r = (int)syscall(SYS_capget, &header, caps);
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		caps[i].effective = caps[i].permitted;
+	if (r == 0)
+		r = (int)syscall(SYS_capset, &header, caps);
+	if (r == 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	error = errno;
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	errno = error;
+	return r;
+}
+
+/* Until the overlay is made its layers, being detached, live as long as their descriptors. */
+struct lowers {
+	size_t n;
+	int fd[OVERLAY_MAX_LAYERS];
+};
+
+static void own_lowers(struct lowers *l)
+{
+	while (l->n)
+		close(l->fd[--l->n]);
+}
+
 /* The layers as one detached overlay: settings in which an upper directory stays self-contained. */
 static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
 {
 	static const char *const off[] = { "index", "redirect_dir", "metacopy" };
 	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
 	auto_fd int upper = -1, upper_dir = -1, work_dir = -1;
+	__attribute__((cleanup(own_lowers))) struct lowers lowers = { .n = 0 };
 	char base[PATH_MAX];
-	size_t n = 0;
 	int fd;
 
 	if (fs < 0)
 		return err_set(e, errno, "cannot mount overlay");
 	for (const char *const *layer = m->layers; *layer; layer++) {
-		auto_fd int lower = -1;
+		int lower;
 
-		if (++n > OVERLAY_MAX_LAYERS)
+		if (lowers.n == OVERLAY_MAX_LAYERS)
 			return err_set(e, ERR_INVALID, "more than %d layers", OVERLAY_MAX_LAYERS);
 		lower = open_layer(a, m, *layer, e);
 		if (lower < 0)
 			return -1;
+		lowers.fd[lowers.n++] = lower;
 		if (overlay_layer(fs, "lowerdir+", lower) < 0)
 			return fs_failure(fs, errno, "overlay", e);
 	}
@@ -208,7 +259,9 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
 		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, off[i], "off", 0) < 0)
 			return fs_failure(fs, errno, "overlay", e);
-	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+	if (m->idmap ? create_as(fs, host_id(a->spec->uid_maps, a->spec->n_uid_maps),
+				 host_id(a->spec->gid_maps, a->spec->n_gid_maps)) < 0 :
+		       sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_failure(fs, errno, "overlay", e);
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)m->attr_set);
 	if (fd < 0)
