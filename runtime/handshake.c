@@ -2,6 +2,7 @@
 #include "runtime/handshake.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -79,6 +80,7 @@ static ssize_t receive_packet(int sock, struct packet *p, int *fds, size_t *n, s
 	struct iovec iov = { .iov_base = p, .iov_len = sizeof(*p) };
 	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
 	size_t room = n ? *n : 0;
+	bool reset = false;
 	ssize_t len;
 
 	if (n) {
@@ -86,8 +88,16 @@ static ssize_t receive_packet(int sock, struct packet *p, int *fds, size_t *n, s
 		h.msg_controllen = sizeof(control.buf);
 		*n = 0;
 	}
+	/*
+	 * A side that ends with a message unread, such as "go", resets the connection (unix(7)). That is told once,
+	 * and before what it had said to us.
+	 */
 	do {
 		len = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
+		if (len < 0 && errno == ECONNRESET && !reset) {
+			reset = true;
+			errno = EINTR;
+		}
 	} while (len < 0 && errno == EINTR);
 	if (len < 0 && errno == ECONNRESET)
 		return 0;

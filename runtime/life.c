@@ -460,7 +460,8 @@ static void prefer_child_error(int sock, struct err *e)
 	struct err child = { 0 };
 	struct pollfd p = { .fd = sock, .events = POLLIN };
 
-	if (e->code == EPIPE && poll(&p, 1, 0) > 0 && hear_end(sock, &child) < 0 && child.code)
+	if ((e->code == EPIPE || e->code == ECONNRESET) && poll(&p, 1, 0) > 0 &&
+	    hear_end(sock, &child) < 0 && child.code)
 		*e = child;
 }
 
