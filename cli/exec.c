@@ -35,11 +35,13 @@ struct exec_verb_options {
 };
 
 static const struct option_row exec_rows[] = {
-	FLAG_ROW(struct exec_verb_options, interactive, "interactive", 'i', "pass standard input on"),
+	FLAG_ROW(struct exec_verb_options, interactive, "interactive", 'i',
+		 "pass standard input on"),
 	FLAG_ROW(struct exec_verb_options, tty, "tty", 't', "give it a terminal"),
 	FLAG_ROW(struct exec_verb_options, detach, "detach", 'd', "do not wait for it"),
 	LIST_ROW(struct exec_verb_options, env, "env", 'e', "NAME=VALUE", "set in its environment"),
-	STRING_ROW(struct exec_verb_options, workdir, "workdir", 'w', "DIR", "its working directory"),
+	STRING_ROW(struct exec_verb_options, workdir, "workdir", 'w', "DIR",
+		   "its working directory"),
 	STRING_ROW(struct exec_verb_options, user, "user", 'u', "USER[:GROUP]", "whom it runs as"),
 	END_ROW,
 };
@@ -55,7 +57,10 @@ struct entry {
 	int root; /* of the instance */
 };
 
-#define ENTRY_NONE { .dir = { .root = -1, .dir = -1, .open = -1 }, .root = -1 }
+#define ENTRY_NONE                                                       \
+	{                                                                \
+		.dir = { .root = -1, .dir = -1, .open = -1 }, .root = -1 \
+	}
 
 static void own_entry(struct entry *n)
 {
@@ -119,12 +124,13 @@ static int check_env(const struct words *env, struct err *e)
 {
 	for (size_t k = 0; k < env->n; k++)
 		if (*env->v[k] == '=' || !strchr(env->v[k], '='))
-			return err_set(e, ERR_USAGE, "--env takes NAME=VALUE, not '%.80s'", env->v[k]);
+			return err_set(e, ERR_USAGE, "--env takes NAME=VALUE, not '%.80s'",
+				       env->v[k]);
 	return 0;
 }
 
-static int begin(struct entry *n, const struct exec_verb_options *o, char **command, struct life *life,
-		 struct err *e)
+static int begin(struct entry *n, const struct exec_verb_options *o, char **command,
+		 struct life *life, struct err *e)
 {
 	struct exec_options xo = { .stdio = { -1, -1, -1 }, .console_socket = -1 };
 	auto_fd int null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -135,8 +141,8 @@ static int begin(struct entry *n, const struct exec_verb_options *o, char **comm
 
 	if (null < 0)
 		return err_set(e, errno, "cannot open '/dev/null'");
-	if (exec_process(n->spec, n->instance, n->root, (const char *const *)command, o->env.v, o->workdir,
-			 o->user, o->tty, getenv("TERM"), &p, e) < 0 ||
+	if (exec_process(n->spec, n->instance, n->root, (const char *const *)command, o->env.v,
+			 o->workdir, o->user, o->tty, getenv("TERM"), &p, e) < 0 ||
 	    host_probe(&host, e) < 0)
 		return -1;
 	tty = o->tty ? console_find() : -1;
@@ -163,9 +169,11 @@ static int exec(struct cli *c, int argc, char **argv)
 
 	(void)argc;
 	if (o->detach && o->tty)
-		return err_set(c->e, ERR_USAGE, "a detached process has nobody to hold its terminal");
+		return err_set(c->e, ERR_USAGE,
+			       "a detached process has nobody to hold its terminal");
 	if (o->workdir && *o->workdir != '/')
-		return err_set(c->e, ERR_USAGE, "--workdir '%.80s' is not an absolute path", o->workdir);
+		return err_set(c->e, ERR_USAGE, "--workdir '%.80s' is not an absolute path",
+			       o->workdir);
 	if (check_env(&o->env, c->e) < 0 || open_instances(c, &all) < 0 ||
 	    instance_look(&all, argv[0], &d, c->e) < 0)
 		return -1;

@@ -24,12 +24,12 @@
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
 
-#define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define PATH_DEFAULT	 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PIDS_APPLICATION 512
-#define PIDS_SYSTEM 4096
-#define CPU_PERIOD 100000 /* us */
-#define NOFILE_SOFT 1024  /* select(2) breaks beyond; programs that want more raise it */
-#define NOFILE_HARD 524288
+#define PIDS_SYSTEM	 4096
+#define CPU_PERIOD	 100000 /* us */
+#define NOFILE_SOFT	 1024	/* select(2) breaks beyond; programs that want more raise it */
+#define NOFILE_HARD	 524288
 
 typedef const char *const words[];
 
@@ -57,9 +57,18 @@ static void command_parts(const struct image *img, const struct instance *i,
 
 bool instance_wants_system(const struct image *img, const struct instance *i)
 {
-	static words inits = { "/sbin/init", "/usr/sbin/init", "/bin/init", "/init", "/lib/systemd/systemd",
-			       "/usr/lib/systemd/systemd", "/bin/systemd", "/usr/bin/systemd",
-			       "/sbin/openrc-init", "/usr/sbin/openrc-init", "/sbin/runit-init", NULL };
+	static words inits = { "/sbin/init",
+			       "/usr/sbin/init",
+			       "/bin/init",
+			       "/init",
+			       "/lib/systemd/systemd",
+			       "/usr/lib/systemd/systemd",
+			       "/bin/systemd",
+			       "/usr/bin/systemd",
+			       "/sbin/openrc-init",
+			       "/usr/sbin/openrc-init",
+			       "/sbin/runit-init",
+			       NULL };
 	const char *const *entrypoint, *const *cmd, *first;
 
 	if (i->profile)
@@ -197,7 +206,8 @@ static int open_overlay(const struct from_image *f, struct err *e)
 		bad |= sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", *l, 0);
 	if (bad || sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return err_set(e, errno, "cannot look into the image's layers");
-	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
+			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
 	return fd < 0 ? err_set(e, errno, "cannot look into the image's layers") : fd;
 }
 
@@ -221,8 +231,8 @@ static int set_user(const struct from_image *f, struct spec *s, const char **hom
 
 	if (root < 0)
 		return -1;
-	if (user_find(root, i->user ? i->user : f->image->config.user, i->ids ? INSTANCE_IDS : 0, s->arena,
-		      &u, e) < 0)
+	if (user_find(root, i->user ? i->user : f->image->config.user, i->ids ? INSTANCE_IDS : 0,
+		      s->arena, &u, e) < 0)
 		return -1;
 	s->process.uid = u.uid;
 	s->process.gid = u.gid;
@@ -235,25 +245,36 @@ static int set_user(const struct from_image *f, struct spec *s, const char **hom
 /* ---- privileges ---- */
 
 /* Docker's default set (moby, daemon/pkg/oci/caps/defaults.go). */
-static words caps_application = {
-	"CAP_CHOWN",	  "CAP_DAC_OVERRIDE", "CAP_FSETID",	      "CAP_FOWNER",	"CAP_MKNOD",
-	"CAP_NET_RAW",	  "CAP_SETGID",	      "CAP_SETUID",	      "CAP_SETFCAP",	"CAP_SETPCAP",
-	"CAP_SYS_CHROOT", "CAP_KILL",	      "CAP_NET_BIND_SERVICE", "CAP_AUDIT_WRITE", NULL
-};
+static words caps_application = { "CAP_CHOWN",
+				  "CAP_DAC_OVERRIDE",
+				  "CAP_FSETID",
+				  "CAP_FOWNER",
+				  "CAP_MKNOD",
+				  "CAP_NET_RAW",
+				  "CAP_SETGID",
+				  "CAP_SETUID",
+				  "CAP_SETFCAP",
+				  "CAP_SETPCAP",
+				  "CAP_SYS_CHROOT",
+				  "CAP_KILL",
+				  "CAP_NET_BIND_SERVICE",
+				  "CAP_AUDIT_WRITE",
+				  NULL };
 
 /*
  * What an init gets is everything but: what speaks to the one kernel whatever the namespace, and what makes
  * systemd try services that cannot work here (modules, debugfs, audit, timesyncd: measured with systemd 257).
  * CAP_SYS_BOOT stays: reboot(2) in a pid namespace ends that namespace, and its init's signal says how.
  */
-static words caps_not_system = { "CAP_SYS_MODULE",    "CAP_SYS_RAWIO",	  "CAP_SYS_TIME",
-				 "CAP_AUDIT_CONTROL", "CAP_AUDIT_READ",	  "CAP_AUDIT_WRITE",
-				 "CAP_MAC_ADMIN",     "CAP_MAC_OVERRIDE", "CAP_SYSLOG",
-				 "CAP_WAKE_ALARM",    "CAP_BLOCK_SUSPEND", "CAP_PERFMON",
+static words caps_not_system = { "CAP_SYS_MODULE",    "CAP_SYS_RAWIO",		"CAP_SYS_TIME",
+				 "CAP_AUDIT_CONTROL", "CAP_AUDIT_READ",		"CAP_AUDIT_WRITE",
+				 "CAP_MAC_ADMIN",     "CAP_MAC_OVERRIDE",	"CAP_SYSLOG",
+				 "CAP_WAKE_ALARM",    "CAP_BLOCK_SUSPEND",	"CAP_PERFMON",
 				 "CAP_BPF",	      "CAP_CHECKPOINT_RESTORE", NULL };
 
 /* And without a user namespace these would be rights over the host: open_by_handle_at(2), accounting, ... */
-static words caps_not_system_on_host = { "CAP_DAC_READ_SEARCH", "CAP_SYS_PACCT", "CAP_IPC_LOCK", NULL };
+static words caps_not_system_on_host = { "CAP_DAC_READ_SEARCH", "CAP_SYS_PACCT", "CAP_IPC_LOCK",
+					 NULL };
 
 static uint64_t cap_bits(const char *const *names)
 {
@@ -287,8 +308,8 @@ static void set_caps(const struct instance *i, struct spec *s)
 	caps |= cap_bits(i->cap_add);
 	s->process.has_caps = true;
 	/* Inheritable and ambient stay empty (CVE-2022-29162, CVE-2022-27650). */
-	s->process.caps[CAPS_BOUNDING] = s->process.caps[CAPS_EFFECTIVE] = s->process.caps[CAPS_PERMITTED] =
-		caps;
+	s->process.caps[CAPS_BOUNDING] = s->process.caps[CAPS_EFFECTIVE] =
+		s->process.caps[CAPS_PERMITTED] = caps;
 }
 
 /* A hard limit of the caller's below ours stays: without CAP_SYS_RESOURCE it cannot be raised. */
@@ -384,7 +405,8 @@ static int set_sysctls(const struct instance *i, struct spec *s, struct err *e)
 	if (!kv)
 		return err_set(e, ENOMEM, "sysctls");
 	kv[0] = (struct key_value){ "net.ipv4.ip_unprivileged_port_start", "0" };
-	kv[1] = (struct key_value){ "net.ipv4.ping_group_range", i->ids ? "0 65535" : "0 2147483647" };
+	kv[1] = (struct key_value){ "net.ipv4.ping_group_range",
+				    i->ids ? "0 65535" : "0 2147483647" };
 	s->sysctl = kv;
 	s->n_sysctl = 2;
 	return 0;
@@ -394,13 +416,15 @@ static int set_sysctls(const struct instance *i, struct spec *s, struct err *e)
 
 static words opts_proc = { "nosuid", "noexec", "nodev", NULL };
 static words opts_dev = { "nosuid", "noexec", "strictatime", "mode=755", "size=65536k", NULL };
-static words opts_pts = { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", NULL };
+static words opts_pts = { "nosuid",    "noexec", "newinstance", "ptmxmode=0666",
+			  "mode=0620", "gid=5",	 NULL };
 static words opts_shm = { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k", NULL };
 static words opts_shm_system = { "nosuid", "nodev", "mode=1777", NULL };
 static words opts_sys = { "nosuid", "noexec", "nodev", "ro", NULL };
 static words opts_cgroup = { "nosuid", "noexec", "nodev", "relatime", "ro", NULL };
 static words opts_cgroup_system = { "nosuid", "noexec", "nodev", "relatime", NULL };
-static words opts_run = { "nosuid", "nodev", "strictatime", "mode=755", "size=20%", "nr_inodes=800k", NULL };
+static words opts_run = { "nosuid",   "nodev",		"strictatime", "mode=755",
+			  "size=20%", "nr_inodes=800k", NULL };
 
 static const struct {
 	const char *destination, *type;
@@ -420,8 +444,8 @@ static const struct {
 
 #define N_MOUNTS (sizeof(mounts) / sizeof(*mounts))
 
-static int add_volume(const char *text, const struct instance *i, struct spec *s, struct mount_spec *m,
-		      struct err *e)
+static int add_volume(const char *text, const struct instance *i, struct spec *s,
+		      struct mount_spec *m, struct err *e)
 {
 	const char **options = arena_array(s->arena, 8, sizeof(*options));
 	struct volume v;
@@ -431,7 +455,8 @@ static int add_volume(const char *text, const struct instance *i, struct spec *s
 		return err_set(e, ENOMEM, "volumes");
 	if (volume_parse(text, s->arena, &v, e) < 0)
 		return -1;
-	if (access(v.source, F_OK) < 0) /* never made, as Docker does: a typing error would be a directory */
+	if (access(v.source, F_OK) <
+	    0) /* never made, as Docker does: a typing error would be a directory */
 		return err_set(e, errno, "volume '%s': '%s'", text, v.source);
 	options[n++] = v.one_fs ? "bind" : "rbind";
 	options[n++] = "rprivate";
@@ -442,8 +467,9 @@ static int add_volume(const char *text, const struct instance *i, struct spec *s
 	}
 	if (i->ids && !v.noidmap)
 		options[n++] = v.one_fs ? "idmap" : "ridmap";
-	*m = (struct mount_spec){ .destination = v.target, .type = "bind", .source = v.source,
-				  .options = options };
+	*m = (struct mount_spec){
+		.destination = v.target, .type = "bind", .source = v.source, .options = options
+	};
 	return 0;
 }
 
@@ -460,7 +486,8 @@ static int set_mounts(const struct instance *i, struct spec *s, struct err *e)
 		if (!options)
 			continue;
 		m[s->n_mounts++] = (struct mount_spec){ .destination = mounts[k].destination,
-							.type = mounts[k].type, .source = mounts[k].type,
+							.type = mounts[k].type,
+							.source = mounts[k].type,
 							.options = options };
 	}
 	for (const char *const *v = i->volumes; v && *v; v++, s->n_mounts++)
@@ -470,22 +497,32 @@ static int set_mounts(const struct instance *i, struct spec *s, struct err *e)
 }
 
 /* Docker's (moby, daemon/pkg/oci/defaults.go). */
-static words masked_application = { "/proc/acpi",	   "/proc/asound",     "/proc/interrupts",
-				    "/proc/kcore",	   "/proc/keys",       "/proc/latency_stats",
-				    "/proc/sched_debug",   "/proc/scsi",       "/proc/timer_list",
-				    "/proc/timer_stats",   "/sys/devices/virtual/powercap",
-				    "/sys/firmware",	   NULL };
-static words readonly_application = { "/proc/bus", "/proc/fs",	"/proc/irq",
-				      "/proc/sys", "/proc/sysrq-trigger", NULL };
+static words masked_application = { "/proc/acpi",
+				    "/proc/asound",
+				    "/proc/interrupts",
+				    "/proc/kcore",
+				    "/proc/keys",
+				    "/proc/latency_stats",
+				    "/proc/sched_debug",
+				    "/proc/scsi",
+				    "/proc/timer_list",
+				    "/proc/timer_stats",
+				    "/sys/devices/virtual/powercap",
+				    "/sys/firmware",
+				    NULL };
+static words readonly_application = { "/proc/bus",	     "/proc/fs", "/proc/irq", "/proc/sys",
+				      "/proc/sysrq-trigger", NULL };
 
 /*
  * A system's /proc/sys is its own to write: the kernel lets it change what belongs to its namespaces only.
  * Not so without a user namespace.
  */
-static words masked_system = { "/proc/acpi",	 "/proc/asound",      "/proc/kallsyms",	   "/proc/kcore",
-			       "/proc/keys",	 "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-			       "/proc/sysrq-trigger", "/proc/timer_list", "/sys/firmware",
-			       "/sys/kernel/debug", "/sys/kernel/security", "/sys/fs/bpf", "/sys/power", NULL };
+static words masked_system = {
+	"/proc/acpi",		"/proc/asound",	       "/proc/kallsyms",    "/proc/kcore",
+	"/proc/keys",		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+	"/proc/sysrq-trigger",	"/proc/timer_list",    "/sys/firmware",	    "/sys/kernel/debug",
+	"/sys/kernel/security", "/sys/fs/bpf",	       "/sys/power",	    NULL
+};
 static words readonly_system = { "/proc/bus", "/proc/fs", "/proc/irq", NULL };
 
 /* ---- limits ---- */
@@ -499,7 +536,8 @@ static int set_limits(const struct instance *i, struct spec *s, struct err *e)
 	if (i->pids)
 		r->pids_limit = (struct opt_i64){ true, (int64_t)i->pids };
 	if (i->cpus) {
-		r->cpu.quota = (struct opt_i64){ true, (int64_t)(i->cpus * CPU_PERIOD / CPUS_UNIT) };
+		r->cpu.quota =
+			(struct opt_i64){ true, (int64_t)(i->cpus * CPU_PERIOD / CPUS_UNIT) };
 		r->cpu.period = (struct opt_u64){ true, CPU_PERIOD };
 		if (r->cpu.quota.v < 1000) /* the kernel's least, 1 ms: of a longer period then */
 			r->cpu = (__typeof__(r->cpu)){ .quota = { true, (int64_t)i->cpus * 1000 },
@@ -576,8 +614,9 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e)
 	s->rootfs_propagation = "rslave";
 	s->masked_paths = i->system ? masked_system : masked_application;
 	s->readonly_paths = i->system && i->ids ? readonly_system : readonly_application;
-	if (set_root(f, s, e) < 0 || set_namespaces(i, s, e) < 0 || set_clocks(s, e) < 0 || set_sysctls(i, s, e) < 0 ||
-	    set_mounts(i, s, e) < 0 || set_limits(i, s, e) < 0 || set_process(f, s, e) < 0)
+	if (set_root(f, s, e) < 0 || set_namespaces(i, s, e) < 0 || set_clocks(s, e) < 0 ||
+	    set_sysctls(i, s, e) < 0 || set_mounts(i, s, e) < 0 || set_limits(i, s, e) < 0 ||
+	    set_process(f, s, e) < 0)
 		return NULL;
 	return take_ptr(s);
 }
@@ -688,10 +727,11 @@ int instance_write_files(const struct from_image *f, int upper, struct err *e)
 	etc = open_etc(f, upper, e);
 	if (etc < 0)
 		return etc == -2 ? 0 : -1;
-	snprintf(hosts, sizeof(hosts),
-		 "127.0.0.1\tlocalhost\n127.0.1.1\t%s\n"
-		 "::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-		 name);
+	snprintf(
+		hosts, sizeof(hosts),
+		"127.0.0.1\tlocalhost\n127.0.1.1\t%s\n"
+		"::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+		name);
 	snprintf(hostname, sizeof(hostname), "%s\n", name);
 	snprintf(id, sizeof(id), "%s\n", i->uuid);
 	if (write_new(etc, "hosts", 0644, hosts, e) < 0 ||

@@ -30,9 +30,9 @@ struct from_image {
 	const char *name;
 	const char *upper, *work; /* absolute; NULL: no layer of its own */
 	bool fresh;		  /* the upper directory holds nothing yet that matters for users */
-	int root;		  /* of the running instance, to look users up in; -1: none, look into the layers */
-	const char *term;	  /* $TERM for a terminal; NULL: xterm */
-	unsigned rows, columns;	  /* of a terminal; 0: not known */
+	int root; /* of the running instance, to look users up in; -1: none, look into the layers */
+	const char *term;	/* $TERM for a terminal; NULL: xterm */
+	unsigned rows, columns; /* of a terminal; 0: not known */
 };
 
 /* Whether this image with this command line boots a system rather than running an application. */

@@ -33,9 +33,9 @@
 #include "runtime/supervise.h"
 
 #define STOP_APPLICATION 10 /* seconds */
-#define STOP_SYSTEM 30
-#define WATCHER_TIMEOUT 15000 /* ms: what a watcher may need after the payload's end */
-#define YOUNG_MS 2000	      /* a payload may still be setting up its signal handlers */
+#define STOP_SYSTEM	 30
+#define WATCHER_TIMEOUT	 15000 /* ms: what a watcher may need after the payload's end */
+#define YOUNG_MS	 2000  /* a payload may still be setting up its signal handlers */
 
 /* Good to know, but not what was asked for: and nothing to spoil a pipe with. */
 static void notice(const char *text, const char *name)
@@ -82,7 +82,8 @@ static int start_one(struct cli *c, const struct instances *all, const char *nam
 	if (running_end(&d, i->ephemeral, NULL, e) < 0)
 		goto out;
 	if (i->ephemeral) {
-		err_set(e, ERR_NO_SUCH, "instance '%s' has ended, and was to be removed then", name);
+		err_set(e, ERR_NO_SUCH, "instance '%s' has ended, and was to be removed then",
+			name);
 		goto out;
 	}
 	store = store_open(c->store_root, e);
@@ -148,9 +149,10 @@ struct stop_options {
 };
 
 static const struct option_row stop_rows[] = {
-	NUMBER_ROW(struct stop_options, timeout, "time", 't', "SECONDS",
-		   "kill it after so long (default 10, for a system 30, or what its configuration says)", 0,
-		   86400),
+	NUMBER_ROW(
+		struct stop_options, timeout, "time", 't', "SECONDS",
+		"kill it after so long (default 10, for a system 30, or what its configuration says)",
+		0, 86400),
 	STRING_ROW(struct stop_options, signal, "signal", 's', "SIGNAL", "what asks it to stop"),
 	END_ROW,
 };
@@ -163,10 +165,8 @@ static int init_signal(pid_t pid)
 	} inits[] = {
 		{ "systemd", "SIGRTMIN+3" }, /* systemd(1): halt */
 		{ "busybox", "SIGUSR2" },    /* init/init.c: poweroff */
-		{ "openrc-init", "SIGUSR2" },
-		{ "runit-init", "SIGCONT" },
-		{ "runit", "SIGCONT" },
-		{ "init", "SIGPWR" }, /* sysvinit: its inittab says */
+		{ "openrc-init", "SIGUSR2" }, { "runit-init", "SIGCONT" },
+		{ "runit", "SIGCONT" },	      { "init", "SIGPWR" }, /* sysvinit: its inittab says */
 		{ "procd", "SIGUSR2" },
 	};
 	char path[40], exe[PATH_MAX];
@@ -197,8 +197,9 @@ static const char *image_signal(struct cli *c, const struct instance *i, struct 
 static int stop_signal(struct cli *c, const struct instance *i, pid_t pid)
 {
 	const struct stop_options *o = c->options;
-	const char *name = o->signal ? o->signal : i->stop_signal ? i->stop_signal :
-								     image_signal(c, i, i->arena);
+	const char *name = o->signal	  ? o->signal :
+			   i->stop_signal ? i->stop_signal :
+					    image_signal(c, i, i->arena);
 	int sig = name ? signal_number(name) : -1;
 
 	if (sig > 0)
@@ -285,7 +286,8 @@ static int wait_for_end(const struct instances *all, const char *name, const str
 	if (r->watcher && pidfd_wait(r->watcher_fd, WATCHER_TIMEOUT))
 		return 0;
 	if (r->watcher)
-		return err_set(e, ETIMEDOUT, "process %d, which watches '%s', does not end", r->watcher, name);
+		return err_set(e, ETIMEDOUT, "process %d, which watches '%s', does not end",
+			       r->watcher, name);
 	if (instance_open(all, name, &d, e) < 0)
 		return e->code == ERR_NO_SUCH ? 0 : -1;
 	i = instance_load(&d, e);
@@ -321,9 +323,10 @@ static int end(struct cli *c, const struct instances *all, const char *name, boo
 
 		if (!i)
 			return -1;
-		seconds = o->timeout.set ? o->timeout.v :
+		seconds = o->timeout.set      ? o->timeout.v :
 			  i->has_stop_timeout ? i->stop_timeout :
-			  i->system ? STOP_SYSTEM : STOP_APPLICATION;
+			  i->system	      ? STOP_SYSTEM :
+						STOP_APPLICATION;
 		sig = stop_signal(c, i, r->pid);
 		if (sig != SIGKILL && seconds && ask(r, sig))
 			(void)pidfd_wait(r->pidfd, (int)seconds * 1000);
@@ -386,8 +389,10 @@ struct kill_options {
 };
 
 static const struct option_row kill_rows[] = {
-	STRING_ROW(struct kill_options, signal, "signal", 's', "SIGNAL", "name or number (default SIGKILL)"),
-	FLAG_ROW(struct kill_options, all, "all", 'a', "to all its processes, not only to the first"),
+	STRING_ROW(struct kill_options, signal, "signal", 's', "SIGNAL",
+		   "name or number (default SIGKILL)"),
+	FLAG_ROW(struct kill_options, all, "all", 'a',
+		 "to all its processes, not only to the first"),
 	END_ROW,
 };
 
@@ -402,7 +407,8 @@ static int kill_one(struct cli *c, const struct instances *all, const char *name
 	if (!a)
 		return err_set(e, ENOMEM, "cannot kill '%s'", name);
 	if (state_open(all->states, name, &sd, e) < 0)
-		return e->code == ERR_NO_SUCH ? err_set(e, ERR_STATE, "'%s' does not run", name) : -1;
+		return e->code == ERR_NO_SUCH ? err_set(e, ERR_STATE, "'%s' does not run", name) :
+						-1;
 	rc = state_read(&sd, a, &st, e);
 	if (rc == 0)
 		rc = life_kill(&sd, &st, o->signal ? signal_number(o->signal) : SIGKILL, o->all, e);
@@ -497,7 +503,8 @@ struct rm_options {
 };
 
 static const struct option_row rm_rows[] = {
-	FLAG_ROW(struct rm_options, force, "force", 'f', "also if it runs: kill it first; and if there is none"),
+	FLAG_ROW(struct rm_options, force, "force", 'f',
+		 "also if it runs: kill it first; and if there is none"),
 	END_ROW,
 };
 

@@ -31,7 +31,8 @@
 
 struct image *launch_image(struct store *store, const struct instance *i, struct err *e)
 {
-	return i->rootfs ? image_from_directory(store, i->rootfs, e) : image_find(store, i->image_id, e);
+	return i->rootfs ? image_from_directory(store, i->rootfs, e) :
+			   image_find(store, i->image_id, e);
 }
 
 /* The paths of the instance's layer, and the terminal that the caller sits at. */
@@ -70,7 +71,8 @@ static int open_upper(const struct launch *l, struct err *e)
 {
 	int fd = openat(l->dir->fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	return fd < 0 ? err_set(e, errno, "cannot open the layer of instance '%s'", l->dir->name) : fd;
+	return fd < 0 ? err_set(e, errno, "cannot open the layer of instance '%s'", l->dir->name) :
+			fd;
 }
 
 int launch_prepare(const struct launch *l, struct err *e)
@@ -97,7 +99,10 @@ struct streams {
 	int out, err;	/* our ends of a detached one; -1 */
 };
 
-#define STREAMS_NONE { .payload = { -1, -1, -1 }, .out = -1, .err = -1 }
+#define STREAMS_NONE                                            \
+	{                                                       \
+		.payload = { -1, -1, -1 }, .out = -1, .err = -1 \
+	}
 
 static void own_streams(struct streams *s)
 {
@@ -119,8 +124,8 @@ static int open_null(int flags, struct err *e)
  * A FIFO, open for reading and writing on both ends (supervise.h says why). It belongs to the payload's user, so
  * that opening /dev/stdout works inside.
  */
-static int make_fifo(const struct state_dir *d, const char *name, uid_t uid, gid_t gid, int *payload,
-		     int *ours, struct err *e)
+static int make_fifo(const struct state_dir *d, const char *name, uid_t uid, gid_t gid,
+		     int *payload, int *ours, struct err *e)
 {
 	if (mkfifoat(d->dir, name, 0600) < 0)
 		return err_set(e, errno, "cannot make the FIFO '%s'", name);
@@ -148,7 +153,8 @@ static int open_streams(const struct launch *l, const struct spec *s, const stru
 	}
 	if (!detached)
 		return 0;
-	if (l->instance->interactive && make_fifo(d, "stdin", uid, gid, &st->payload[0], NULL, e) < 0)
+	if (l->instance->interactive &&
+	    make_fifo(d, "stdin", uid, gid, &st->payload[0], NULL, e) < 0)
 		return -1;
 	if (make_fifo(d, "stdout", uid, gid, &st->payload[1], &st->out, e) < 0 ||
 	    make_fifo(d, "stderr", uid, gid, &st->payload[2], &st->err, e) < 0)
@@ -163,7 +169,9 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 		struct state_dir *sd, struct err *e)
 {
 	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = "ctr/" };
-	struct life_options lo = { .state = sd, .die_with_parent = !detached, .console_socket = -1 };
+	struct life_options lo = { .state = sd,
+				   .die_with_parent = !detached,
+				   .console_socket = -1 };
 	auto_str struct str config = { 0 };
 	auto_spec struct spec *spec = NULL;
 	auto_plan struct plan *plan = NULL;
@@ -206,7 +214,8 @@ fail:
 	return -1;
 }
 
-int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd, struct err *e)
+int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd,
+		      struct err *e)
 {
 	auto_streams struct streams st = STREAMS_NONE;
 
@@ -279,8 +288,8 @@ static int set_roots(const struct instances *all, char *data, char *run, size_t 
  * Becomes a supervisor in a program of its own. If that cannot be executed, because memory is short or the
  * program was replaced by one that does not work, this process does the work itself.
  */
-__attribute__((noreturn)) static void become_supervisor(const struct instances *all, const char *name,
-							 int pidfd, int out, int err)
+__attribute__((noreturn)) static void
+become_supervisor(const struct instances *all, const char *name, int pidfd, int out, int err)
 {
 	char data[PATH_MAX], run[PATH_MAX];
 	char *argv[] = { "ctr", "supervise", (char *)(uintptr_t)name, NULL };
@@ -318,8 +327,8 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	state_close(&sd);
 	say_report(sock, &r);
 	/* of a terminal only the master is ours */
-	become_supervisor(l->all, l->dir->name, life.pidfd, life.console >= 0 ? life.console : st.out,
-			  st.err);
+	become_supervisor(l->all, l->dir->name, life.pidfd,
+			  life.console >= 0 ? life.console : st.out, st.err);
 }
 
 static int start_supervisor(void (*run)(const void *arg, int sock), const void *arg, struct err *e)

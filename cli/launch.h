@@ -44,7 +44,8 @@ struct spec *launch_spec(const struct launch *l, struct err *e);
  * in life->console. On success the caller has the life and the state (unlocked, its promise kept: state_close()
  * it after running_end()).
  */
-int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd, struct err *e);
+int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd,
+		      struct err *e);
 
 /* Starts it with a supervisor of its own, and returns when the payload has been executed. */
 int launch_detached(const struct launch *l, struct err *e);

@@ -39,7 +39,10 @@ static void view_close(struct view *v)
 	own_close(&v->dir.fd);
 }
 #define auto_view __attribute__((cleanup(view_close)))
-#define VIEW_NONE { .dir = { .fd = -1, .promise = -1 }, .run = RUNNING_NONE }
+#define VIEW_NONE                                                       \
+	{                                                               \
+		.dir = { .fd = -1, .promise = -1 }, .run = RUNNING_NONE \
+	}
 
 static int view_open(const struct instances *all, const char *name, struct view *v, struct err *e)
 {
@@ -151,7 +154,8 @@ static void add_row(struct str *out, const struct view *v, int name_width)
 		snprintf(pid, sizeof(pid), "%d", v->run.pid);
 	str_addf(out, "%-*s  %-22s  %-7s  %-20s  %s%s\n", name_width, v->name, status, pid,
 		 v->config && v->config->created ? v->config->created : "-",
-		 len > IMAGE_COLUMN ? "..." : "", len > IMAGE_COLUMN ? image + len - IMAGE_COLUMN : image);
+		 len > IMAGE_COLUMN ? "..." : "",
+		 len > IMAGE_COLUMN ? image + len - IMAGE_COLUMN : image);
 }
 
 static int list(struct cli *c, int argc, char **argv)
@@ -175,8 +179,8 @@ static int list(struct cli *c, int argc, char **argv)
 		json_put_u64(&w, "version", FORMAT_VERSION);
 		json_open(&w, "instances", '[');
 	} else if (!o->quiet) {
-		str_addf(&out, "%-*s  %-22s  %-7s  %-20s  %s\n", width, "NAME", "STATUS", "PID", "CREATED",
-			 "IMAGE");
+		str_addf(&out, "%-*s  %-22s  %-7s  %-20s  %s\n", width, "NAME", "STATUS", "PID",
+			 "CREATED", "IMAGE");
 	}
 	for (size_t k = 0; k < n; k++) {
 		auto_view struct view v = VIEW_NONE;

@@ -34,11 +34,13 @@ struct logs_options {
 };
 
 static const struct option_row logs_rows[] = {
-	FLAG_ROW(struct logs_options, follow, "follow", 'f', "go on with what comes, until it ends"),
+	FLAG_ROW(struct logs_options, follow, "follow", 'f',
+		 "go on with what comes, until it ends"),
 	NUMBER_ROW(struct logs_options, tail, "tail", 'n', "N", "only the last N lines", 0, 0),
 	STRING_ROW(struct logs_options, since, "since", 0, "TIME",
 		   "only what is younger: 2026-11-21T08:00:00Z, or 90s, 10m, 2h, 7d ago"),
-	FLAG_ROW(struct logs_options, timestamps, "timestamps", 't', "put the time before each line"),
+	FLAG_ROW(struct logs_options, timestamps, "timestamps", 't',
+		 "put the time before each line"),
 	END_ROW,
 };
 
@@ -88,8 +90,8 @@ struct printing {
 	int64_t since_s;
 	uint32_t since_ns;
 	bool has_since;
-	bool inside[2];	   /* the last line of the stream was partial: the next one continues it */
-	bool failed;	   /* nobody reads what we write */
+	bool inside[2]; /* the last line of the stream was partial: the next one continues it */
+	bool failed;	/* nobody reads what we write */
 };
 
 static bool is_wanted(const struct printing *p, const struct log_line *l)
@@ -168,7 +170,8 @@ static int parse_since(const char *text, struct printing *p, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, ERR_USAGE, "--since '%.60s' is neither a time, 2026-11-21T08:00:00Z, nor an age, 10m",
+	return err_set(e, ERR_USAGE,
+		       "--since '%.60s' is neither a time, 2026-11-21T08:00:00Z, nor an age, 10m",
 		       text);
 }
 
@@ -209,15 +212,19 @@ static int follow(const struct instances *all, const char *name, int dir, struct
 	int last;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
-	if (notify < 0 || inotify_add_watch(notify, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
-		return err_set(e, errno, "cannot watch the log of '%s'%s", name,
-			       errno == EMFILE ? " (raise /proc/sys/fs/inotify/max_user_instances)" : "");
+	if (notify < 0 ||
+	    inotify_add_watch(notify, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) <
+		    0)
+		return err_set(
+			e, errno, "cannot watch the log of '%s'%s", name,
+			errno == EMFILE ? " (raise /proc/sys/fs/inotify/max_user_instances)" : "");
 	if (running_look(all, name, &run, e) < 0)
 		return -1;
 	/* the watcher goes last: when it is gone, everything was written */
 	last = run.watcher_fd >= 0 ? run.watcher_fd : run.pidfd;
 	for (bool ended = last < 0; !p->failed;) {
-		struct pollfd fds[] = { { .fd = notify, .events = POLLIN }, { .fd = last, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = notify, .events = POLLIN },
+					{ .fd = last, .events = POLLIN } };
 
 		print_more(r, p, dir);
 		if (ended)

@@ -29,7 +29,8 @@
 
 struct run_options {
 	bool rm, detach, interactive, tty, read_only;
-	const char *name, *workdir, *user, *hostname, *cpus, *net, *userns, *profile, *entrypoint, *stop_signal;
+	const char *name, *workdir, *user, *hostname, *cpus, *net, *userns, *profile, *entrypoint,
+		*stop_signal;
 	struct words env, volumes, cap_add, cap_drop;
 	struct opt_u64 memory, pids, stop_timeout;
 };
@@ -73,7 +74,8 @@ static const struct option_row create_rows[] = { CREATE_ROWS, END_ROW };
 
 static const struct option_row run_rows[] = {
 	FLAG_ROW(struct run_options, rm, "rm", 0, "remove it when it ends"),
-	FLAG_ROW(struct run_options, detach, "detach", 'd', "run in the background, print its name"),
+	FLAG_ROW(struct run_options, detach, "detach", 'd',
+		 "run in the background, print its name"),
 	CREATE_ROWS,
 	END_ROW,
 };
@@ -124,7 +126,8 @@ static const char *env_word(struct arena *a, const char *word, struct err *e)
 static const char *cap_word(struct arena *a, const char *word, struct err *e)
 {
 	bool all = strcasecmp(word, "all") == 0;
-	char *name = arena_printf(a, "%s%s", all || strncasecmp(word, "cap_", 4) == 0 ? "" : "CAP_", word);
+	char *name = arena_printf(a, "%s%s", all || strncasecmp(word, "cap_", 4) == 0 ? "" : "CAP_",
+				  word);
 
 	if (!name)
 		err_set(e, ENOMEM, "capabilities");
@@ -143,8 +146,8 @@ static const char *volume_word(struct arena *a, const char *word, struct err *e)
 	if (*word == '/')
 		return word;
 	if (*word != '.') {
-		err_set(e, ERR_USAGE,
-			"--volume '%.200s': the source is a path, '/%s' or './%s'", word, word, word);
+		err_set(e, ERR_USAGE, "--volume '%.200s': the source is a path, '/%s' or './%s'",
+			word, word, word);
 		return NULL;
 	}
 	if (len >= sizeof(source)) {
@@ -163,10 +166,12 @@ static const char *volume_word(struct arena *a, const char *word, struct err *e)
 	return text;
 }
 
-static int set_options(const struct run_options *o, char **command, struct instance *i, struct err *e)
+static int set_options(const struct run_options *o, char **command, struct instance *i,
+		       struct err *e)
 {
 	if (o->cpus && parse_cpus(o->cpus, &i->cpus) < 0)
-		return err_set(e, ERR_USAGE, "--cpus '%.40s' is not a number of processors, such as 1.5",
+		return err_set(e, ERR_USAGE,
+			       "--cpus '%.40s' is not a number of processors, such as 1.5",
 			       o->cpus);
 	if (o->memory.set && !o->memory.v)
 		return err_set(e, ERR_USAGE, "--memory 0 leaves nothing to run in");
@@ -206,7 +211,8 @@ static int set_options(const struct run_options *o, char **command, struct insta
 
 static bool looks_like_path(const char *s)
 {
-	return *s == '/' || streq(s, ".") || streq(s, "..") || str_after(s, "./") || str_after(s, "../");
+	return *s == '/' || streq(s, ".") || streq(s, "..") || str_after(s, "./") ||
+	       str_after(s, "../");
 }
 
 static struct image *from_path(struct store *s, const char *path, struct err *e)
@@ -253,7 +259,8 @@ static int set_image(struct instance *i, const struct image *img, const char *wh
 
 	if (!img->directory) {
 		i->image_id = img->id;
-		i->image = looks_like_path(what) && img->names && img->names[0] ? img->names[0] : what;
+		i->image = looks_like_path(what) && img->names && img->names[0] ? img->names[0] :
+										  what;
 	} else {
 		if (!realpath(img->layers[0], path))
 			return err_set(e, errno, "'%s'", what);
@@ -275,7 +282,10 @@ struct making {
 	struct instance_dir dir;
 };
 
-#define MAKING_NONE { .all = INSTANCES_NONE, .dir = { .fd = -1, .promise = -1 } }
+#define MAKING_NONE                                                      \
+	{                                                                \
+		.all = INSTANCES_NONE, .dir = {.fd = -1, .promise = -1 } \
+	}
 
 static void own_making(struct making *m)
 {
@@ -289,8 +299,11 @@ static void own_making(struct making *m)
 
 static struct launch launch_of(struct making *m)
 {
-	return (struct launch){ .all = &m->all, .image = m->image, .instance = m->instance,
-				.dir = &m->dir, .fresh = true };
+	return (struct launch){ .all = &m->all,
+				.image = m->image,
+				.instance = m->instance,
+				.dir = &m->dir,
+				.fresh = true };
 }
 
 /* While the store is held nobody can remove the image before the instance names it. */
@@ -303,7 +316,8 @@ static int create_with_image(struct making *m, const char *name, struct err *e)
 		return -1;
 	again = launch_image(m->store, m->instance, e);
 	if (again)
-		r = instance_create(&m->all, name, m->instance, false, m->instance->ephemeral, &m->dir, e);
+		r = instance_create(&m->all, name, m->instance, false, m->instance->ephemeral,
+				    &m->dir, e);
 	image_free(again);
 	store_release(m->store);
 	return r;

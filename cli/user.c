@@ -26,8 +26,9 @@ static int read_in_root(int root, const char *path, struct str *out, struct err 
 	ssize_t n;
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 :
-							     err_set(e, errno, "cannot open '%s'", path);
+		return errno == ENOENT || errno == ENOTDIR ?
+			       0 :
+			       err_set(e, errno, "cannot open '%s'", path);
 	if (fstat(fd, &st) < 0)
 		return err_set(e, errno, "cannot stat '%s'", path);
 	if (!S_ISREG(st.st_mode))
@@ -38,8 +39,8 @@ static int read_in_root(int root, const char *path, struct str *out, struct err 
 		if (n < 0)
 			return err_set(e, errno, "cannot read '%s'", path);
 		if (out->len + (size_t)n > USER_FILE_MAX)
-			return err_set(e, ERR_INVALID, "'%s' of the image is larger than %u MiB", path,
-				       USER_FILE_MAX >> 20);
+			return err_set(e, ERR_INVALID, "'%s' of the image is larger than %u MiB",
+				       path, USER_FILE_MAX >> 20);
 		str_add_n(out, chunk, (size_t)n);
 	}
 	return out->failed ? err_set(e, ENOMEM, "cannot read '%s'", path) : 0;
@@ -85,9 +86,10 @@ static int parse_id(const char *text, uint64_t max, uint32_t *id, struct err *e)
 	if (parse_u64(text, 0, NO_ID - 1, &v) < 0)
 		return err_set(e, ERR_INVALID, "'%.40s' is not an id", text);
 	if (max && v >= max)
-		return err_set(e, ERR_INVALID,
-			       "id %s is not one of the instance's %llu ids (--userns=host has all)", text,
-			       (unsigned long long)max);
+		return err_set(
+			e, ERR_INVALID,
+			"id %s is not one of the instance's %llu ids (--userns=host has all)", text,
+			(unsigned long long)max);
 	*id = (uint32_t)v;
 	return 0;
 }
@@ -157,8 +159,8 @@ static int find_groups(char *text, const char *name, uint64_t max, struct user *
 		if (parse_id(f[2], max, &id, e) < 0)
 			return err_in(e, "group '%.40s' of user '%.40s'", f[0], name);
 		if (n == USER_GROUPS_MAX)
-			return err_set(e, ERR_INVALID, "user '%.40s' is in more than %d groups", name,
-				       USER_GROUPS_MAX);
+			return err_set(e, ERR_INVALID, "user '%.40s' is in more than %d groups",
+				       name, USER_GROUPS_MAX);
 		if (id != u->gid)
 			list[n++] = id;
 	}
@@ -203,7 +205,8 @@ static int find_user(int root, const char *name, uint64_t max, struct arena *a, 
 	return 0;
 }
 
-int user_find(int root, const char *text, uint64_t max, struct arena *a, struct user *out, struct err *e)
+int user_find(int root, const char *text, uint64_t max, struct arena *a, struct user *out,
+	      struct err *e)
 {
 	struct user u = { 0 };
 	char name[256];
@@ -231,9 +234,11 @@ int user_find(int root, const char *text, uint64_t max, struct arena *a, struct 
 		if (!group && find_groups(groups.s, name, max, &u, a, e) < 0)
 			return -1;
 		if (group && find_group(groups.s, group, &u.gid) < 0)
-			return err_set(e, ERR_INVALID, "the image's /etc/group has no group '%.80s'", group);
+			return err_set(e, ERR_INVALID,
+				       "the image's /etc/group has no group '%.80s'", group);
 		if (max && u.gid >= max)
-			return err_set(e, ERR_INVALID, "group '%.80s' is not one of the instance's ids", group);
+			return err_set(e, ERR_INVALID,
+				       "group '%.80s' is not one of the instance's ids", group);
 	}
 	*out = u;
 	return 0;

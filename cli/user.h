@@ -18,7 +18,7 @@ struct arena;
 struct err;
 
 #define USER_GROUPS_MAX 1024
-#define USER_FILE_MAX (8u << 20)
+#define USER_FILE_MAX	(8u << 20)
 
 struct user {
 	uint32_t uid, gid;
@@ -34,6 +34,7 @@ struct user {
  * supplementary ones. NULL or "" is user 0. Ids of @max and beyond are refused: they are not mapped (0: no limit).
  * Strings and lists live in @a. 0, or -1 and *e.
  */
-int user_find(int root, const char *text, uint64_t max, struct arena *a, struct user *u, struct err *e);
+int user_find(int root, const char *text, uint64_t max, struct arena *a, struct user *u,
+	      struct err *e);
 
 #endif

@@ -133,7 +133,7 @@ struct pidfd_info_615 {
 	uint32_t coredump_mask, spare;
 };
 #define INFO_EXIT (1UL << 3)
-#define GET_INFO _IOWR(0xFF, 11, struct pidfd_info_615)
+#define GET_INFO  _IOWR(0xFF, 11, struct pidfd_info_615)
 
 static bool kernel_remembers(int pidfd, int *status)
 {
@@ -203,13 +203,15 @@ static int record(struct instance_dir *d, const struct state *st, const struct i
 
 	if (x)
 		now = *x;
-	else if (instance_read_exit(d, &old, &ignored) == 0 && old.time >= st->created_ns / 1000000000)
+	else if (instance_read_exit(d, &old, &ignored) == 0 &&
+		 old.time >= st->created_ns / 1000000000)
 		return 0;
 	now.oom = killed_by_limit(st);
 	return instance_write_exit(d, &now, sync, e);
 }
 
-int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x, struct err *e)
+int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x,
+		struct err *e)
 {
 	auto_arena struct arena *a = arena_new(1u << 20);
 	struct state_dir sd;
@@ -221,7 +223,8 @@ int running_end(struct instance_dir *d, bool ephemeral, const struct instance_ex
 	if (state_open(d->all->states, d->name, &sd, e) == 0) {
 		whole = state_read(&sd, a, &st, e) == 0;
 		if (!whole && e->code != ERR_STATE)
-			log_warn("%s", e->msg); /* damaged: what its journal names can still be undone */
+			log_warn("%s",
+				 e->msg); /* damaged: what its journal names can still be undone */
 		if (whole && !ephemeral && record(d, &st, x, true, e) < 0)
 			log_warn("instance '%s': %s", d->name, e->msg);
 		if (life_delete(&sd, whole ? &st : NULL, NULL, e) < 0) {

@@ -38,7 +38,10 @@ struct running {
 	int64_t started_ns; /* CLOCK_REALTIME */
 };
 
-#define RUNNING_NONE { .pidfd = -1, .watcher_fd = -1 }
+#define RUNNING_NONE                          \
+	{                                     \
+		.pidfd = -1, .watcher_fd = -1 \
+	}
 
 /*
  * Looks. Waits for a command that has the run state locked: one that starts, kills or removes it. No
@@ -71,6 +74,7 @@ void running_exit_status(int pidfd, struct instance_exit *x);
  * a record made since its start stays), undoes and removes the run state, and if @ephemeral removes the instance
  * itself, whereupon *d is closed. No run state is success. Works on what an earlier attempt has left.
  */
-int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x, struct err *e);
+int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x,
+		struct err *e);
 
 #endif

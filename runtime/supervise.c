@@ -24,7 +24,7 @@
 #define PR_SET_THP_DISABLE 41
 #endif
 
-#define CHUNK 4096 /* of output read at once */
+#define CHUNK	 4096 /* of output read at once */
 #define TIME_LEN 30
 
 /* ---- writing the log ---- */
@@ -35,8 +35,8 @@ void log_file_open(struct log_file *l, int dir)
 
 	l->dir = dir;
 	l->size = 0;
-	l->fd = openat(dir, LOG_FILE, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		       0600);
+	l->fd = openat(dir, LOG_FILE,
+		       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (l->fd >= 0 && fstat(l->fd, &st) == 0)
 		l->size = (uint64_t)st.st_size;
 }
@@ -44,7 +44,8 @@ void log_file_open(struct log_file *l, int dir)
 static void rotate(struct log_file *l)
 {
 	own_close(&l->fd);
-	(void)renameat(l->dir, LOG_FILE, l->dir, LOG_FILE_OLD); /* failing, the file just grows on */
+	(void)renameat(l->dir, LOG_FILE, l->dir,
+		       LOG_FILE_OLD); /* failing, the file just grows on */
 	log_file_open(l, l->dir);
 }
 
@@ -67,7 +68,8 @@ static bool append(struct log_file *l, const char *text, size_t len)
 		return true;
 	}
 	if (n > 0)
-		(void)!ftruncate(l->fd, (off_t)l->size); /* the disk is full: all it can do is shrink */
+		(void)!ftruncate(l->fd,
+				 (off_t)l->size); /* the disk is full: all it can do is shrink */
 	return false;
 }
 
@@ -93,8 +95,9 @@ static bool tell_loss(struct log_file *l, const char *now)
 
 	if (!l->lost)
 		return true;
-	n = snprintf(text, sizeof(text), "%s ctr F %llu bytes of output were lost: the log could not be written\n",
-		     now, (unsigned long long)l->lost);
+	n = snprintf(text, sizeof(text),
+		     "%s ctr F %llu bytes of output were lost: the log could not be written\n", now,
+		     (unsigned long long)l->lost);
 	if (!append(l, text, (size_t)n))
 		return false;
 	l->lost = 0;
@@ -186,8 +189,8 @@ static size_t read_time(const char *s, size_t len, int64_t *seconds, uint32_t *n
 	uint32_t ns = 0;
 	size_t used = 19, zone;
 
-	if (len < 20 || s[4] != '-' || s[7] != '-' || (s[10] != 'T' && s[10] != ' ') || s[13] != ':' ||
-	    s[16] != ':')
+	if (len < 20 || s[4] != '-' || s[7] != '-' || (s[10] != 'T' && s[10] != ' ') ||
+	    s[13] != ':' || s[16] != ':')
 		return 0;
 	for (int i = 0; i < 6; i++) {
 		v[i] = digits(s + at[i], i ? 2 : 4);
@@ -289,8 +292,8 @@ static void watch(int out, int err, struct log_file *log)
 /* Leaves 0, 1, 2 as /dev/null, the descriptors of the payload, and what @all and @log hold. */
 static void close_others(const struct instances *all, const struct instance_dir *d)
 {
-	int keep[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR, all->dir, all->tmp, all->run,
-		       all->states,	d->fd };
+	int keep[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR, all->dir,
+		       all->tmp,	all->run,      all->states,   d->fd };
 	unsigned from = 3;
 
 	for (;;) {
@@ -300,7 +303,8 @@ static void close_others(const struct instances *all, const struct instance_dir 
 			if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
 				next = (unsigned)keep[i];
 		if (next > from)
-			(void)sys_close_range(from, next - (next != ~0U), 0); /* ENOSYS: they only cost memory */
+			(void)sys_close_range(from, next - (next != ~0U),
+					      0); /* ENOSYS: they only cost memory */
 		if (next == ~0U)
 			return;
 		from = next + 1;

@@ -32,8 +32,8 @@
 struct err;
 struct instances;
 
-#define LOG_FILE "log"
-#define LOG_FILE_OLD "log.1"
+#define LOG_FILE      "log"
+#define LOG_FILE_OLD  "log.1"
 #define LOG_MAX_BYTES (10u << 20)
 
 /* Where `ctr supervise` finds its descriptors. */
@@ -64,7 +64,7 @@ void log_file_write(struct log_file *l, const char *stream, const char *data, si
 
 /* A line of a log, as its reader finds it; points into the text. */
 struct log_line {
-	int64_t seconds;  /* since 1970 */
+	int64_t seconds; /* since 1970 */
 	uint32_t nanoseconds;
 	const char *time; /* as written; 30 bytes */
 	const char *stream;

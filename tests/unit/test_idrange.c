@@ -102,7 +102,8 @@ TEST(ranges_do_not_overlap_and_end_before_the_last_id)
 		CHECK_INT(idrange_slot(&r, idrange_host(&r, s) + 1u), IDRANGE_NONE);
 		CHECK((uint64_t)idrange_host(&r, s) + INSTANCE_IDS <= UINT32_MAX);
 	}
-	CHECK_INT(idrange_slot(&r, (uint64_t)r.first + (uint64_t)r.count * INSTANCE_IDS), IDRANGE_NONE);
+	CHECK_INT(idrange_slot(&r, (uint64_t)r.first + (uint64_t)r.count * INSTANCE_IDS),
+		  IDRANGE_NONE);
 	CHECK_INT(idrange_slot(&r, 0), IDRANGE_NONE);
 }
 
@@ -136,7 +137,8 @@ TEST(the_table_of_a_holder_who_died_is_made_anew)
 
 TEST(a_damaged_table_is_made_anew)
 {
-	static const char *const texts[] = { "", "x", "idt1 and so on, but much too short to be one" };
+	static const char *const texts[] = { "", "x",
+					     "idt1 and so on, but much too short to be one" };
 	int dir = open_dir();
 	struct err e = { 0 };
 

@@ -6,7 +6,7 @@
 #include "runtime/base/str.h"
 #include "runtime/instance.h"
 
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define ID	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define MINIMAL "{\"version\":1,\"image-id\":\"" ID "\"}"
 
 static struct instance *parse(const char *text)
@@ -34,7 +34,8 @@ TEST(what_is_written_is_read_and_written_again_the_same)
 {
 	static const char full[] =
 		"{\"version\":1,\"uuid\":\"0123456789abcdef0123456789abcdef\",\"created\":\"2026-11-21T08:52:20Z\","
-		"\"image\":\"debian:13\",\"image-id\":\"" ID "\",\"ids\":1073741824,\"ephemeral\":true,"
+		"\"image\":\"debian:13\",\"image-id\":\"" ID
+		"\",\"ids\":1073741824,\"ephemeral\":true,"
 		"\"system\":true,\"profile\":\"system\",\"entrypoint\":[],\"command\":[\"sh\",\"-c\",\"a\\nb\"],"
 		"\"env\":[\"A=\",\"B=x=y\"],\"workdir\":\"/w\",\"user\":\"www:33\",\"hostname\":\"h.example\","
 		"\"volumes\":[\"/a:/b:ro,noidmap\",\"/c:/d\"],\"memory\":536870912,\"cpus\":\"1.5\",\"pids\":100,"
@@ -233,9 +234,10 @@ TEST(volumes_are_two_absolute_paths_and_options)
 
 TEST(exit_records_survive_their_file)
 {
-	static const struct instance_exit cases[] = {
-		{ 0, 0, false, 0 }, { 137, 9, true, 1795000000 }, { -1, 0, false, 1 }, { 255, 0, false, 2 }
-	};
+	static const struct instance_exit cases[] = { { 0, 0, false, 0 },
+						      { 137, 9, true, 1795000000 },
+						      { -1, 0, false, 1 },
+						      { 255, 0, false, 2 } };
 	struct err e = { 0 };
 
 	for (size_t k = 0; k < sizeof(cases) / sizeof(*cases); k++) {
