@@ -172,7 +172,7 @@ class Ground:
         """The same root file system as an image tarball."""
         path = os.path.join(self.work, "image.tar")
         if not os.path.exists(path):
-            with tarfile.open(path, "w") as tar:
+            with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
                 tar.add(self.rootfs, ".")
         return path
 
