@@ -182,8 +182,11 @@ int main(int argc, char **argv)
 	c.door = strstr(program, "oci") ? &door_oci : &door_ctr;
 	/* The parser rearranges argv; a re-execution wants it as it came. */
 	c.argv = calloc((size_t)argc + 2, sizeof(*c.argv));
-	if (!c.argv)
+	if (!c.argv) {
+		err_set(&e, ENOMEM, "cannot begin");
+		print_error(&c);
 		return EXIT_CTR_FAILED;
+	}
 	memcpy(c.argv, argv, (size_t)argc * sizeof(*argv));
 	code = command(&c, argc > 0 ? argc - 1 : 0, argv + (argc > 0));
 	if (code < 0) {

@@ -237,7 +237,16 @@ void state_forget(struct state_dir *d)
 
 void state_unlock(struct state_dir *d)
 {
-	(void)flock(d->dir, LOCK_UN); /* cannot fail for a lock that is held */
+	int fd;
+
+	if (flock(d->dir, LOCK_UN) == 0)
+		return;
+	/* the kernel may need memory even for that: a lock also goes with its descriptor */
+	fd = openat(d->root, d->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		close(d->dir);
+		d->dir = fd;
+	}
 }
 
 static int write_file(struct state_dir *d, const char *name, const char *text, size_t len,

@@ -68,10 +68,18 @@ static int same_program(pid_t pid, const struct stat *own)
 	return stat(path, &st) == 0 && st.st_dev == own->st_dev && st.st_ino == own->st_ino;
 }
 
-/* Calls that cannot fail, or whose failure says nothing: leaving. */
+/* Calls that cannot fail, or whose failure says nothing: leaving, and what the C library does before main(). */
 static int is_spared(unsigned long long nr)
 {
-	return nr == SYS_exit || nr == SYS_exit_group || nr == SYS_rt_sigreturn;
+	static const unsigned long long spared[] = { SYS_exit,	       SYS_exit_group,
+						     SYS_rt_sigreturn, SYS_arch_prctl,
+						     SYS_geteuid,      SYS_getuid,
+						     SYS_getpid,       SYS_umask };
+
+	for (size_t i = 0; i < sizeof(spared) / sizeof(spared[0]); i++)
+		if (nr == spared[i])
+			return 1;
+	return 0;
 }
 
 static double now(void)
@@ -99,8 +107,8 @@ static pid_t start(char **argv)
 	}
 	if (pid < 0 || waitpid(pid, NULL, 0) < 0 ||
 	    ptrace(PTRACE_SETOPTIONS, pid, NULL,
-		   PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-			   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC) < 0) {
+		   PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK |
+			   PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC) < 0) {
 		perror("inject");
 		exit(125);
 	}
@@ -131,10 +139,12 @@ int main(int argc, char **argv)
 			return 125;
 	}
 	if (optind >= argc || !at || (!error && !kill_it)) {
-		fprintf(stderr, "usage: inject -n N (-e ERRNO | -k) [-t SECONDS] COMMAND [ARG...]\n");
+		fprintf(stderr,
+			"usage: inject -n N (-e ERRNO | -k) [-t SECONDS] COMMAND [ARG...]\n");
 		return 125;
 	}
-	prctl(PR_SET_CHILD_SUBREAPER, 1); /* what is left of a killed command ends here, not at init */
+	prctl(PR_SET_CHILD_SUBREAPER,
+	      1); /* what is left of a killed command ends here, not at init */
 	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
 	timer_create(CLOCK_MONOTONIC, &ev, &timer);
 	timer_settime(timer, 0, &tick, NULL);
@@ -162,7 +172,8 @@ int main(int argc, char **argv)
 			break; /* no children: all is over */
 		if (WIFEXITED(status) || WIFSIGNALED(status)) {
 			if (pid == main_pid && code != 124)
-				code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+				code = WIFEXITED(status) ? WEXITSTATUS(status) :
+							   128 + WTERMSIG(status);
 			forget(pid);
 			continue;
 		}
@@ -185,7 +196,8 @@ int main(int argc, char **argv)
 			; /* fork and its like: the child stops by itself */
 		} else if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
 			t->in_call = !t->in_call;
-			if (t->in_call && executed && ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0 &&
+			if (t->in_call && executed &&
+			    ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0 &&
 			    !is_spared(regs.orig_rax) && ++count == at) {
 				char name[64] = "?", path[64];
 				int fd;
@@ -203,11 +215,15 @@ int main(int argc, char **argv)
 				if (kill_it) {
 					kill(pid, SIGKILL);
 				} else {
-					regs.orig_rax = (unsigned long long)-1; /* no such call */
-					ptrace(PTRACE_SETREGS, pid, NULL, &regs);
 					t->fail = 1;
+					if (regs.orig_rax !=
+					    SYS_close) { /* that one closes, whatever it says */
+						regs.orig_rax = (unsigned long long)-1;
+						ptrace(PTRACE_SETREGS, pid, NULL, &regs);
+					}
 				}
-			} else if (!t->in_call && t->fail && ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0) {
+			} else if (!t->in_call && t->fail &&
+				   ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0) {
 				regs.rax = (unsigned long long)-error;
 				ptrace(PTRACE_SETREGS, pid, NULL, &regs);
 				t->fail = 0;

@@ -13,7 +13,7 @@ own_namespaces=$(for k in cgroup ipc mnt net pid time user uts; do readlink /pro
 make_bundle() {
 	mkdir -p "$1/rootfs/bin" "$1/rootfs/proc" "$1/rootfs/sys" "$1/rootfs/dev"
 	cp "$BUILD/tests/life/witness" "$1/rootfs/bin/witness"
-	(cd "$1" && runc spec) || exit 1
+	(cd "$1" && "$CTR_OCI" spec) || exit 1
 	# shellcheck disable=SC2086 # one argument each
 	python3 - "$1/config.json" $own_namespaces <<-'PY' || { echo "needs python3"; exit 77; }
 	import json, sys
@@ -29,7 +29,7 @@ make_bundle() {
 
 cgroups() { # the directories of this sweep's containers in any cgroup2
 	awk '$9 == "cgroup2" || $8 == "cgroup2" { print $5 }' /proc/self/mountinfo | while read -r m; do
-		find "$m" -maxdepth 3 -type d -name "*$ID*"
+		find "$m" -maxdepth 3 -type d -name "*$ID*" 2>/dev/null
 	done
 }
 
