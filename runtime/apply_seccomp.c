@@ -123,7 +123,7 @@ struct compiler {
 	unsigned n_conds;
 	struct arch *archs; /* the native one first */
 	unsigned n_archs;
-	struct link *links;
+	struct link *links, *many_links; /* the latter: once they are allocated */
 	unsigned n_links, max_links;
 };
 
@@ -276,12 +276,14 @@ static int chain_add(struct compiler *c, uint16_t *chain, unsigned clause, unsig
 	if (c->n_links > INDEX_MAX)
 		return err_set(c->e, ERR_INVALID, "too many rules with conditions");
 	if (c->n_links >= c->max_links) {
-		unsigned max = c->max_links ? c->max_links * 2 : 64;
-		struct link *links = realloc(c->links, max * sizeof(*links));
+		unsigned max = c->max_links * 2;
+		struct link *links = realloc(c->many_links, max * sizeof(*links));
 
+		if (links && !c->many_links)
+			memcpy(links, c->links, c->n_links * sizeof(*links));
 		if (!links)
 			return err_set(c->e, ENOMEM, "cannot compile the filter");
-		c->links = links;
+		c->links = c->many_links = links;
 		c->max_links = max;
 	}
 	c->links[c->n_links] = (struct link){ clause, multiplexed, *chain };
@@ -916,7 +918,8 @@ int seccomp_compile_for(uint32_t native, const struct seccomp_spec *s, struct se
 	struct clause few_clauses[2 * FEW], *many_clauses = NULL;
 	struct cond few_conds[FEW], *many_conds = NULL;
 	struct arch archs[MAX_ARCHS];
-	struct compiler c = { .spec = s, .e = e, .archs = archs, .n_links = 1 };
+	struct link few_links[FEW] = { 0 };
+	struct compiler c = { .spec = s, .e = e, .archs = archs, .links = few_links };
 	uint32_t tokens[MAX_ARCHS] = { native };
 	size_t n_conds = 0;
 	int ret;
@@ -931,6 +934,8 @@ int seccomp_compile_for(uint32_t native, const struct seccomp_spec *s, struct se
 		return err_set(e, ERR_INVALID, "more than %u rules and conditions", INDEX_MAX);
 	c.clauses = few_clauses;
 	c.conds = few_conds;
+	c.n_links = 1;
+	c.max_links = FEW;
 	if (s->n_rules > FEW || n_conds > FEW) {
 		c.clauses = many_clauses = malloc((s->n_rules + n_conds) * sizeof(*c.clauses));
 		c.conds = many_conds = malloc((n_conds + 1) * sizeof(*c.conds));
@@ -943,7 +948,7 @@ int seccomp_compile_for(uint32_t native, const struct seccomp_spec *s, struct se
 	ret = compile(&c, out);
 	free(many_clauses);
 	free(many_conds);
-	free(c.links);
+	free(c.many_links);
 	return ret;
 }
 
