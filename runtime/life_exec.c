@@ -5,8 +5,9 @@
  *   parent                                   joiner                      child (becomes the payload)
  *   opens pidfd and cgroup, plans
  *   forks ----------------------------------> not dumpable
- *                                             setns(pidfd, all namespaces)
- *                                             clone3(CLONE_PARENT) -----> root of the user namespace
+ *                                             setns(pidfd, all namespaces but cgroup)
+ *                                             clone3(CLONE_PARENT) -----> cgroup namespace
+ *                                                                         root of the user namespace
  *   <------------------------- cloned, pid ---
  *   STAGE_HOST_WITH_PID: limits               exits                      opens its pty
  *   --- go ------------------------------------------------------------->
@@ -51,6 +52,7 @@ struct entry {			 /* what the processes of one exec need */
 	struct apply apply;
 	int sock;
 	int target; /* pidfd of the container's first process */
+	int cgroup_namespace;
 };
 
 static void entry_fail(int sock, const struct err *e)
@@ -65,9 +67,32 @@ static int join_namespaces(const struct entry *n, struct err *e)
 
 	for (size_t i = 0; i < n->spec->n_namespaces; i++)
 		flags |= n->spec->namespaces[i].flag;
+	flags &= ~(unsigned)CLONE_NEWCGROUP;
 	/* one call for all, Linux 5.8; the kernel gets the order right */
 	if (setns(n->target, (int)flags) < 0)
 		return err_set(e, errno, "cannot join the container's namespaces");
+	return 0;
+}
+
+/*
+ * The child joins it, once it is in its cgroup: where cgroup2 is mounted with "nsdelegate", as systemd does, nobody
+ * inside a cgroup namespace can bring a process in from outside of it (ENOENT, Documentation/admin-guide/cgroup-v2.rst).
+ */
+static int open_cgroup_namespace(struct entry *n, pid_t first, struct err *e)
+{
+	char path[40];
+
+	if (!spec_namespace(n->spec, CLONE_NEWCGROUP))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/ns/cgroup", first);
+	n->cgroup_namespace = open(path, O_RDONLY | O_CLOEXEC);
+	return n->cgroup_namespace < 0 ? err_set(e, errno, "cannot open '%s'", path) : 0;
+}
+
+static int join_cgroup_namespace(const struct entry *n, struct err *e)
+{
+	if (n->cgroup_namespace >= 0 && setns(n->cgroup_namespace, CLONE_NEWCGROUP) < 0)
+		return err_set(e, errno, "cannot join the container's cgroup namespace");
 	return 0;
 }
 
@@ -145,7 +170,8 @@ static void exec_child(struct entry *n)
 
 	(void)setsid(); /* a new child can always do it */
 			/* clang-format off */
-	if (become_root(n, e) < 0 ||
+	if (join_cgroup_namespace(n, e) < 0 ||
+	    become_root(n, e) < 0 ||
 	    open_console(n, e) < 0 ||
 	    exec_find(&n->spec->process, e) < 0 ||
 	    hear(n->sock, MSG_GO, e) < 0 ||
@@ -248,7 +274,9 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	      const struct exec_options *o, struct life *l, struct err *e)
 {
 	struct spec with = *s;
-	struct entry n = { .spec = &with, .o = o, .dir = d, .sock = -1, .target = -1 };
+	struct entry n = {
+		.spec = &with, .o = o, .dir = d, .sock = -1, .target = -1, .cgroup_namespace = -1
+	};
 	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
 	auto_plan struct plan *p = NULL;
 	enum status status = state_status(d, st, &n.target);
@@ -262,7 +290,8 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	else if (status == STATUS_PAUSED && !o->ignore_paused)
 		err_set(e, ERR_STATE,
 			"cannot exec in a paused container (use --ignore-paused to override)");
-	else if ((p = plan_build_exec(&with, h, e)) && open_cgroup(&n, st, e) == 0) {
+	else if ((p = plan_build_exec(&with, h, e)) && open_cgroup(&n, st, e) == 0 &&
+		 open_cgroup_namespace(&n, st->pid, e) == 0) {
 		n.apply.plan = p;
 		r = exec_parent(&n, st, &made, e);
 	}
@@ -281,6 +310,8 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 		close(n.sock);
 	if (n.target >= 0)
 		close(n.target);
+	if (n.cgroup_namespace >= 0)
+		close(n.cgroup_namespace);
 	apply_close(&n.apply);
 	return r;
 }
