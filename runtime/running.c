@@ -145,6 +145,43 @@ static bool kernel_remembers(int pidfd, int *status)
 	return true;
 }
 
+/* The pid behind a descriptor; -1 when the process was reaped (proc_pid_fdinfo(5)). */
+static int pid_of(int pidfd)
+{
+	auto_str struct str text = { 0 };
+	struct err ignored;
+	char path[48];
+	const char *at;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	if (file_read_kernel(AT_FDCWD, path, 4096, &text, &ignored) < 0)
+		return -1;
+	at = strstr(str_text(&text), "Pid:");
+	return at && sscanf(at, "Pid: %d", &pid) == 1 ? pid : -1;
+}
+
+/* Field 52 of /proc/PID/stat, the last one, of a zombie that nobody has reaped yet. */
+static bool zombie_tells(int pidfd, int *status)
+{
+	auto_str struct str text = { 0 };
+	int pid = pid_of(pidfd), code;
+	struct err ignored;
+	const char *after, *last;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (pid <= 0 || file_read_kernel(AT_FDCWD, path, 4096, &text, &ignored) < 0)
+		return false;
+	after = strrchr(str_text(&text), ')');
+	last = after ? strrchr(after, ' ') : NULL;
+	if (!last || after[1] != ' ' || after[2] != 'Z' || sscanf(last, "%d", &code) != 1 ||
+	    pid_of(pidfd) != pid) /* else the number may be another process' by now */
+		return false;
+	*status = code;
+	return true;
+}
+
 static void set_status(struct instance_exit *x, int status)
 {
 	x->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -164,9 +201,9 @@ void running_exit_status(int pidfd, struct instance_exit *x)
 		x->code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 		return;
 	}
-	/* Somebody else's child: the kernel tells after it was reaped, which process 1 does soon. */
+	/* Somebody else's child: a zombie until process 1 reaps it, and then the kernel remembers. */
 	for (int tries = 0; tries < 100; tries++) {
-		if (kernel_remembers(pidfd, &status)) {
+		if (kernel_remembers(pidfd, &status) || zombie_tells(pidfd, &status)) {
 			set_status(x, status);
 			return;
 		}

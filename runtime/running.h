@@ -63,9 +63,9 @@ int running_set_watcher(const struct state_dir *d, pid_t pid, struct err *e);
 int pidfd_wait(int pidfd, int ms);
 
 /*
- * How the payload ended, for a watcher: its exit status as its parent learns it, or else as the kernel keeps it
- * (PIDFD_GET_INFO, Linux 6.15) once it was reaped by whoever is its parent now. Never blocks for longer than a
- * second; x->code is -1 when nobody can know. x->time is set, x->oom is left alone.
+ * How the payload ended, for a watcher: its exit status as its parent learns it. For who is not its parent: what
+ * its zombie tells, or once that is reaped the kernel's memory of it (PIDFD_GET_INFO, Linux 6.15). Never blocks
+ * for longer than a second; x->code is -1 when nobody can know. x->time is set, x->oom is left alone.
  */
 void running_exit_status(int pidfd, struct instance_exit *x);
 
