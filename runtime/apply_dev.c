@@ -122,6 +122,16 @@ int apply_symlink(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
+int apply_directory(struct apply *a, const struct step *st, struct err *e)
+{
+	int fd = path_make_dir_in(a->root, st->path, 0755, e);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
 /*
  * The slave is got from the master (TIOCGPTPEER, Linux 4.13), never by a name below /dev/pts, which the image
  * could have made a link (CVE-2025-52565). That the master answers as a pty is the check that it is one.

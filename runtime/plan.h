@@ -53,6 +53,7 @@ enum step_kind {
 	STEP_MOUNT,
 	STEP_DEVICE, /* a node in the new root's /dev, or a bind of the host's where mknod is forbidden */
 	STEP_SYMLINK,
+	STEP_DIRECTORY, /* made if missing: where the payload begins */
 	STEP_CONSOLE, /* /dev/console: the pty of the payload */
 	STEP_MASK,    /* hide a path behind /dev/null or an empty directory */
 	STEP_READONLY_PATH,
@@ -151,7 +152,7 @@ struct step {
 		struct {
 			const char *path, *target;
 		} symlink;
-		const char *path; /* mask, readonly path, cwd */
+		const char *path; /* mask, readonly path, directory */
 		struct {
 			const struct hook_spec *hook;
 			bool container_namespaces;

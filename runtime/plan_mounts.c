@@ -428,6 +428,26 @@ static int plan_paths(struct plan *p, const char *const *paths, enum step_kind k
 	return 0;
 }
 
+/*
+ * A working directory that is missing is made, as runc does, since images name such and users expect it. It is
+ * no failure if that cannot be: changing to it says what is wrong.
+ */
+static int plan_cwd_dir(struct plan *p, const struct spec *s, struct err *e)
+{
+	const char *path =
+		s->has_process && s->process.cwd ? clean_target(p->arena, s->process.cwd) : NULL;
+	struct step *st;
+
+	if (!path || streq(path, "/"))
+		return 0;
+	st = plan_add(p, STAGE_OLD_ROOT, STEP_DIRECTORY, "process.cwd", e);
+	if (!st)
+		return -1;
+	st->path = path;
+	st->tolerate = true;
+	return 0;
+}
+
 int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
@@ -447,6 +467,8 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	if (plan_paths(p, s->readonly_paths, STEP_READONLY_PATH, "linux.readonlyPaths", e) < 0 ||
 	    plan_paths(p, s->masked_paths, STEP_MASK, "linux.maskedPaths", e) < 0)
+		return -1;
+	if (plan_cwd_dir(p, s, e) < 0)
 		return -1;
 	if (new_namespace(s, CLONE_NEWNET) &&
 	    !plan_add(p, STAGE_OLD_ROOT, STEP_LOOPBACK, "new network namespace", e))

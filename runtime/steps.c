@@ -46,6 +46,7 @@ static const struct {
 	[STEP_MOUNT] = { "mount", apply_mount, print_mount },
 	[STEP_DEVICE] = { "device", apply_device, print_device },
 	[STEP_SYMLINK] = { "symlink", apply_symlink, print_symlink },
+	[STEP_DIRECTORY] = { "directory", apply_directory, print_path },
 	[STEP_CONSOLE] = { "console", apply_console, print_nothing },
 	[STEP_MASK] = { "mask", apply_mask, print_path },
 	[STEP_READONLY_PATH] = { "read-only", apply_readonly_path, print_path },
