@@ -164,6 +164,31 @@ static int open_streams(const struct launch *l, const struct spec *s, const stru
 
 /* ---- the payload ---- */
 
+/* A limit that this host cannot enforce is named as the person wrote it, not as the specification does. */
+static int in_own_words(struct err *e)
+{
+	static const struct {
+		const char *spec, *option;
+	} words[] = {
+		{ "linux.resources.memory.limit: ", "--memory: " },
+		{ "linux.resources.cpu.quota: ", "--cpus: " },
+		{ "linux.resources.pids.limit: ", "--pids: " },
+		{ "process.cwd: ", "--workdir: " },
+	};
+
+	for (size_t k = 0; k < sizeof(words) / sizeof(*words); k++) {
+		const char *rest = str_after(e->msg, words[k].spec);
+		size_t len = strlen(words[k].option);
+
+		if (!rest)
+			continue;
+		memmove(e->msg + len, rest,
+			strlen(rest) + 1); /* the option's name is the shorter one */
+		memcpy(e->msg, words[k].option, len);
+	}
+	return -1;
+}
+
 /* From configuration to payload. On failure nothing is left. */
 static int make(const struct launch *l, bool detached, struct streams *st, struct life *life,
 		struct state_dir *sd, struct err *e)
@@ -190,7 +215,7 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	spec = spec_from_image(&scene.from, e);
 	plan = spec ? plan_build(spec, &host, &po, e) : NULL;
 	if (!plan)
-		return -1;
+		return in_own_words(e);
 	/* what exec makes the spec of again, whatever becomes of the configuration meanwhile */
 	instance_dump(l->instance, &config);
 	if (config.failed)
@@ -211,7 +236,7 @@ fail:
 		log_warn("%s", other.msg);
 		state_forget(sd); /* the promise is broken so, and the next command tries again */
 	}
-	return -1;
+	return in_own_words(e);
 }
 
 int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd,
