@@ -3,7 +3,6 @@
 # Names become file names: what is none is refused before anything is done. Near ones are suggested.
 . "$TESTS/images/lib.sh"
 small a.tar
-before=$(cd "$CTR_ROOT/.." && find . -path ./t -prune -o -print | sort)
 long=$(printf 'a%.0s' $(seq 300))
 for name in ../x .. . / '' /etc/passwd a/../b a//b a/ A 'a b' a: :a a:b:c -a a- .a a: a:-x a:.x "$long" 'a%2f' a@b a+b $'a\nb' \
 	'é' "$(printf 'a%.0s' $(seq 64))" a__-b a:"$long"; do
@@ -14,7 +13,7 @@ done
 for id in sha256: sha256:.. sha256:../../x sha256:abc sha256:zzzz; do
 	"$CTR" image rm "$id" >out 2>err && fail "'$id' is removed"
 done
-[ -z "$(ls "$CTR_ROOT/refs" "$CTR_ROOT/images" 2>/dev/null | grep -v ':$' | tr -d '\n')" ] || fail 'something was made'
+store_is_empty
 for name in a a:1 a.b_c__d---e:V1.0-x_ localhost:5000/a/b:t 0 docker.io/library/debian; do
 	"$CTR" image import -q a.tar "$name" >/dev/null || fail "'$name' is refused"
 	"$CTR" image rm "$name" >/dev/null || fail "'$name' cannot be removed"
