@@ -25,43 +25,47 @@ int path_open_in(int root, const char *path, int flags)
 }
 
 /*
- * Walks @path component by component from @root, making directories. Each prefix is resolved anew from
- * the root, so that a symbolic link in the middle leads where it leads inside the container.
+ * Goes up to the deepest part of @path that exists and down again, making directories. What is resolved is always
+ * a prefix of @path from the root, so that a symbolic link in the middle leads where it leads inside the
+ * container; what was just made cannot be one, unless somebody else is quicker, and is then not followed.
  */
 int path_make_dir_in(int root, const char *path, mode_t mode, struct err *e)
 {
 	char prefix[PATH_MAX];
-	size_t len = strlen(path), at = 0;
-	auto_fd int parent = -1;
-	int fd = path_open_in(root, path, O_PATH | O_DIRECTORY);
+	size_t len = strlen(path), end = len;
+	auto_fd int parent = path_open_in(root, path, O_PATH | O_DIRECTORY);
 
-	if (fd >= 0)
-		return fd;
-	if (errno != ENOENT)
-		return err_set(e, errno, "cannot open directory '%s'", path);
+	if (parent >= 0)
+		return take_fd(&parent);
 	if (len >= sizeof(prefix))
 		return err_set(e, ENAMETOOLONG, "'%.64s...'", path);
-	parent = path_open_in(root, "/", O_PATH | O_DIRECTORY);
+	memcpy(prefix, path, len + 1);
+	while (parent < 0 && errno == ENOENT && end > 0) {
+		while (end > 0 && prefix[end - 1] == '/')
+			end--;
+		while (end > 0 && prefix[end - 1] != '/')
+			end--;
+		prefix[end] = '\0';
+		parent = path_open_in(root, end ? prefix : "/", O_PATH | O_DIRECTORY);
+	}
 	if (parent < 0)
-		return err_set(e, errno, "cannot open the root directory");
-	while (at < len) {
-		size_t start;
+		return err_set(e, errno, "cannot open directory '%s'", path);
+	while (end < len) {
+		size_t start = end + strspn(path + end, "/");
+		int fd;
 
-		while (path[at] == '/')
-			at++;
-		start = at;
-		while (path[at] && path[at] != '/')
-			at++;
-		if (at == start)
+		end = start + strcspn(path + start, "/");
+		if (end == start)
 			break;
-		memcpy(prefix, path, at);
-		prefix[at] = '\0';
-		fd = path_open_in(root, prefix, O_PATH | O_DIRECTORY);
-		if (fd < 0 && errno == ENOENT) {
-			if (mkdirat(parent, prefix + start, mode) < 0 && errno != EEXIST)
-				return err_set(e, errno, "cannot make directory '%s'", prefix);
+		memcpy(prefix, path, end);
+		prefix[end] = '\0';
+		if (mkdirat(parent, prefix + start, mode) == 0)
+			fd = openat(parent, prefix + start,
+				    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		else if (errno == EEXIST)
 			fd = path_open_in(root, prefix, O_PATH | O_DIRECTORY);
-		}
+		else
+			return err_set(e, errno, "cannot make directory '%s'", prefix);
 		if (fd < 0)
 			return err_set(e, errno, "cannot open directory '%s'", prefix);
 		close(parent);
