@@ -180,7 +180,8 @@ int file_write_kernel(int dir, const char *path, const char *text, struct err *e
 		n = write(fd, text, len);
 	} while (n < 0 && errno == EINTR);
 	if (n != (ssize_t)len)
-		return err_set(e, n < 0 ? errno : EIO, "cannot write '%.64s' to '%s'", text, path);
+		return err_set(e, n < 0 ? errno : EIO, "cannot write '%.*s' to '%s'",
+			       (int)strcspn(text, "\n"), text, path);
 	return 0;
 }
 
