@@ -10,6 +10,7 @@
 
 #define RELEASE	     "0.1.0"
 #define HELP_COLUMNS 26 /* where explanations begin */
+#define TEXT_COLUMNS 78
 
 static void print_padded(FILE *out, const char *left, const char *help)
 {
@@ -41,6 +42,33 @@ static void print_rows(FILE *out, const struct option_row *r)
 			print_row(out, r);
 }
 
+/* Paragraphs, in lines that fit a terminal. */
+static void print_wrapped(FILE *out, const char *text)
+{
+	size_t column = 0;
+
+	fprintf(out, "\n");
+	while (*text) {
+		size_t len = strcspn(text, " \n");
+
+		if (column && column + 1 + len > TEXT_COLUMNS) {
+			fprintf(out, "\n");
+			column = 0;
+		}
+		fprintf(out, "%s%.*s", column ? " " : "", (int)len, text);
+		column += len + (column > 0);
+		text += len;
+		if (*text == '\n') {
+			fprintf(out, "\n");
+			column = 0;
+			text++;
+		} else {
+			text += strspn(text, " ");
+		}
+	}
+	fprintf(out, "\n");
+}
+
 int help_print_door(const struct door *d, FILE *out)
 {
 	fprintf(out, "%s: %s\n\nusage: %s [OPTION...] VERB [OPTION...] [ARGUMENT...]\n\n",
@@ -69,7 +97,7 @@ int help_print_verb(const struct door *d, const struct verb *v, FILE *out)
 	if (json)
 		print_padded(out, "    --json", "print JSON");
 	if (v->more)
-		fprintf(out, "\n%s\n", v->more);
+		print_wrapped(out, v->more);
 	return EXIT_DONE;
 }
 

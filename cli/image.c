@@ -291,7 +291,7 @@ static int image_ls_verb(struct cli *c, int argc, char **argv)
 
 const struct verb verb_image_ls = {
 	.name = "image ls",
-	.aliases = "image list",
+	.aliases = "list",
 	.run = image_ls_verb,
 	.flags = VERB_JSON,
 	.help = "list images",
@@ -343,7 +343,7 @@ static int image_rm_verb(struct cli *c, int argc, char **argv)
 
 const struct verb verb_image_rm = {
 	.name = "image rm",
-	.aliases = "image remove",
+	.aliases = "remove",
 	.run = image_rm_verb,
 	.operands = "IMAGE...",
 	.min = 1,

@@ -7,19 +7,48 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-/* clang-format off: a line each, in the order of the help: what a person does first comes first */
+/* A line each, in the order of the help: what a person does first comes first. */
+/* clang-format off */
 static const struct verb *const ctr_verbs[] = {
-	&verb_run,	    &verb_create,   &verb_start,   &verb_stop,	   &verb_kill,	&verb_wait,
-	&verb_rm,	    &verb_list,	    &verb_logs,	   &verb_exec,	   &verb_inspect,
-	&verb_image_import, &verb_image_ls, &verb_image_rm, &verb_plan,
-	&verb_supervise,    &verb_help,	    &verb_version, NULL,
+	&verb_run,
+	&verb_create,
+	&verb_start,
+	&verb_stop,
+	&verb_kill,
+	&verb_wait,
+	&verb_rm,
+	&verb_list,
+	&verb_logs,
+	&verb_exec,
+	&verb_inspect,
+	&verb_supervise,
+	&verb_image_import,
+	&verb_image_ls,
+	&verb_image_rm,
+	&verb_plan,
+	&verb_doctor,
+	&verb_help,
+	&verb_version,
+	NULL,
 };
 
 static const struct verb *const oci_verbs[] = {
-	&verb_oci_create,   &verb_oci_start,  &verb_oci_run,	 &verb_oci_state,
-	&verb_oci_kill,	    &verb_oci_delete, &verb_oci_list,	 &verb_oci_ps,
-	&verb_oci_exec,	    &verb_oci_pause,  &verb_oci_resume,	 &verb_oci_spec,
-	&verb_oci_features, &verb_oci_help,   &verb_oci_version, NULL,
+	&verb_oci_create,
+	&verb_oci_start,
+	&verb_oci_run,
+	&verb_oci_state,
+	&verb_oci_kill,
+	&verb_oci_delete,
+	&verb_oci_list,
+	&verb_oci_ps,
+	&verb_oci_exec,
+	&verb_oci_pause,
+	&verb_oci_resume,
+	&verb_oci_spec,
+	&verb_oci_features,
+	&verb_oci_help,
+	&verb_oci_version,
+	NULL,
 };
 /* clang-format on */
 
