@@ -27,6 +27,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_image_rm,
 	&verb_plan,
 	&verb_doctor,
+	&verb_completion,
 	&verb_help,
 	&verb_version,
 	NULL,
