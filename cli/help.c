@@ -12,14 +12,46 @@
 #define HELP_COLUMNS 26 /* where explanations begin */
 #define TEXT_COLUMNS 78
 
+/*
+ * @text in lines that fit a terminal, beginning at @column and each further line at @indent. One newline is a
+ * blank, two begin a paragraph.
+ */
+static void print_flowing(FILE *out, const char *text, int indent, int column)
+{
+	bool first = true;
+
+	while (*text) {
+		int len = (int)strcspn(text, " \n"), newlines = 0;
+
+		if (!first && column + 1 + len > TEXT_COLUMNS) {
+			fprintf(out, "\n%*s", indent, "");
+			column = indent;
+			first = true;
+		}
+		fprintf(out, "%s%.*s", first ? "" : " ", len, text);
+		column += len + !first;
+		first = false;
+		for (text += len; *text == ' ' || *text == '\n'; text++)
+			newlines += *text == '\n';
+		if (newlines > 1 && *text) {
+			fprintf(out, "\n\n%*s", indent, "");
+			column = indent;
+			first = true;
+		}
+	}
+	fprintf(out, "\n");
+}
+
 static void print_padded(FILE *out, const char *left, const char *help)
 {
-	int len = (int)strlen(left);
+	int len = fprintf(out, "  %s", left);
 
-	if (len > HELP_COLUMNS - 4)
-		fprintf(out, "  %s\n  %*s%s\n", left, HELP_COLUMNS - 2, "", help);
-	else
-		fprintf(out, "  %-*s%s\n", HELP_COLUMNS - 2, left, help);
+	if (len > HELP_COLUMNS - 2) {
+		fprintf(out, "\n");
+		len = 0;
+	}
+	fprintf(out, "%*s", HELP_COLUMNS - len, "");
+	print_flowing(out, help, HELP_COLUMNS, HELP_COLUMNS);
 }
 
 static void print_row(FILE *out, const struct option_row *r)
@@ -40,33 +72,6 @@ static void print_rows(FILE *out, const struct option_row *r)
 	for (; r && r->name; r++)
 		if (r->help)
 			print_row(out, r);
-}
-
-/* Paragraphs, in lines that fit a terminal. */
-static void print_wrapped(FILE *out, const char *text)
-{
-	size_t column = 0;
-
-	fprintf(out, "\n");
-	while (*text) {
-		size_t len = strcspn(text, " \n");
-
-		if (column && column + 1 + len > TEXT_COLUMNS) {
-			fprintf(out, "\n");
-			column = 0;
-		}
-		fprintf(out, "%s%.*s", column ? " " : "", (int)len, text);
-		column += len + (column > 0);
-		text += len;
-		if (*text == '\n') {
-			fprintf(out, "\n");
-			column = 0;
-			text++;
-		} else {
-			text += strspn(text, " ");
-		}
-	}
-	fprintf(out, "\n");
 }
 
 int help_print_door(const struct door *d, FILE *out)
@@ -96,8 +101,10 @@ int help_print_verb(const struct door *d, const struct verb *v, FILE *out)
 	print_rows(out, v->rows);
 	if (json)
 		print_padded(out, "    --json", "print JSON");
-	if (v->more)
-		print_wrapped(out, v->more);
+	if (v->more) {
+		fprintf(out, "\n");
+		print_flowing(out, v->more, 0, 0);
+	}
 	return EXIT_DONE;
 }
 
