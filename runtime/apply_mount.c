@@ -24,6 +24,8 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "runtime/apply.h"
 #include "runtime/base/err.h"
@@ -204,8 +206,38 @@ static void own_lowers(struct lowers *l)
 		close(l->fd[--l->n]);
 }
 
+/*
+ * Before Linux 6.15 overlay takes no layer that is not attached to the caller's mount namespace (EINVAL): they are
+ * put on top of each other, and of "/", in one that is thrown away. Private, or their peers would get them too.
+ */
+static int attach_layer(int fd, struct err *e)
+{
+	if (set_attr(fd, false, 0, 0, MS_PRIVATE) < 0 ||
+	    sys_move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(e, errno, "cannot attach a layer");
+	return 0;
+}
+
+/* All in one option, as before 6.5, if its 255 bytes suffice; the working directory is /proc/self/fd. */
+static int name_lowers(int fs, const struct lowers *l)
+{
+	char names[256];
+	size_t len = 0, i = 0;
+
+	for (; i < l->n && len < sizeof(names); i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, i ? ":%d" : "%d",
+					l->fd[i]);
+	if (len < sizeof(names))
+		return sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", names, 0);
+	for (i = 0; i < l->n; i++)
+		if (overlay_layer(fs, "lowerdir+", l->fd[i]) < 0)
+			return -1;
+	return 0;
+}
+
 /* The layers as one detached overlay: settings in which an upper directory stays self-contained. */
-static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
+static int make_overlay(const struct apply *a, const struct mount_step *m, bool attach,
+			struct err *e)
 {
 	static const char *const off[] = { "index", "redirect_dir", "metacopy" };
 	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
@@ -225,9 +257,11 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 		if (lower < 0)
 			return -1;
 		lowers.fd[lowers.n++] = lower;
-		if (overlay_layer(fs, "lowerdir+", lower) < 0)
-			return fs_failure(fs, errno, "overlay", e);
+		if (attach ? attach_layer(lower, e) < 0 : overlay_layer(fs, "lowerdir+", lower) < 0)
+			return attach ? -1 : fs_failure(fs, errno, "overlay", e);
 	}
+	if (attach && name_lowers(fs, &lowers) < 0)
+		return fs_failure(fs, errno, "overlay", e);
 	if (m->upper) {
 		/* both must lie on one mount, so their parent is what is cloned and mapped */
 		const char *slash = strrchr(m->upper, '/'),
@@ -242,7 +276,7 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 		memcpy(base, m->upper, len);
 		base[len] = '\0';
 		upper = open_layer(a, m, base, e);
-		if (upper < 0)
+		if (upper < 0 || (attach && attach_layer(upper, e) < 0))
 			return -1;
 		upper_dir = openat(upper, slash + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		work_dir = openat(upper, work + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -267,6 +301,48 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 	if (fd < 0)
 		return fs_failure(fs, errno, "overlay", e);
 	return fd;
+}
+
+struct overlay_request {
+	const struct apply *a;
+	const struct mount_step *m;
+	struct err *e;
+	int fd;
+};
+
+static int make_attached_overlay(void *arg)
+{
+	struct overlay_request *r = arg;
+
+	if (mount(NULL, "/", NULL, MS_PRIVATE, NULL) < 0 || chdir("/proc/self/fd") < 0)
+		err_set(r->e, errno, "cannot prepare a mount namespace for overlay");
+	else
+		r->fd = make_overlay(r->a, r->m, true, r->e);
+	return 0;
+}
+
+static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	struct err refused = *e;
+	struct overlay_request r = { .a = a, .m = m, .e = e, .fd = -1 };
+	_Alignas(16) char stack[64 << 10];
+	int fd = make_overlay(a, m, false, &refused);
+	pid_t pid;
+
+	if (fd >= 0)
+		return fd;
+	if (refused.code != EINVAL) {
+		*e = refused;
+		return -1;
+	}
+	/* shares memory and descriptors with us, who wait: what it opens and reports is here */
+	pid = clone(make_attached_overlay, stack + sizeof(stack),
+		    CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWNS, &r);
+	if (pid < 0)
+		return err_set(e, errno, "cannot make a mount namespace for overlay");
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	return r.fd;
 }
 
 static const char *mount_name(const struct mount_step *m)
