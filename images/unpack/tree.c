@@ -534,7 +534,8 @@ static int deepest_first(const void *a, const void *b)
 int tree_finish(struct tree *t, struct err *e)
 {
 	cache_flush(t);
-	qsort(t->dirs, t->n_dirs, sizeof(*t->dirs), deepest_first);
+	if (t->n_dirs)
+		qsort(t->dirs, t->n_dirs, sizeof(*t->dirs), deepest_first);
 	for (size_t i = 0; i < t->n_dirs; i++) {
 		const struct made_dir *d = &t->dirs[i];
 		auto_fd int fd = open2(t->root, *d->path ? d->path : ".", O_RDONLY | O_DIRECTORY, 0,

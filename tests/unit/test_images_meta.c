@@ -13,9 +13,18 @@ static struct image_config c;
 static const char *const *diff_ids;
 static struct err e;
 
+/* What was read last stays good until the next reading. */
+static struct arena *fresh(void)
+{
+	static struct arena *last;
+
+	arena_free(last);
+	return last = arena_new(0);
+}
+
 static int read_config(const char *text)
 {
-	struct arena *a = arena_new(0); /* freed with the test's process */
+	struct arena *a = fresh();
 
 	c = (struct image_config){ 0 };
 	e = (struct err){ 0 };
@@ -156,7 +165,7 @@ TEST(too_many_layers_are_refused)
 
 static int read_meta(const char *text, struct meta_image *m)
 {
-	struct arena *a = arena_new(0);
+	struct arena *a = fresh();
 
 	e = (struct err){ 0 };
 	return meta_read_image(a, text, strlen(text), m, &e);
@@ -204,7 +213,7 @@ TEST(a_layers_size_is_read_back)
 
 	meta_write_layer(&text, &m);
 	CHECK_HAS(str_text(&text), "\"diff_id\": \"sha256:" HEX "\"");
-	CHECK_INT(meta_read_layer_size(arena_new(0), text.s, text.len, &size, &e), 0);
+	CHECK_INT(meta_read_layer_size(fresh(), text.s, text.len, &size, &e), 0);
 	CHECK_INT(size, 99);
 }
 

@@ -107,7 +107,8 @@ TEST(names_are_short_enough_for_a_file)
 	CHECK_INT(strlen(parse(name)), IMAGE_NAME_MAX);
 	name_escape(parse(name), file);
 	CHECK(strlen(file) < NAME_MAX - 12);
-	name[strlen(name)] = 'a';
+	name[IMAGE_NAME_MAX - strlen(":latest")] = 'a';
+	name[IMAGE_NAME_MAX - strlen(":latest") + 1] = '\0';
 	CHECK(!parse(name));
 	memset(name, 't', sizeof(name));
 	memcpy(name, "a:", 2);
