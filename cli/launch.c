@@ -189,11 +189,28 @@ static int in_own_words(struct err *e)
 	return -1;
 }
 
+/*
+ * Where the cgroups of these instances lie: "ctr/", or for another run directory than the usual one a name of its
+ * own, so that two sets of instances with the same names can live on one machine.
+ */
+static void set_cgroup_prefix(const struct instances *all, char *out, size_t size)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (const char *c = all->run_path; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	if (streq(all->run_path, RUN_ROOT_DEFAULT))
+		snprintf(out, size, "ctr/");
+	else
+		snprintf(out, size, "ctr-%08x/", hash);
+}
+
 /* From configuration to payload. On failure nothing is left. */
 static int make(const struct launch *l, bool detached, struct streams *st, struct life *life,
 		struct state_dir *sd, struct err *e)
 {
-	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = "ctr/" };
+	char prefix[32];
+	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = prefix };
 	struct life_options lo = { .state = sd,
 				   .die_with_parent = !detached,
 				   .console_socket = -1 };
@@ -204,6 +221,7 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	struct host host;
 	struct err other;
 
+	set_cgroup_prefix(l->all, prefix, sizeof(prefix));
 	if (set_scene(l, &scene, e) < 0 || host_probe(&host, e) < 0)
 		return -1;
 	if (l->instance->net && streq(l->instance->net, "host")) {
