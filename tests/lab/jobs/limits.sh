@@ -4,7 +4,7 @@
 # Limits that a hybrid host cannot show: each is given through both front doors to a program that would exceed it, and
 # (where that is not plain) the same program runs once without it, or the test could not fail.
 . tests/lab/jobs/common
-SPEC=runc # its bundles as well as our own (oci-basic) must do
+export SPEC=runc # its bundles as well as our own (oci-basic) must do
 
 mebi=$((1024 * 1024))
 rootfs=$LAB_TMP/rootfs
