@@ -57,8 +57,8 @@ typedef int apply_fn(struct apply *a, const struct step *st, struct err *e);
 apply_fn apply_cgroup_make, apply_cgroup_set,
 	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
 apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */
-apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory, apply_console,
-	apply_mask, apply_readonly_path, apply_pivot,
+apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory,
+	apply_console, apply_mask, apply_readonly_path, apply_readonly_mount, apply_pivot,
 	apply_root_attr; /* apply_mount.c, apply_dev.c */
 apply_fn apply_loopback, apply_hook, apply_sysctl, apply_hostname, apply_domainname,
 	apply_personality, apply_scheduler, apply_io_priority, apply_keyring, apply_cwd,

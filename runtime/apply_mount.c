@@ -720,6 +720,25 @@ int apply_pivot(struct apply *a, const struct step *st, struct err *e)
 }
 
 /* By descriptor, not by a name that the image could have a say in (CVE-2026-115521). */
+/* What is mounted there, and nothing below it. */
+int apply_readonly_mount(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int target = path_open_in(a->root, st->path, O_PATH);
+	char path[40];
+	struct statfs fs;
+
+	if (target >= 0 && set_attr(target, false, MOUNT_ATTR_RDONLY, 0, 0) == 0)
+		return 0;
+	if (target < 0 || !is_missing_call(errno) ||
+	    statfs(fd_path(target, path, sizeof(path)), &fs) < 0 ||
+	    mount(NULL, path, NULL,
+		  MS_REMOUNT | MS_BIND | MS_RDONLY |
+			  ((unsigned long)fs.f_flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)),
+		  NULL) < 0)
+		return err_set(e, errno, "cannot make '%s' read-only", st->path);
+	return 0;
+}
+
 int apply_root_attr(struct apply *a, const struct step *st, struct err *e)
 {
 	if (st->root_attr.readonly && set_attr(a->root, false, MOUNT_ATTR_RDONLY, 0, 0) < 0) {

@@ -54,10 +54,11 @@ enum step_kind {
 	STEP_DEVICE, /* a node in the new root's /dev, or a bind of the host's where mknod is forbidden */
 	STEP_SYMLINK,
 	STEP_DIRECTORY, /* made if missing: where the payload begins */
-	STEP_CONSOLE, /* /dev/console: the pty of the payload */
-	STEP_MASK,    /* hide a path behind /dev/null or an empty directory */
+	STEP_CONSOLE,	/* /dev/console: the pty of the payload */
+	STEP_MASK,	/* hide a path behind /dev/null or an empty directory */
 	STEP_READONLY_PATH,
-	STEP_LOOPBACK, /* bring lo up */
+	STEP_READONLY_MOUNT, /* a new file system that had to be filled first */
+	STEP_LOOPBACK,	     /* bring lo up */
 	STEP_HOOK,
 	STEP_PIVOT,	/* the new root becomes "/" */
 	STEP_ROOT_ATTR, /* read-only root, propagation of "/" */

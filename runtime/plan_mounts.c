@@ -448,6 +448,52 @@ static int plan_cwd_dir(struct plan *p, const struct spec *s, struct err *e)
 	return 0;
 }
 
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
+static bool is_filled_later(const struct plan *p, size_t i)
+{
+	const char *dir = p->steps[i].mount.target;
+
+	for (i++; i < p->n; i++) {
+		const struct step *st = &p->steps[i];
+
+		if ((st->kind == STEP_MOUNT && is_below(st->mount.target, dir)) ||
+		    (st->kind == STEP_DEVICE && is_below(st->device.path, dir)) ||
+		    (st->kind == STEP_SYMLINK && is_below(st->symlink.path, dir)) ||
+		    (st->kind == STEP_CONSOLE && is_below("/dev/console", dir)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A read-only tmpfs becomes so once everything is in it: podman's --read-only --read-only-tmpfs=false
+ * asks for such a /dev.
+ */
+static int plan_readonly_mounts(struct plan *p, struct err *e)
+{
+	for (size_t i = 0, n = p->n; i < n; i++) {
+		struct mount_step *m = &p->steps[i].mount;
+		struct step *st;
+
+		if (p->steps[i].kind != STEP_MOUNT || m->what != MOUNT_NEW_FS ||
+		    !streq(m->type, "tmpfs") || !(m->attr_set & MOUNT_ATTR_RDONLY) ||
+		    !is_filled_later(p, i))
+			continue;
+		m->attr_set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+		st = plan_add(p, STAGE_OLD_ROOT, STEP_READONLY_MOUNT, p->steps[i].why, e);
+		if (!st)
+			return -1;
+		st->path = p->steps[i].mount.target;
+	}
+	return 0;
+}
+
 int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
@@ -465,7 +511,8 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 	if (s->has_process && s->process.terminal &&
 	    !plan_add(p, STAGE_OLD_ROOT, STEP_CONSOLE, "process.terminal", e))
 		return -1;
-	if (plan_paths(p, s->readonly_paths, STEP_READONLY_PATH, "linux.readonlyPaths", e) < 0 ||
+	if (plan_readonly_mounts(p, e) < 0 ||
+	    plan_paths(p, s->readonly_paths, STEP_READONLY_PATH, "linux.readonlyPaths", e) < 0 ||
 	    plan_paths(p, s->masked_paths, STEP_MASK, "linux.maskedPaths", e) < 0)
 		return -1;
 	if (plan_cwd_dir(p, s, e) < 0)

@@ -50,6 +50,7 @@ static const struct {
 	[STEP_CONSOLE] = { "console", apply_console, print_nothing },
 	[STEP_MASK] = { "mask", apply_mask, print_path },
 	[STEP_READONLY_PATH] = { "read-only", apply_readonly_path, print_path },
+	[STEP_READONLY_MOUNT] = { "read-only-mount", apply_readonly_mount, print_path },
 	[STEP_LOOPBACK] = { "loopback", apply_loopback, print_nothing },
 	[STEP_HOOK] = { "hook", apply_hook, print_hook },
 	[STEP_PIVOT] = { "pivot", apply_pivot, print_pivot },
