@@ -275,23 +275,31 @@ static int kill_all(const struct instances *all, const char *name, struct err *e
 	return rc < 0 && e->code == ERR_STATE ? 0 : rc;
 }
 
-/* After the payload: its watcher does the rest, or we do where there is none. */
+/*
+ * After the payload: its watcher does the rest. Where there is none, or it died as well before it was done, we do;
+ * unless it has been done by then, and even started again.
+ */
 static int wait_for_end(const struct instances *all, const char *name, const struct running *r,
-			const struct instance_exit *x, struct err *e)
+			struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_running struct running now = RUNNING_NONE;
 	auto_instance struct instance *i = NULL;
+	struct instance_exit x = { .code = -1 };
 	int rc;
 
-	if (r->watcher && pidfd_wait(r->watcher_fd, WATCHER_TIMEOUT))
-		return 0;
-	if (r->watcher)
+	if (r->watcher && !pidfd_wait(r->watcher_fd, WATCHER_TIMEOUT))
 		return err_set(e, ETIMEDOUT, "process %d, which watches '%s', does not end",
 			       r->watcher, name);
 	if (instance_open(all, name, &d, e) < 0)
 		return e->code == ERR_NO_SUCH ? 0 : -1;
-	i = instance_load(&d, e);
-	rc = running_end(&d, i && i->ephemeral, x, e);
+	rc = running_look(all, name, &now, e);
+	if (rc == 0 && now.exists && now.pid == r->pid && now.started_ns == r->started_ns) {
+		if (r->pidfd >= 0)
+			running_exit_status(r->pidfd, &x);
+		i = instance_load(&d, e);
+		rc = running_end(&d, i && i->ephemeral, x.code >= 0 ? &x : NULL, e);
+	}
 	instance_close(&d);
 	return rc;
 }
@@ -312,9 +320,6 @@ static struct instance *load(const struct instances *all, const char *name, stru
 static int end(struct cli *c, const struct instances *all, const char *name, bool graceful,
 	       struct running *r, struct err *e)
 {
-	struct instance_exit x = { .code = -1 };
-	bool ours = !r->watcher;
-
 	if (graceful && r->pidfd >= 0) {
 		const struct stop_options *o = c->options;
 		auto_instance struct instance *i = load(all, name, e);
@@ -335,9 +340,7 @@ static int end(struct cli *c, const struct instances *all, const char *name, boo
 		return -1;
 	if (r->pidfd >= 0 && !pidfd_wait(r->pidfd, WATCHER_TIMEOUT))
 		return err_set(e, ETIMEDOUT, "process %d of '%s' does not die", r->pid, name);
-	if (ours && r->pidfd >= 0)
-		running_exit_status(r->pidfd, &x);
-	return wait_for_end(all, name, r, ours && r->pidfd >= 0 ? &x : NULL, e);
+	return wait_for_end(all, name, r, e);
 }
 
 static int stop_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
@@ -458,7 +461,7 @@ static int wait_one(struct cli *c, const struct instances *all, const char *name
 	if (rc == 0 && r.exists) {
 		if (r.pidfd >= 0)
 			(void)pidfd_wait(r.pidfd, -1);
-		rc = wait_for_end(all, name, &r, NULL, e);
+		rc = wait_for_end(all, name, &r, e);
 	}
 	/* An ephemeral instance leaves no record; but the kernel keeps one for who holds the process. */
 	if (rc == 0 && instance_read_exit(&d, &x, &none) < 0) {

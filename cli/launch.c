@@ -85,13 +85,6 @@ int launch_prepare(const struct launch *l, struct err *e)
 	return instance_write_files(&s.from, upper, e);
 }
 
-struct spec *launch_spec(const struct launch *l, struct err *e)
-{
-	struct scene s;
-
-	return set_scene(l, &s, e) < 0 ? NULL : spec_from_image(&s.from, e);
-}
-
 /* ---- the payload's streams ---- */
 
 struct streams {
@@ -205,35 +198,60 @@ static void set_cgroup_prefix(const struct instances *all, char *out, size_t siz
 		snprintf(out, size, "ctr-%08x/", hash);
 }
 
+/* What is decided before anything is done. */
+struct decided {
+	char prefix[32];
+	struct scene scene;
+	struct host host;
+	struct spec *spec;
+	struct plan *plan;
+};
+
+static void own_decided(struct decided *d)
+{
+	plan_free(d->plan);
+	spec_free(d->spec);
+}
+#define auto_decided __attribute__((cleanup(own_decided)))
+
+static int decide(const struct launch *l, struct decided *d, struct err *e)
+{
+	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = d->prefix };
+
+	set_cgroup_prefix(l->all, d->prefix, sizeof(d->prefix));
+	if (set_scene(l, &d->scene, e) < 0 || host_probe(&d->host, e) < 0)
+		return -1;
+	d->spec = spec_from_image(&d->scene.from, e);
+	d->plan = d->spec ? plan_build(d->spec, &d->host, &po, e) : NULL;
+	return d->plan ? 0 : in_own_words(e);
+}
+
+int launch_check(const struct launch *l, struct err *e)
+{
+	auto_decided struct decided d = { .spec = NULL, .plan = NULL };
+
+	return decide(l, &d, e);
+}
+
 /* From configuration to payload. On failure nothing is left. */
 static int make(const struct launch *l, bool detached, struct streams *st, struct life *life,
 		struct state_dir *sd, struct err *e)
 {
-	char prefix[32];
-	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = prefix };
 	struct life_options lo = { .state = sd,
 				   .die_with_parent = !detached,
 				   .console_socket = -1 };
+	auto_decided struct decided d = { .spec = NULL, .plan = NULL };
 	auto_str struct str config = { 0 };
-	auto_spec struct spec *spec = NULL;
-	auto_plan struct plan *plan = NULL;
-	struct scene scene;
-	struct host host;
 	struct err other;
 
-	set_cgroup_prefix(l->all, prefix, sizeof(prefix));
-	if (set_scene(l, &scene, e) < 0 || host_probe(&host, e) < 0)
+	if (decide(l, &d, e) < 0)
 		return -1;
 	if (l->instance->net && streq(l->instance->net, "host")) {
 		auto_fd int upper = open_upper(l, e);
 
-		if (upper < 0 || instance_write_resolv(&scene.from, upper, e) < 0)
+		if (upper < 0 || instance_write_resolv(&d.scene.from, upper, e) < 0)
 			return -1;
 	}
-	spec = spec_from_image(&scene.from, e);
-	plan = spec ? plan_build(spec, &host, &po, e) : NULL;
-	if (!plan)
-		return in_own_words(e);
 	/* what exec makes the spec of again, whatever becomes of the configuration meanwhile */
 	instance_dump(l->instance, &config);
 	if (config.failed)
@@ -243,10 +261,10 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	if (state_create(l->all->states, l->dir->name, sd, e) < 0)
 		return -1;
 	if (running_set_watcher(sd, getpid(), e) < 0 ||
-	    open_streams(l, spec, sd, detached, st, e) < 0)
+	    open_streams(l, d.spec, sd, detached, st, e) < 0)
 		goto fail;
 	memcpy(lo.stdio, st->payload, sizeof(lo.stdio));
-	if (life_create(spec, plan, &host, &lo, life, e) < 0)
+	if (life_create(d.spec, d.plan, &d.host, &lo, life, e) < 0)
 		goto fail;
 	return 0;
 fail:

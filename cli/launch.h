@@ -18,7 +18,6 @@ struct image;
 struct instance;
 struct instance_dir;
 struct instances;
-struct spec;
 struct store;
 
 struct launch {
@@ -35,8 +34,8 @@ struct image *launch_image(struct store *store, const struct instance *i, struct
 /* Writes what a new instance's layer begins with (from_image.h). */
 int launch_prepare(const struct launch *l, struct err *e);
 
-/* The spec as a start would make it now; refers to image and instance. */
-struct spec *launch_spec(const struct launch *l, struct err *e);
+/* Whether it could be started now, as far as can be told beforehand: users, volumes, limits. */
+int launch_check(const struct launch *l, struct err *e);
 
 /*
  * Starts it as a child of this process, which is its watcher and must not outlive it for long: the payload

@@ -346,8 +346,11 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 		return err_set(c->e, ENOMEM, "instance");
 	if (set_options(o, command, m->instance, c->e) < 0 || open_instances(c, &m->all) < 0)
 		return -1;
-	if (o->name && instance_check_free(&m->all, o->name, c->e) < 0)
+	if (o->name && instance_check_free(&m->all, o->name, c->e) < 0) {
+		if (c->e->code == ERR_INVALID)
+			c->e->code = ERR_USAGE;
 		return -1;
+	}
 	m->store = store_open(c->store_root, c->e);
 	m->image = m->store ? find(m->store, what, c->e) : NULL;
 	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0)
@@ -365,16 +368,14 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 static int create(struct cli *c, int argc, char **argv)
 {
 	auto_making struct making m = MAKING_NONE;
-	auto_spec struct spec *spec = NULL;
 	struct launch l;
 
 	(void)argc;
 	if (make(c, argv[0], argv + 1, &m) < 0)
 		return -1;
-	/* What cannot be started should not be created either: users, volumes, commands are looked up now. */
+	/* What cannot be started should not be created either. */
 	l = launch_of(&m);
-	spec = launch_spec(&l, c->e);
-	if (!spec || instance_sync(&m.dir, c->e) < 0)
+	if (launch_check(&l, c->e) < 0 || instance_sync(&m.dir, c->e) < 0)
 		return unmake(&m);
 	printf("%s\n", m.dir.name);
 	return EXIT_DONE;

@@ -793,6 +793,8 @@ int instance_remove(struct instance_dir *d, struct err *e)
 		else
 			rc = remove_entry(d->all, entry, d->fd, e);
 	}
+	if (!i && rc == 0)
+		forget_table(d->all); /* damaged, it did not tell its ids */
 	if (rc < 0)
 		err_in(e, "instance '%s'", d->name);
 	instance_close(d);

@@ -11,12 +11,14 @@ done
 soon is victim status running
 want 0 "$CTR" kill victim
 wait $!
-[ $? = 137 ] || fail "killed by SIGKILL: $?"
+code=$?
+[ $code = 137 ] || fail "killed by SIGKILL: $code"
 "$CTR" run --rm --name victim r sh -c 'trap "exit 3" USR1; trap : USR2; echo ready >/tmp/ready; while :; do sleep 0.05; done' &
 soon "$CTR" exec victim test -e /tmp/ready
 want 0 "$CTR" kill -s USR1 victim
 wait $!
-[ $? = 3 ] || fail "a payload that catches a signal exits as it likes: $?"
+code=$?
+[ $code = 3 ] || fail "a payload that catches a signal exits as it likes: $code"
 want 127 "$CTR" run --rm r /no/such
 said err "cannot execute '/no/such'"
 want 127 "$CTR" run --rm r nosuch
