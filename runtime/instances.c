@@ -778,6 +778,16 @@ int instance_path(const struct instance_dir *d, const char *part, char *out, siz
 	return 0;
 }
 
+/* Whatever ids it had: the next one to open the table learns who has which. */
+static void forget_table(const struct instances *s)
+{
+	struct idranges r;
+	struct err ignored;
+
+	if (open_ranges(s, &r, &ignored) == 0)
+		close(r.fd);
+}
+
 int instance_remove(struct instance_dir *d, struct err *e)
 {
 	auto_instance struct instance *i = NULL;
@@ -785,8 +795,7 @@ int instance_remove(struct instance_dir *d, struct err *e)
 	struct err ignored;
 	int rc = -1;
 
-	i = instance_load(d,
-			  &ignored); /* of a damaged one the ids are not known, so not given back */
+	i = instance_load(d, &ignored);
 	if (entry_name("del", i ? i->ids : 0, entry, e) == 0) {
 		if (renameat(d->all->dir, d->name, d->all->tmp, entry) < 0)
 			err_set(e, errno, "cannot remove instance '%s'", d->name);
