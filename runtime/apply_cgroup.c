@@ -26,23 +26,20 @@
 
 #define KILL_TIMEOUT_MS 10000
 
-static bool is_populated(int cgroup)
-{
-	auto_str struct str events = { 0 };
-	struct err ignored;
-
-	return file_read_kernel(cgroup, "cgroup.events", 4096, &events, &ignored) == 0 &&
-	       strstr(str_text(&events), "populated 1");
-}
-
 int cgroup_check_unused(const struct host *h, const char *path, struct err *e)
 {
+	auto_str struct str events = { 0 };
 	char full[PATH_MAX];
 	auto_fd int fd = -1;
 
 	snprintf(full, sizeof(full), "%s/%s", h->cgroup, path);
 	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && is_populated(fd))
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open cgroup '%s'", path);
+	/* ENOENT, ENODEV: removed just now */
+	if (file_read_kernel(fd, "cgroup.events", 4096, &events, e) < 0)
+		return e->code == ENOENT || e->code == ENODEV ? 0 : err_in(e, "cgroup '%s'", path);
+	if (strstr(str_text(&events), "populated 1"))
 		return err_set(e, ERR_EXISTS, "the container's cgroup is not empty: '%s'", path);
 	return 0;
 }

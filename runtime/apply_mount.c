@@ -510,7 +510,9 @@ static int check_ordinary(struct apply *a, const struct mount_step *m, struct er
 
 	if (!streq(m->target, "/proc") && !streq(m->target, "/sys") && !streq(m->target, "/dev"))
 		return 0;
-	if (fstatat(a->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+	if (fstatat(a->root, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "cannot stat '%s'", m->target);
+	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_INVALID, "'%s' must be mounted on ordinary directory",
 			       m->target);
 	return 0;

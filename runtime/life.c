@@ -169,12 +169,18 @@ static int wait_for_start(struct birth *b, struct err *e)
 static int die_with_parent(const struct birth *b, struct err *e)
 {
 	struct pollfd p = { .fd = b->sock };
+	int n;
 
 	if (!b->o->die_with_parent)
 		return 0;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_set(e, errno, "cannot follow the parent into death");
-	if (poll(&p, 1, 0) > 0 && p.revents & POLLHUP)
+	do {
+		n = poll(&p, 1, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_set(e, errno, "cannot see whether the parent is alive");
+	if (n > 0 && p.revents & POLLHUP)
 		return err_set(e, ERR_INVALID, "the parent is gone");
 	return 0;
 }
@@ -413,6 +419,9 @@ static int record(struct birth *b, const struct life *l, struct err *e)
 		.owner = geteuid(),
 	};
 
+	/* without it the state would be that of a stopped container, whatever runs */
+	if (!st.pid_start)
+		return err_set(e, ERR_INVALID, "cannot read the start time of process %d", l->pid);
 	clock_gettime(CLOCK_REALTIME, &now);
 	st.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	if (state_write_config(b->o->state, b->o->config_text, b->o->config_len, e) < 0)

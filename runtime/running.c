@@ -38,10 +38,12 @@ void running_close(struct running *r)
 
 int running_set_watcher(const struct state_dir *d, pid_t pid, struct err *e)
 {
+	uint64_t start = process_start_time(pid);
 	char text[64];
-	int n = snprintf(text, sizeof(text), "%d %llu\n", pid,
-			 (unsigned long long)process_start_time(pid));
+	int n = snprintf(text, sizeof(text), "%d %llu\n", pid, (unsigned long long)start);
 
+	if (!start)
+		return err_set(e, ERR_INVALID, "cannot read the start time of process %d", pid);
 	return file_replace(d->dir, WATCHER, text, (size_t)n, 0600, 0, e);
 }
 

@@ -148,14 +148,19 @@ static int lock_dir(int dir)
 	return r;
 }
 
-/* Whether the directory still has its name: it may have been deleted while we waited for its lock. */
-static bool is_named(const struct state_dir *d)
+/*
+ * Whether the directory still has its name: it may have been deleted while we waited for its lock. 1, 0, or
+ * -1 with errno.
+ */
+static int is_named(const struct state_dir *d)
 {
 	struct stat held, named;
 
-	return fstat(d->dir, &held) == 0 &&
-	       fstatat(d->root, d->id, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       held.st_ino == named.st_ino;
+	if (fstat(d->dir, &held) < 0)
+		return -1;
+	if (fstatat(d->root, d->id, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -1;
+	return held.st_ino == named.st_ino;
 }
 
 int state_create(int root, const char *id, struct state_dir *d, struct err *e)
@@ -205,19 +210,25 @@ static int recover_one(int root, const char *id, struct err *e);
 
 int state_open(int root, const char *id, struct state_dir *d, struct err *e)
 {
+	int named;
+
 	if (state_check_id(id, e) < 0)
 		return -1;
 	dir_init(d, root, id);
 	if (recover_one(root, id, e) < 0)
 		return -1;
 	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (d->dir < 0 && errno != ENOENT)
-		return err_set(e, errno, "cannot open the state of '%s'", id);
-	if (d->dir < 0 || lock_dir(d->dir) < 0 || !is_named(d)) {
-		close_fd(&d->dir);
-		return err_set(e, ERR_NO_SUCH, "container '%s' does not exist", id);
-	}
-	return 0;
+	named = d->dir >= 0 ? lock_dir(d->dir) : errno == ENOENT ? 0 : -1;
+	if (d->dir >= 0 && named == 0)
+		named = is_named(d);
+	if (named > 0)
+		return 0;
+	if (named < 0)
+		err_set(e, errno, "cannot open the state of '%s'", id);
+	else
+		err_set(e, ERR_NO_SUCH, "container '%s' does not exist", id);
+	close_fd(&d->dir);
+	return -1;
 }
 
 void state_close(struct state_dir *d)
