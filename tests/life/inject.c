@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inject -n N (-e ERRNO | -k) [-t SECONDS] COMMAND [ARG...]
+ * inject -n N (-e ERRNO | -k) [-p PROGRAM] [-t SECONDS] COMMAND [ARG...]
  *
  * Runs COMMAND and lets the Nth system call of it and of all its processes fail with ERRNO, or kills with SIGKILL
- * the process that is about to make it. Counted is what processes do as long as they run COMMAND's own program: a
- * payload, a hook or a helper that one of them becomes is let go. N is counted over all processes in the order in
- * which they call; so with more than one the same N need not be the same call twice, but over a sweep of N each call is met.
+ * the process that is about to make it. Counted is what processes do as long as they run PROGRAM, which is COMMAND's
+ * own program unless -p names another (COMMAND is then a shell that runs it once or several times): a payload, a
+ * hook or a helper that one of them becomes is let go. N is counted over all processes in the order in
+ * which they call; so with more than one the same N need not be the same call twice, but over a sweep of N each
+ * call is met.
  *
- * Prints to descriptor 3, if that is open, "N CALL NAME-OF-PROCESS" for the call it hit, or "end TOTAL" if there
- * were fewer. Exits as COMMAND did (128+n for a signal); 124 if it was not over in time (10 s by default), when all is killed;
- * 125 if it could not be run.
+ * Prints to descriptor 3, if that is open, "N CALL ARGUMENT (PROCESS)" for the call it hit, or "end TOTAL" if
+ * there were fewer. Exits as COMMAND did (128+n for a signal); 124 if it was not over in time (10 s by default),
+ * when all is killed; 125 if it could not be run. COMMAND is over when all processes that it left are as well.
  *
  * By ptrace(2): no special build is needed, so what is tested is what is shipped.
  */
@@ -23,21 +25,41 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/syscalls.h"
+
 #define MAX_TRACED 4096
 
 struct traced {
 	pid_t pid;
+	int counted; /* runs PROGRAM; others are only followed, for their children */
 	int in_call; /* between the stops at entry and exit */
 	int fail;    /* the call under way is the one */
 };
 
 static struct traced traced[MAX_TRACED];
 static size_t n_traced;
+
+static struct stat program; /* its device and inode are known once it is first executed */
+static int known;
+
+static long at, count, error;
+static int kill_it;
+
+static int runs_program(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return known && stat(path, &st) == 0 && st.st_dev == program.st_dev &&
+	       st.st_ino == program.st_ino;
+}
 
 static struct traced *find(pid_t pid)
 {
@@ -48,7 +70,7 @@ static struct traced *find(pid_t pid)
 		fprintf(stderr, "inject: too many processes\n");
 		exit(125);
 	}
-	traced[n_traced] = (struct traced){ .pid = pid };
+	traced[n_traced] = (struct traced){ .pid = pid, .counted = runs_program(pid) };
 	return &traced[n_traced++];
 }
 
@@ -57,15 +79,6 @@ static void forget(pid_t pid)
 	for (size_t i = 0; i < n_traced; i++)
 		if (traced[i].pid == pid)
 			traced[i] = traced[--n_traced];
-}
-
-static int same_program(pid_t pid, const struct stat *own)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	return stat(path, &st) == 0 && st.st_dev == own->st_dev && st.st_ino == own->st_ino;
 }
 
 /* Calls that cannot fail, or whose failure says nothing: leaving, and what the C library does before main(). */
@@ -115,45 +128,184 @@ static pid_t start(char **argv)
 	return pid;
 }
 
+static const char *call_name(unsigned long long nr, char *buf, size_t size)
+{
+	for (size_t i = 0; i < syscall_table_size; i++)
+		if (syscall_table[i].x86_64 >= 0 &&
+		    (unsigned long long)syscall_table[i].x86_64 == nr)
+			return syscall_table[i].name;
+	snprintf(buf, size, "%llu", nr);
+	return buf;
+}
+
+/* The call's path, if it has one; else its first two arguments. */
+static void describe(pid_t pid, const struct user_regs_struct *r, char *buf, size_t size)
+{
+	static const struct {
+		long nr;
+		int arg;
+	} paths[] = {
+		{ SYS_open, 0 },
+		{ SYS_stat, 0 },
+		{ SYS_lstat, 0 },
+		{ SYS_access, 0 },
+		{ SYS_mkdir, 0 },
+		{ SYS_rmdir, 0 },
+		{ SYS_unlink, 0 },
+		{ SYS_chdir, 0 },
+		{ SYS_chmod, 0 },
+		{ SYS_readlink, 0 },
+		{ SYS_statfs, 0 },
+		{ SYS_execve, 0 },
+		{ SYS_mknod, 0 },
+		{ SYS_rename, 0 },
+		{ SYS_openat, 1 },
+		{ SYS_mkdirat, 1 },
+		{ SYS_newfstatat, 1 },
+		{ SYS_unlinkat, 1 },
+		{ SYS_faccessat, 1 },
+		{ 439, 1 },
+		{ SYS_mknodat, 1 },
+		{ SYS_fchownat, 1 },
+		{ SYS_symlinkat, 0 },
+		{ SYS_renameat, 1 },
+		{ SYS_renameat2, 1 },
+		{ 437 /* openat2 */, 1 },
+		{ 428 /* open_tree */, 1 },
+		{ SYS_fchmodat, 1 },
+		{ SYS_mount, 1 },
+		{ SYS_umount2, 0 },
+		{ 430 /* fsopen */, 0 },
+		{ SYS_write, 1 },
+	};
+	unsigned long long args[] = { r->rdi, r->rsi };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (r->orig_rax == (unsigned long long)paths[i].nr) {
+			struct iovec here = { buf, size - 1 };
+			struct iovec there = { (void *)args[paths[i].arg], size - 1 };
+			ssize_t n;
+
+			if (paths[i].nr == SYS_write && r->rdx < size)
+				here.iov_len = r->rdx;
+			if ((args[paths[i].arg] & 4095) + size >
+			    4096) /* the next page may not be there */
+				there.iov_len = 4096 - (args[paths[i].arg] & 4095);
+			n = process_vm_readv(pid, &here, 1, &there, 1, 0);
+			buf[n > 0 ? n : 0] = '\0';
+			buf[strcspn(buf, "\n")] = '\0';
+			return;
+		}
+	snprintf(buf, size, "%lld %#llx", args[0], args[1]);
+}
+
+static void report(pid_t pid, int is_main, const struct user_regs_struct *regs)
+{
+	char name[64] = "?", path[64], argument[200], number[24];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ssize_t n = read(fd, name, sizeof(name) - 1);
+
+		name[n > 0 ? n - 1 : 0] = '\0';
+		close(fd);
+	}
+	describe(pid, regs, argument, sizeof(argument));
+	dprintf(3, "%ld %s %s (%s%s)\n", count, call_name(regs->orig_rax, number, sizeof(number)),
+		argument, name, is_main ? "" : ", child");
+}
+
+/* At the entry of a call of a process that counts. */
+static void at_entry(struct traced *t, int is_main)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, t->pid, NULL, &regs) < 0 || is_spared(regs.orig_rax) ||
+	    ++count != at)
+		return;
+	report(t->pid, is_main, &regs);
+	if (kill_it) {
+		kill(t->pid, SIGKILL);
+		return;
+	}
+	t->fail = 1;
+	if (regs.orig_rax != SYS_close) { /* that one closes, whatever it says */
+		regs.orig_rax = (unsigned long long)-1;
+		ptrace(PTRACE_SETREGS, t->pid, NULL, &regs);
+	}
+}
+
+static void at_exit(struct traced *t)
+{
+	struct user_regs_struct regs;
+
+	if (!t->fail || ptrace(PTRACE_GETREGS, t->pid, NULL, &regs) < 0)
+		return;
+	regs.rax = (unsigned long long)-error;
+	ptrace(PTRACE_SETREGS, t->pid, NULL, &regs);
+	t->fail = 0;
+}
+
+/* 0: it has become something else, and is let go. */
+static int at_exec(struct traced *t)
+{
+	int before = t->counted;
+
+	if (!known) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d/exe", t->pid);
+		known = stat(path, &program) == 0;
+	}
+	t->counted = runs_program(t->pid);
+	t->in_call = 1; /* the exit of execve comes next */
+	return t->counted || !before;
+}
+
 int main(int argc, char **argv)
 {
-	long at = 0, count = 0, error = 0;
-	int opt, kill_it = 0, code = 125, executed = 0;
+	int opt, code = 125;
 	double deadline, seconds = 10;
 	struct itimerspec tick = { { 0, 50000000 }, { 0, 50000000 } };
 	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
-	struct stat own = { 0 };
 	timer_t timer;
 	pid_t main_pid;
 
-	while ((opt = getopt(argc, argv, "+n:e:kt:")) != -1) {
+	while ((opt = getopt(argc, argv, "+n:e:kp:t:")) != -1) {
 		if (opt == 'n')
 			at = atol(optarg);
 		else if (opt == 'e')
 			error = atol(optarg);
 		else if (opt == 'k')
 			kill_it = 1;
+		else if (opt == 'p')
+			known = stat(optarg, &program) == 0;
 		else if (opt == 't')
 			seconds = atof(optarg);
 		else
 			return 125;
+		if (opt == 'p' && !known) {
+			perror(optarg);
+			return 125;
+		}
 	}
 	if (optind >= argc || !at || (!error && !kill_it)) {
 		fprintf(stderr,
-			"usage: inject -n N (-e ERRNO | -k) [-t SECONDS] COMMAND [ARG...]\n");
+			"usage: inject -n N (-e ERRNO | -k) [-p PROGRAM] [-t SECONDS] COMMAND [ARG...]\n");
 		return 125;
 	}
-	prctl(PR_SET_CHILD_SUBREAPER,
-	      1); /* what is left of a killed command ends here, not at init */
+	/* what is left of a killed command ends here, not at init */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
 	timer_create(CLOCK_MONOTONIC, &ev, &timer);
 	timer_settime(timer, 0, &tick, NULL);
 	deadline = now() + seconds;
 	main_pid = start(argv + optind);
 	find(main_pid);
-	ptrace(PTRACE_SYSCALL, main_pid, NULL, NULL);
+	ptrace(PTRACE_CONT, main_pid, NULL, NULL);
 	for (;;) {
-		struct user_regs_struct regs;
 		struct traced *t;
 		int status, sig = 0;
 		pid_t pid = waitpid(-1, &status, __WALL);
@@ -181,13 +333,7 @@ int main(int argc, char **argv)
 			continue;
 		t = find(pid);
 		if (status >> 16 == PTRACE_EVENT_EXEC) {
-			/* a thread that calls execve takes the leader's number; there are no threads here */
-			if (!executed) {
-				char path[64];
-
-				snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-				executed = stat(path, &own) == 0;
-			} else if (!same_program(pid, &own)) {
+			if (!at_exec(t)) {
 				forget(pid);
 				ptrace(PTRACE_DETACH, pid, NULL, NULL);
 				continue;
@@ -196,44 +342,16 @@ int main(int argc, char **argv)
 			; /* fork and its like: the child stops by itself */
 		} else if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
 			t->in_call = !t->in_call;
-			if (t->in_call && executed &&
-			    ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0 &&
-			    !is_spared(regs.orig_rax) && ++count == at) {
-				char name[64] = "?", path[64];
-				int fd;
-
-				snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-				fd = open(path, O_RDONLY | O_CLOEXEC);
-				if (fd >= 0) {
-					ssize_t n = read(fd, name, sizeof(name) - 1);
-
-					name[n > 0 ? n - 1 : 0] = '\0';
-					close(fd);
-				}
-				dprintf(3, "%ld %llu %s%s\n", count, regs.orig_rax, name,
-					pid == main_pid ? "" : " (child)");
-				if (kill_it) {
-					kill(pid, SIGKILL);
-				} else {
-					t->fail = 1;
-					if (regs.orig_rax !=
-					    SYS_close) { /* that one closes, whatever it says */
-						regs.orig_rax = (unsigned long long)-1;
-						ptrace(PTRACE_SETREGS, pid, NULL, &regs);
-					}
-				}
-			} else if (!t->in_call && t->fail &&
-				   ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0) {
-				regs.rax = (unsigned long long)-error;
-				ptrace(PTRACE_SETREGS, pid, NULL, &regs);
-				t->fail = 0;
-			}
+			if (t->in_call && t->counted)
+				at_entry(t, pid == main_pid);
+			else if (!t->in_call)
+				at_exit(t);
 		} else if (WSTOPSIG(status) == SIGSTOP && !t->in_call) {
 			; /* a new child's first stop */
 		} else {
 			sig = WSTOPSIG(status);
 		}
-		ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(long)sig);
+		ptrace(t->counted ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, (void *)(long)sig);
 	}
 	if (count < at)
 		dprintf(3, "end %ld\n", count);
