@@ -658,7 +658,8 @@ int apply_mask(struct apply *a, const struct step *st, struct err *e)
 		return 0;
 	}
 	fd_path(target, path, sizeof(path));
-	if (dir ? mount("tmpfs", path, "tmpfs", MS_RDONLY, "nr_blocks=1,nr_inodes=1") < 0 :
+	if (dir ? mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			"nr_blocks=1,nr_inodes=1,mode=555") < 0 :
 		  mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
 		return err_set(e, errno, "cannot mask '%s'", st->path);
 	return 0;

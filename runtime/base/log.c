@@ -60,5 +60,6 @@ void log_line(enum log_level level, const char *fmt, ...)
 	else
 		str_addf(&line, "%s: %s\n", names[level], msg);
 	if (!line.failed)
-		(void)!write(sink.fd, line.s, line.len); /* a log that cannot be written cannot be reported */
+		(void)!write(sink.fd, line.s,
+			     line.len); /* a log that cannot be written cannot be reported */
 }

@@ -117,7 +117,8 @@ int parse_size(const char *s, uint64_t *out)
 		if (s[1] < '0' || s[1] > '9')
 			return -1;
 		for (s++; *s >= '0' && *s <= '9'; s++)
-			if (scale < 1000000) { /* finer digits cannot matter to a byte of a terabyte */
+			if (scale <
+			    1000000) { /* finer digits cannot matter to a byte of a terabyte */
 				frac = frac * 10 + (uint64_t)(*s - '0');
 				scale *= 10;
 			}

@@ -11,8 +11,8 @@
  * left processes, mounts or cgroups behind, which are listed; 125 if it could not be run. Either
  * way everything below is killed by then. Mounts below $CTR_RUN are not counted: ctr may keep its
  * own mount namespace pinned there, for the instances to come. Cgroups cannot be told from those of
- * a test that runs beside this one, so only those count that are new and have had no process for
- * half a second.
+ * a test that runs beside this one, so only those count that are new and have no process for
+ * seconds.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -193,19 +193,24 @@ static int cgroup_is_empty(const char *path)
 	return strstr(text, "populated 0") != NULL;
 }
 
-/* Lists the new cgroups that have no process now and half a second later, and removes them. */
+/*
+ * Lists the new cgroups that have no process and stay so, and removes them. Those of a test beside this one may be
+ * empty for seconds, between the end of a container and its deletion.
+ */
 static int left_cgroups(void)
 {
 	struct cgroups now = read_cgroups();
-	int left = 0, waited = 0;
+	int left = 0, patience = 100;
 
 	for (size_t i = 0; i < now.len; i += strlen(now.text + i) + 1) {
 		const char *path = now.text + i;
 
-		if (cgroup_is_in(&cgroups_before, path) || !cgroup_is_empty(path))
+		if (cgroup_is_in(&cgroups_before, path))
 			continue;
-		for (; !waited; waited = 1)
-			usleep(500000);
+		while (cgroup_is_empty(path) && patience > 0) {
+			usleep(100000);
+			patience--;
+		}
 		if (!cgroup_is_empty(path))
 			continue;
 		fprintf(stderr, "left behind: cgroup '%s'\n", path);

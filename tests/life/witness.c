@@ -19,8 +19,9 @@
 
 static void print_status(void)
 {
-	static const char *const keys[] = { "Uid:",    "Gid:",	  "Groups:", "CapInh:", "CapPrm:",    "CapEff:",
-					    "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:" };
+	static const char *const keys[] = { "Uid:",	   "Gid:",     "Groups:",	  "CapInh:",
+					    "CapPrm:",	   "CapEff:",  "CapBnd:",	  "CapAmb:",
+					    "NoNewPrivs:", "Seccomp:", "Seccomp_filters:" };
 	FILE *f = fopen("/proc/self/status", "re");
 	char line[512];
 
@@ -34,7 +35,8 @@ static void print_status(void)
 
 static void print_namespaces(int argc, char **argv)
 {
-	static const char *const kinds[] = { "cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts" };
+	static const char *const kinds[] = { "cgroup", "ipc",  "mnt",  "net",
+					     "pid",    "time", "user", "uts" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		char path[64], link[64], mine[64];
