@@ -142,6 +142,7 @@ int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e)
 	auto_fd int slave = -1;
 	struct winsize size = { .ws_row = (unsigned short)p->console_height,
 				.ws_col = (unsigned short)p->console_width };
+	struct termios modes;
 	unsigned number;
 	int unlock = 0;
 
@@ -151,6 +152,12 @@ int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e)
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return err_set(e, errno, "cannot open the pty's other side");
+	/* the terminal outside turns newlines into line ends; twice would be once too often (runc does so) */
+	if (tcgetattr(slave, &modes) < 0)
+		return err_set(e, errno, "cannot read the modes of the pty");
+	modes.c_oflag &= ~(tcflag_t)ONLCR;
+	if (tcsetattr(slave, TCSANOW, &modes) < 0)
+		return err_set(e, errno, "cannot set the modes of the pty");
 	if (size.ws_row && size.ws_col && ioctl(master, TIOCSWINSZ, &size) < 0)
 		return err_set(e, errno, "cannot set the size of the pty");
 	if (p->uid && fchown(slave, p->uid, (gid_t)-1) < 0)

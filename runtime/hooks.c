@@ -114,6 +114,9 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 	int pipe[2], pidfd, code, r;
 	pid_t child;
 
+	/* what the child finds out could be told by its exit code alone */
+	if (access(h->path, X_OK) < 0)
+		return err_set(e, errno, "cannot execute hook '%s'", h->path);
 	state_json(s, id, pid, status, &state);
 	if (state.failed)
 		return err_set(e, ENOMEM, "cannot run hook '%s'", h->path);
