@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Six kinds of hooks, each at its moment, with the state on its standard input; one that fails undoes everything, but after start and
+# stop it does not.
+. "$TESTS/life/oci.bash"
+
+dir=$PWD
+# hook NAME: a script that notes its name, the status it was told, and whose root it sees
+cat >hook <<-'SH'
+	#!/bin/sh
+	status=$(sed -n 's/.*"status": *"\([a-z]*\)".*/\1/p')
+	echo "$1 ${status:-none}" >>"$2"
+	[ "${3-}" != fail ]
+SH
+chmod +x hook
+bundle b "
+c['root']['readonly'] = False
+c['process']['args'] = ['/bin/sh', '-c', 'echo payload running >> /log']
+def hook(kind, *more):
+    return [{'path': '$dir/hook', 'args': ['hook', kind, '$dir/b/rootfs/log', *more], 'env': ['PATH=/bin:/usr/bin']}]
+c['hooks'] = {k: hook(k) for k in ('poststop', 'poststart', 'createContainer', 'createRuntime', 'prestart')}
+c['hooks']['startContainer'] = [{'path': '/bin/sh', 'args': ['sh', '-c', 'cat > /dev/null; echo startContainer created >> /log'], 'env': ['PATH=/bin']}]
+"
+oci run -b b "$ID" </dev/null || fail "run"
+no_traces
+# poststart and the payload go on side by side
+equal "prestart creating
+createRuntime creating
+createContainer creating
+startContainer created" "$(head -n 4 b/rootfs/log | sed 's/created$/creating/; s/^startContainer.*/startContainer created/')" "the order"
+equal "payload running
+poststart running" "$(sed -n 5,6p b/rootfs/log | sort)" "after the start"
+equal "poststop stopped" "$(tail -n 1 b/rootfs/log)" "the end"
+
+for kind in prestart createRuntime createContainer startContainer; do
+	bundle b "
+c['root']['readonly'] = False
+sh('echo ran > /ran')
+if '$kind' == 'startContainer':
+    c['hooks'] = {'$kind': [{'path': '/bin/false'}]}
+else:
+    c['hooks'] = {'$kind': [{'path': '$dir/hook', 'args': ['hook', 'x', '$dir/log', 'fail'], 'env': ['PATH=/bin:/usr/bin']}]}"
+	refused oci run -b b "$ID"
+	contains "$kind" "$line" "the failing hook is named"
+	no_traces "$kind"
+	[ ! -e b/rootfs/ran ] || fail "the payload ran although $kind failed"
+done
+
+bundle b "
+c['hooks'] = {'prestart': [{'path': '/bin/sleep', 'args': ['sleep', '30'], 'timeout': 1}]}"
+began=$SECONDS
+refused oci run -b b "$ID"
+[ $((SECONDS - began)) -lt 10 ] || fail "a hook's timeout does not hold"
+no_traces
+
+bundle b "
+c['hooks'] = {'prestart': [{'path': '/no/such/hook'}]}"
+refused oci create -b b "$ID"
+contains /no/such/hook "$line" "a hook that is not there"
+no_traces
