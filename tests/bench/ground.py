@@ -115,10 +115,16 @@ def is_cgroup2(path):
 
 
 class Ground:
-    """The private mount namespace and the files in it. Use as a context manager."""
+    """The private mount namespace and the files in it. Use as a context manager.
+
+    `store` is the directory in which ctr's images and instances are put; None: below build/bench.
+    """
+
+    def __init__(self, store=None):
+        self.work = os.path.join(BUILD, f"work.{os.getpid()}")
+        self.store = os.path.join(store or self.work, f"var-lib-ctr.{os.getpid()}")
 
     def __enter__(self):
-        self.work = os.path.join(BUILD, f"work.{os.getpid()}")
         os.makedirs(self.work)
         self.made_var_lib = False
         self.enter_private_mounts()
@@ -131,6 +137,7 @@ class Ground:
         # The mounts die with this process; only directories have to be removed.
         os.chdir("/")
         subprocess.run(["umount", "-l", "/var/lib/ctr"], check=False)
+        shutil.rmtree(self.store, ignore_errors=True)
         shutil.rmtree(self.work, ignore_errors=True)
         if self.made_var_lib:
             try:
@@ -153,8 +160,8 @@ class Ground:
         if not os.path.isdir("/var/lib/ctr"):
             os.makedirs("/var/lib/ctr")
             self.made_var_lib = True
-        os.mkdir(self.work + "/var-lib-ctr", 0o700)
-        peers.run("mount", "--bind", self.work + "/var-lib-ctr", "/var/lib/ctr")
+        os.mkdir(self.store, 0o700)
+        peers.run("mount", "--bind", self.store, "/var/lib/ctr")
 
     def make_rootfs(self):
         busybox = next((p for p in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(p)), None)
@@ -178,7 +185,8 @@ class Ground:
 
     def floor_like_run(self, name):
         """Options with which the floor makes what `ctr run` does: a user namespace, an overlay."""
-        upper, work = os.path.join(self.work, name), os.path.join(self.work, name + ".work")
+        # Where ctr has its own, so that both stand on the same file system.
+        upper, work = os.path.join(self.store, name), os.path.join(self.store, name + ".work")
         os.makedirs(upper)
         os.makedirs(work)
         return ("--ns", "pid,mnt,uts,ipc,net,cgroup,user",
