@@ -222,10 +222,12 @@ int oci_preserved(struct cli *c, uint64_t preserve, struct spec *s, struct proce
 			    "LISTEN_PID=1", c->e) < 0)
 		return -1;
 	*n = (unsigned)(listen + preserve);
-	for (unsigned fd = 3; fd < 3 + *n; fd++)
-		if (fcntl((int)fd, F_GETFD) < 0)
-			return err_set(c->e, errno,
-				       "descriptor %u is to be preserved, and is not open", fd);
+	for (unsigned fd = 3; fd < 3 + *n; fd++) {
+		int flags = fcntl((int)fd, F_GETFD);
+
+		if (flags < 0 || flags & FD_CLOEXEC) /* of our own: whoever called left it closed */
+			return err_set(c->e, EBADF, "descriptor %u is to be preserved", fd);
+	}
 	return 0;
 }
 

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# CVE-2024-21626: no descriptor of ours, or of our caller's, reaches the payload, neither open nor by way of a working directory.
+. "$TESTS/life/oci.bash"
+
+count='ls /proc/self/fd | wc -l'
+bundle b "sh('$count; exec sleep 60')"
+exec 7</etc 8</ 9</proc/self/ns/mnt # what a careless caller leaks
+oci run -d -b b "$ID" >out </dev/null || fail "run"
+until_true test -s out
+equal 4 "$(cat out)" "descriptors of run: three, and that of ls" # the redirections of this script
+equal 4 "$(oci exec "$ID" sh -c "$count" </dev/null)" "descriptors of exec"
+oci exec "$ID" sh -c 'ls -l /proc/self/fd/ /proc/1/fd/' </dev/null 2>/dev/null | grep -vE ' [012] -> ' |
+	grep -E -- '-> (/etc|/|.*cgroup.*|.*memfd.*|.*ctr.*|mnt:.*)$' && fail "something of the host"
+
+# --preserve-fds passes exactly those on
+exec 3</etc/hostname
+equal 5 "$(oci exec --preserve-fds 1 "$ID" sh -c "$count" </dev/null)" "with --preserve-fds 1"
+exec 3<&-
+refused oci exec --preserve-fds 1 "$ID" true
+oci delete --force "$ID"
+
+# a working directory through a descriptor: of ours, whatever its number, or of the caller's
+echo "the host's own" >host-marker
+exec 7<.
+for fd in 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+	for cwd in /proc/self/fd/$fd /proc/1/fd/$fd /proc/thread-self/fd/$fd; do
+		change b "c['process']['cwd'] = '$cwd'; sh('pwd; ls -A . ..; cat host-marker; ls -A /proc/self/cwd/../../../etc')"
+		out=$(oci run -b b "$ID" 2>&1 </dev/null)
+		lacks "the host's own" "$out" "cwd $cwd"
+		lacks passwd "$out" "cwd $cwd"
+		no_traces
+	done
+done
+change b "c['process']['cwd'] = '/'; c['process']['args'] = ['/bin/sleep', '60']"
+oci run -d -b b "$ID" >/dev/null </dev/null || fail "run"
+for fd in 3 4 5 6 7 8 9 10 11 12; do
+	out=$(oci exec --cwd /proc/self/fd/$fd "$ID" sh -c 'ls -A . ..; cat host-marker' 2>&1 </dev/null)
+	lacks "the host's own" "$out" "exec --cwd /proc/self/fd/$fd"
+	lacks passwd "$out" "exec --cwd /proc/self/fd/$fd"
+done
+true
