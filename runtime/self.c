@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -77,6 +79,18 @@ static int copy_sealed(int exe, struct err *e)
 	return take_fd(&fd);
 }
 
+/* The copy has no path; what lies beside the program (ctr-unpack) is found by that of the original. */
+static void remember_path(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink(own_file, path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return;
+	path[n] = '\0';
+	(void)setenv("CTR_PROGRAM", path, 1); /* without it the installed one is found */
+}
+
 /* The kernel's answers decide, not a mark that a caller could set: there is no loop, and no way around. */
 int self_protect(char **argv, struct err *e)
 {
@@ -87,6 +101,7 @@ int self_protect(char **argv, struct err *e)
 		return 0;
 	if (is_unwritable())
 		return 0;
+	remember_path();
 	clone = clone_read_only();
 	if (clone >= 0)
 		(void)syscall(SYS_execveat, clone, "", argv, environ, AT_EMPTY_PATH);
