@@ -60,28 +60,48 @@ static const struct image_import_options no_options;
 
 /* --- The helper program ------------------------------------------------------------------------------ */
 
+/* The helper in the directory of @program, into @path; false if there is none. */
+static bool beside(const char *program, char path[PATH_MAX])
+{
+	const char *slash = strrchr(program, '/');
+
+	return slash &&
+	       snprintf(path, PATH_MAX, "%.*s/ctr-unpack", (int)(slash - program), program) <
+		       PATH_MAX &&
+	       access(path, X_OK) == 0;
+}
+
+/*
+ * /proc/self/exe names this program's file, unless it is a read-only copy without a path of its own: then
+ * runtime/self.c has left the original's path in the environment.
+ */
+static bool own_path(char path[PATH_MAX])
+{
+	static const char exe[] = "/proc/self/exe";
+	ssize_t n = readlink(exe, path, PATH_MAX - 1);
+	struct stat running, named;
+
+	if (n <= 0)
+		return false;
+	path[n] = '\0';
+	return stat(exe, &running) == 0 && stat(path, &named) == 0 &&
+	       running.st_dev == named.st_dev && running.st_ino == named.st_ino;
+}
+
 static int find_unpacker(const struct image_import_options *o, char path[PATH_MAX], struct err *e)
 {
-	static const char name[] = "ctr-unpack";
-	ssize_t n;
-	char *slash;
+	const char *original = getenv("CTR_PROGRAM");
+	char own[PATH_MAX];
 
 	if (o->unpacker) {
 		if (snprintf(path, PATH_MAX, "%s", o->unpacker) >= PATH_MAX)
 			return err_set(e, ENAMETOOLONG, "'%.64s...'", o->unpacker);
 		return 0;
 	}
-	n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
-	if (n > 0 && n < (ssize_t)(PATH_MAX - sizeof(name))) {
-		path[n] = '\0';
-		slash = strrchr(path, '/');
-		if (slash) {
-			strcpy(slash + 1, name);
-			if (access(path, X_OK) == 0)
-				return 0;
-		}
-	}
-	snprintf(path, PATH_MAX, "%s/%s", CTR_LIBEXECDIR, name);
+	if (own_path(own) ? beside(own, path) :
+			    original && *original == '/' && beside(original, path))
+		return 0;
+	snprintf(path, PATH_MAX, "%s/ctr-unpack", CTR_LIBEXECDIR);
 	if (access(path, X_OK) < 0)
 		return err_set(e, errno, "cannot find ctr's helper program '%s'", path);
 	return 0;

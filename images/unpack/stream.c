@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <nettle/sha2.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -58,9 +59,16 @@ static ssize_t read_some(struct stream *s, void *buf, size_t size)
 {
 	ssize_t n;
 
-	do {
+	for (;;) {
+		struct pollfd p = { .fd = s->fd, .events = POLLIN };
+
 		n = read(s->fd, buf, size);
-	} while (n < 0 && errno == EINTR);
+		if (n >= 0 || (errno != EINTR && errno != EAGAIN))
+			break;
+		/* whoever gave us the pipe may have made it non-blocking */
+		if (errno == EAGAIN)
+			(void)poll(&p, 1, -1);
+	}
 	if (n > 0)
 		atomic_fetch_add(&s->bytes_in, (uint64_t)n);
 	return n;
