@@ -35,6 +35,7 @@
 #define STOP_APPLICATION 10 /* seconds */
 #define STOP_SYSTEM	 30
 #define WATCHER_TIMEOUT	 15000 /* ms: what a watcher may need after the payload's end */
+#define DEAF_MS		 100   /* for a payload without a handler, should we be wrong about that */
 #define YOUNG_MS	 2000  /* a payload may still be setting up its signal handlers */
 
 /* Good to know, but not what was asked for: and nothing to spoil a pipe with. */
@@ -238,20 +239,30 @@ static int64_t age_ms(const struct running *r)
 	return ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - r->started_ns) / 1000000;
 }
 
-/* Sends the signal once somebody is there to hear it. False: nobody will be. */
-static bool ask(const struct running *r, int sig)
+/*
+ * Sends the signal and waits at most @ms. An application that has just begun may not have its handler yet, and one
+ * that never gets any is not waited for. An init takes signals in ways that cannot be seen (sigtimedwait(2)), so it
+ * is simply told again when it was too young to hear.
+ */
+static void ask(const struct running *r, int sig, bool system, int ms)
 {
-	int64_t age = age_ms(r);
+	int64_t young = YOUNG_MS - age_ms(r);
+	int rest = young > 0 && young < ms ? (int)young : 0;
 
-	while (!is_caught(r->pid, sig) && age >= 0 && age < YOUNG_MS) {
-		if (pidfd_wait(r->pidfd, 20))
-			return true;
-		age = age_ms(r);
+	if (system) {
+		(void)sys_pidfd_send_signal(r->pidfd, sig); /* ESRCH: it has ended by itself */
+		if (rest && pidfd_wait(r->pidfd, rest))
+			return;
+		if (rest)
+			(void)sys_pidfd_send_signal(r->pidfd, sig);
+		(void)pidfd_wait(r->pidfd, ms - rest);
+		return;
 	}
-	if (!is_caught(r->pid, sig))
-		return false;
-	(void)sys_pidfd_send_signal(r->pidfd, sig); /* ESRCH: it has ended by itself */
-	return true;
+	for (int waited = 0; waited < rest && !is_caught(r->pid, sig); waited += 20)
+		if (pidfd_wait(r->pidfd, 20))
+			return;
+	(void)sys_pidfd_send_signal(r->pidfd, sig);
+	(void)pidfd_wait(r->pidfd, is_caught(r->pid, sig) ? ms : DEAF_MS);
 }
 
 /* SIGKILL to all that is in its cgroup. */
@@ -298,6 +309,8 @@ static int wait_for_end(const struct instances *all, const char *name, const str
 		if (r->pidfd >= 0)
 			running_exit_status(r->pidfd, &x);
 		i = instance_load(&d, e);
+		if (i && i->system)
+			running_exit_of_system(&x);
 		rc = running_end(&d, i && i->ephemeral, x.code >= 0 ? &x : NULL, e);
 	}
 	instance_close(&d);
@@ -333,8 +346,8 @@ static int end(struct cli *c, const struct instances *all, const char *name, boo
 			  i->system	      ? STOP_SYSTEM :
 						STOP_APPLICATION;
 		sig = stop_signal(c, i, r->pid);
-		if (sig != SIGKILL && seconds && ask(r, sig))
-			(void)pidfd_wait(r->pidfd, (int)seconds * 1000);
+		if (sig != SIGKILL && seconds)
+			ask(r, sig, i->system, (int)seconds * 1000);
 	}
 	if (r->pidfd >= 0 && !pidfd_wait(r->pidfd, 0) && kill_all(all, name, e) < 0)
 		return -1;

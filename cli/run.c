@@ -413,6 +413,8 @@ static int foreground(struct making *m, struct life *life, struct state_dir *sd,
 	if (console_proxy(&o, e) < 0)
 		return -1; /* the payload follows us */
 	running_exit_status(life->pidfd, &x);
+	if (m->instance->system)
+		running_exit_of_system(&x);
 	if (instance_lock(&m->dir, &other) < 0 ||
 	    running_end(&m->dir, m->instance->ephemeral, &x, &other) < 0)
 		log_warn("%s", other.msg);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/ioctl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -211,6 +212,12 @@ void running_exit_status(int pidfd, struct instance_exit *x)
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	}
+}
+
+void running_exit_of_system(struct instance_exit *x)
+{
+	if (x->signal == SIGINT)
+		x->code = x->signal = 0;
 }
 
 /* memory.events of the instance's cgroup; where there is no memory controller, nobody counted. */

@@ -70,6 +70,12 @@ int pidfd_wait(int pidfd, int ms);
 void running_exit_status(int pidfd, struct instance_exit *x);
 
 /*
+ * What the end of a booted system means: reboot(2) in a pid namespace ends its init by SIGINT for a halt or
+ * power-off (Linux 3.4), which is how a system ends well. A restart (SIGHUP) stays what it is.
+ */
+void running_exit_of_system(struct instance_exit *x);
+
+/*
  * The end of an instance, with its lock held: kills what is left, records how it ended (@x; NULL: not known,
  * a record made since its start stays), undoes and removes the run state, and if @ephemeral removes the instance
  * itself, whereupon *d is closed. No run state is success. Works on what an earlier attempt has left.

@@ -351,6 +351,8 @@ int supervise(const struct instances *all, const char *name, struct err *e)
 	}
 	i = instance_load(&d, e);
 	ephemeral = i && i->ephemeral;
+	if (i && i->system)
+		running_exit_of_system(&x);
 	if (running_end(&d, ephemeral, &x, e) < 0) {
 		instance_close(&d);
 		return -1;
