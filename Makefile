@@ -113,7 +113,7 @@ UNPACK_SRC := $(wildcard images/unpack/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_COLD_SRC := $(wildcard tests/unit/test_unpack*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-# Programs that tests and benchmarks run: one file each, linked as ctr is.
+# Programs that tests and benchmarks run, one file each. Some run inside instances: always static.
 TOOL_SRC := $(wildcard tests/bench/*.c tests/life/*.c tests/lab/*.c)
 
 OBJ := $(SRC:%.c=$B/%.o)
@@ -127,6 +127,7 @@ PROGRAMS := $(if $(filter $B/cli/main.o,$(OBJ)),$B/ctr $B/ctr-oci) $(if $(COLD_O
 
 all: $(PROGRAMS)
 tests: $(UNIT) $(TOOLS)
+tools: $(TOOLS)
 fuzzers: $(FUZZERS)
 
 # --- Rules ---
@@ -136,6 +137,11 @@ FLAGS_NOW = $(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) $(HOT_LIBS) | $(CC) $(COLD_FLA
 $B/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' >$@
+
+# What is linked of all sources depends on which there are: one may have been removed.
+$B/sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SRC) $(UNPACK_SRC)' | cmp -s - $@ || echo '$(SRC) $(UNPACK_SRC)' >$@
 
 # Two things are compiled in where a source names them, and only those sources depend on their
 # values.
@@ -159,7 +165,7 @@ $B/cold/%.o: %.c $B/flags
 	$(call say,CC,$< (glibc))
 	$Q$(CC) $(COLD_FLAGS) $(BASE_NAMED) -MMD -MP -c -o $@ $<
 
-$B/ctr: $(OBJ) $(filter /%,$(HOT_LIBS))
+$B/ctr: $(OBJ) $(filter /%,$(HOT_LIBS)) $B/sources
 	$(call say,LD,$@)
 	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $(OBJ) $(HOT_LIBS)
 
@@ -167,28 +173,39 @@ $B/ctr-oci: $B/ctr
 	$Qln -sfn ctr $@
 
 # Archives, so that a program takes of them only what it names.
-$B/libctr.a: $(filter-out $B/cli/main.o,$(OBJ))
+$B/libctr.a: $(filter-out $B/cli/main.o,$(OBJ)) $B/sources
+$B/cold/libbase.a: $(COLD_BASE_OBJ) $B/sources
+$B/cold/libunpack.a: $(filter-out $B/cold/images/unpack/main.o,$(COLD_OBJ)) $B/sources
+$B/libctr.a $B/cold/libbase.a $B/cold/libunpack.a:
 	$Qrm -f $@
-	$Q$(AR) rcs $@ $^
-$B/cold/libbase.a: $(COLD_BASE_OBJ)
-	$Qrm -f $@
-	$Q$(AR) rcs $@ $^
-$B/cold/libunpack.a: $(filter-out $B/cold/images/unpack/main.o,$(COLD_OBJ))
-	$Qrm -f $@
-	$Q$(AR) rcs $@ $^
+	$Q$(AR) rcs $@ $(filter %.o,$^)
 
-$B/ctr-unpack: $(COLD_OBJ) $B/cold/libbase.a
+$B/ctr-unpack: $(COLD_OBJ) $B/cold/libbase.a $B/sources
 	$(call say,LD,$@)
-	$Q$(CC) $(COLD_FLAGS) $(COLD_LDFLAGS) -o $@ $^ $(COLD_LIBS)
+	$Q$(CC) $(COLD_FLAGS) $(COLD_LDFLAGS) -o $@ $(COLD_OBJ) $B/cold/libbase.a $(COLD_LIBS)
 
 $(UNIT_COLD): $B/tests/unit/%: $B/cold/tests/unit/%.o $B/cold/libunpack.a $B/cold/libbase.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$Q$(CC) $(COLD_FLAGS) $(COLD_LDFLAGS) -o $@ $^ $(COLD_LIBS)
 
-$(filter-out $(UNIT_COLD),$(UNIT)) $(TOOLS): $B/%: $B/%.o $B/runtime/base/musl_compat.o $B/libctr.a
+$(filter-out $(UNIT_COLD),$(UNIT)): $B/%: $B/%.o $B/runtime/base/musl_compat.o $B/libctr.a
 	$(call say,LD,$@)
 	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS) -lm
+
+# With the C library alone, so that no static library of another need be there. Nothing of a
+# sanitizer can be static, nor is a tool what is being examined: there it comes from a plain build.
+ifeq ($(SAN),)
+$(TOOLS): $B/%: $B/%.o $B/libctr.a
+	$(call say,LD,$@)
+	$Q$(HOT_CC) $(HOT_FLAGS) -static -no-pie -o $@ $^ -lm
+else
+$B/plain/made: FORCE
+	$Q$(MAKE) B=$B/plain SAN= STATIC=no CC=gcc OPT='-O2 -g' tools
+	@touch $@
+$(TOOLS): $B/%: $B/plain/made
+	@mkdir -p $(@D) && cmp -s $B/plain/$* $@ || cp $B/plain/$* $@
+endif
 
 # A fuzzer sees both worlds; libarchive's is glibc's, so this links only with STATIC=no.
 $(FUZZERS): $B/%: $B/%.o $B/libctr.a $(if $(COLD_OBJ),$B/cold/libunpack.a)
@@ -290,5 +307,5 @@ distclean:
 	$Qrm -rf build
 
 FORCE:
-.PHONY: all tests fuzzers deps quickstart check-quick check check-long soak asan fuzz coverage analyze bench lab \
+.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz coverage analyze bench lab \
 	format install clean distclean FORCE
