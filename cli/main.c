@@ -66,11 +66,20 @@ static int set_up_log(struct cli *c)
 	return 0;
 }
 
+/* One line, whatever names are in it; and nothing that a terminal would obey. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 /* The person at stderr reads a line; a caller that gave --log finds it there as well. */
 static void print_error(const struct cli *c)
 {
 	auto_str struct str line = { 0 };
 
+	make_printable(c->e->msg);
 	if (c->log_fd != STDERR_FILENO || c->log_json)
 		log_error("%s", c->e->msg);
 	if (c->log_fd == STDERR_FILENO && c->log_json)
