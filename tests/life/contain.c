@@ -2,20 +2,20 @@
 /*
  * contain SECONDS COMMAND [ARG...]
  *
- * Runs one life test so that it cannot harm the next: in a mount namespace of its own (as root;
- * private, so that nothing it mounts is seen outside), in a session of its own, for at most
- * SECONDS, and as the child subreaper of whatever it starts, so that a process it leaves behind,
- * however detached, ends up here.
+ * Runs one life test so that it cannot harm the next: in a session of its own, for at most SECONDS, as
+ * the child subreaper of whatever it starts, so that a process it leaves behind, however detached, ends
+ * up here; and as root in a mount namespace of its own (private, so that nothing it mounts is seen
+ * outside) and in a cgroup namespace of its own, in which the cgroup2 mount shows the test's cgroups
+ * only, so that tests which run beside each other do not see each other's.
  *
- * Exits as the command did (128+n for a signal), but: 124 if it was not over in time; 123 if it
- * left processes, mounts or cgroups behind, which are listed; 125 if it could not be run. Either
- * way everything below is killed by then. Mounts below $CTR_RUN are not counted: ctr may keep its
- * own mount namespace pinned there, for the instances to come. Cgroups cannot be told from those of
- * a test that runs beside this one, so only those count that are new and have no process for
- * seconds.
+ * Exits as the command did (128+n for a signal), but: 124 if it was not over in time; 123 if it left
+ * processes, mounts or cgroups behind, which are listed; 125 if it could not be run. Either way
+ * everything below is killed and removed by then. Mounts below $CTR_RUN are not counted: ctr may keep
+ * its own mount namespace pinned there, for the instances to come.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
 #include <signal.h>
@@ -114,14 +114,6 @@ static int kill_children(int list)
 	return n;
 }
 
-/* All cgroups below the cgroup2 mount, as paths with a NUL after each. */
-struct cgroups {
-	char *text;
-	size_t len;
-};
-
-static struct cgroups cgroups_now, cgroups_before;
-
 static void find_cgroup2(char *at, size_t size)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -141,83 +133,99 @@ static void find_cgroup2(char *at, size_t size)
 		fclose(f);
 }
 
-static int add_cgroup(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	size_t len = strlen(path) + 1;
-	char *text;
+/* The test's cgroup: seen from outside as `name` below the directory `outside`, from inside as `at`. */
+static struct {
+	int outside;
+	int mounted; /* what is seen at `at` is this cgroup, and not the host's */
+	char name[32], at[4096];
+} cgroup = { .outside = -1 };
 
-	(void)st;
-	if (type != FTW_D || where->level == 0)
-		return 0;
-	text = realloc(cgroups_now.text, cgroups_now.len + len);
-	if (!text)
+static int write_file(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
 		return -1;
-	memcpy(text + cgroups_now.len, path, len);
-	cgroups_now.text = text;
-	cgroups_now.len += len;
-	return 0;
+	r = write(fd, text, strlen(text)) < 0 ? -1 : 0;
+	close(fd);
+	return r;
 }
 
-static struct cgroups read_cgroups(void)
+/* As ctr does it on the way down to an instance's cgroup. */
+static void enable_controllers(int dir)
 {
-	char at[4096];
+	static const char *const controllers[] = { "+cpu", "+cpuset", "+io", "+memory", "+pids" };
 
-	cgroups_now = (struct cgroups){ 0 };
-	find_cgroup2(at, sizeof(at));
-	if (*at)
-		(void)nftw(at, add_cgroup, 16,
-			   FTW_PHYS | FTW_MOUNT); /* what vanishes meanwhile is well */
-	return cgroups_now;
-}
-
-static int cgroup_is_in(const struct cgroups *c, const char *path)
-{
-	for (size_t i = 0; i < c->len; i += strlen(c->text + i) + 1)
-		if (strcmp(c->text + i, path) == 0)
-			return 1;
-	return 0;
-}
-
-static int cgroup_is_empty(const char *path)
-{
-	char events[4200], text[256] = "";
-	FILE *f;
-
-	snprintf(events, sizeof(events), "%s/cgroup.events", path);
-	f = fopen(events, "re");
-	if (!f)
-		return 0;
-	if (!fread(text, 1, sizeof(text) - 1, f))
-		text[0] = '\0';
-	fclose(f);
-	return strstr(text, "populated 0") != NULL;
+	for (size_t i = 0; i < sizeof(controllers) / sizeof(*controllers); i++)
+		(void)write_file(dir, "cgroup.subtree_control",
+				 controllers[i]); /* if it is there */
 }
 
 /*
- * Lists the new cgroups that have no process and stay so, and removes them. Those of a test beside this one may be
- * empty for seconds, between the end of a container and its deletion.
+ * Moves this process into a new cgroup that a new cgroup namespace shows as the root. It stays in `script`
+ * below it, since a cgroup with processes cannot pass controllers on. Without cgroup2, nothing is done.
  */
-static int left_cgroups(void)
+static int enter_cgroup(void)
 {
-	struct cgroups now = read_cgroups();
-	int left = 0, patience = 100;
+	char path[64], procs[64];
 
-	for (size_t i = 0; i < now.len; i += strlen(now.text + i) + 1) {
-		const char *path = now.text + i;
+	find_cgroup2(cgroup.at, sizeof(cgroup.at));
+	if (!*cgroup.at)
+		return 0;
+	cgroup.outside = open(cgroup.at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup.outside < 0)
+		return -1;
+	enable_controllers(cgroup.outside);
+	snprintf(cgroup.name, sizeof(cgroup.name), "ctr-test-%d", getpid());
+	snprintf(path, sizeof(path), "%s/script", cgroup.name);
+	if (mkdirat(cgroup.outside, cgroup.name, 0755) < 0 ||
+	    mkdirat(cgroup.outside, path, 0755) < 0)
+		return -1;
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup.name);
+	if (write_file(cgroup.outside, procs, "0") < 0 || unshare(CLONE_NEWCGROUP) < 0)
+		return -1;
+	snprintf(procs, sizeof(procs), "%s/script/cgroup.procs", cgroup.name);
+	if (write_file(cgroup.outside, procs, "0") < 0 || umount2(cgroup.at, MNT_DETACH) < 0)
+		return -1;
+	if (mount("cgroup2", cgroup.at, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return -1;
+	cgroup.mounted = 1;
+	return 0;
+}
 
-		if (cgroup_is_in(&cgroups_before, path))
-			continue;
-		while (cgroup_is_empty(path) && patience > 0) {
-			usleep(100000);
-			patience--;
-		}
-		if (!cgroup_is_empty(path))
-			continue;
-		fprintf(stderr, "left behind: cgroup '%s'\n", path);
-		(void)rmdir(path); /* one with children is left for the next */
-		left++;
-	}
-	return left;
+static int cgroups_left;
+
+static int leave_cgroup(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+	(void)st;
+	if (type != FTW_DP || where->level == 0 || strcmp(path + strlen(cgroup.at), "/script") == 0)
+		return 0;
+	fprintf(stderr, "left behind: cgroup '%s'\n", path);
+	cgroups_left++;
+	(void)rmdir(path); /* whatever was in it has been killed */
+	return 0;
+}
+
+/* Lists and removes the cgroups that the test left, and its own. Returns how many it left. */
+static int remove_cgroup(void)
+{
+	char path[64];
+
+	if (cgroup.outside < 0)
+		return 0;
+	if (cgroup.mounted)
+		(void)nftw(cgroup.at, leave_cgroup, 16, FTW_PHYS | FTW_MOUNT | FTW_DEPTH);
+	(void)write_file(cgroup.outside, "cgroup.procs", "0");
+	/* What is still there has escaped everything else. */
+	snprintf(path, sizeof(path), "%s/cgroup.kill", cgroup.name);
+	(void)write_file(cgroup.outside, path, "1");
+	snprintf(path, sizeof(path), "%s/script", cgroup.name);
+	for (int try = 0; try < 50 && unlinkat(cgroup.outside, path, AT_REMOVEDIR) < 0; try++)
+		usleep(10000);
+	if (unlinkat(cgroup.outside, cgroup.name, AT_REMOVEDIR) < 0)
+		fprintf(stderr, "contain: cannot remove cgroup '%s': %s\n", cgroup.name,
+			strerror(errno));
+	return cgroups_left;
 }
 
 static long long now_ms(void)
@@ -272,8 +280,12 @@ int main(int argc, char **argv)
 		perror("contain: subreaper");
 		return 125;
 	}
+	if (geteuid() == 0 && enter_cgroup() < 0) {
+		perror("contain: a cgroup");
+		(void)remove_cgroup();
+		return 125;
+	}
 	read_mounts(&before, NULL);
-	cgroups_before = read_cgroups();
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, &old);
@@ -301,7 +313,8 @@ int main(int argc, char **argv)
 			break;
 	}
 	if (!late)
-		left += read_mounts(NULL, &before) + left_cgroups();
+		left += read_mounts(NULL, &before);
+	left += remove_cgroup();
 	if (late) {
 		fprintf(stderr, "not over after %ld seconds\n", seconds);
 		return 124;
