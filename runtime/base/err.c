@@ -1,5 +1,6 @@
 #include "runtime/base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,10 @@ int(err_set)(struct err *e, int code, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(e->msg);
 	if (code > 0 && code < ERR_INVALID)
-		snprintf(e->msg + len, sizeof(e->msg) - len, ": %s", strerror(code));
+		snprintf(e->msg + len, sizeof(e->msg) - len, ": %s%s", strerror(code),
+			 code == ENOSYS ? " (Linux 5.8 or later is needed, and no sandbox that "
+					  "refuses its system calls)" :
+					  "");
 	return -1;
 }
 

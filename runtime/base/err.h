@@ -29,8 +29,8 @@ struct err {
 };
 
 /*
- * Sets *e to @code and the formatted message, followed by ": <text of errno>" when @code is an errno.
- * Too long a message is cut at its end. Always returns -1, so that a failing function can
+ * Sets *e to @code and the formatted message, followed by ": <text of errno>" when @code is an errno; and
+ * for ENOSYS by what is needed: openat2 (Linux 5.6), CLONE_INTO_CGROUP (5.7), setns of a pidfd (5.8). Too long a message is cut at its end. Always returns -1, so that a failing function can
  * `return err_set(...)`.
  */
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
