@@ -72,6 +72,12 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
  */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
 
+/*
+ * Child: binds what @what refers to (the mount's root, a file, a device) onto @target, from descriptor to
+ * descriptor. -1 with errno.
+ */
+int apply_bind_fd(int what, int target);
+
 /* Child: a pty of the container's own devpts below a->root, into a->console and a->console_master. */
 int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e);
 

@@ -56,7 +56,7 @@ static mode_t node_type(char type)
 static int bind_device(int parent, const char *name, const struct step *st, struct err *e)
 {
 	auto_fd int node = open(st->device.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	auto_fd int file = -1, tree = -1;
+	auto_fd int file = -1;
 	struct stat s;
 
 	if (node < 0 || fstat(node, &s) < 0)
@@ -70,9 +70,7 @@ static int bind_device(int parent, const char *name, const struct step *st, stru
 	file = openat(parent, name, O_CREAT | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
 	if (file < 0)
 		return err_set(e, errno, "cannot make '%s'", st->device.path);
-	tree = sys_open_tree(node, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (tree < 0 || sys_move_mount(tree, "", file, "",
-				       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (apply_bind_fd(node, file) < 0)
 		return err_set(e, errno, "cannot bind '%s'", st->device.path);
 	return 0;
 }
@@ -170,7 +168,7 @@ int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e)
 /* The pty, and /dev/console bound to it by descriptor. */
 int apply_console(struct apply *a, const struct step *st, struct err *e)
 {
-	auto_fd int target = -1, tree = -1;
+	auto_fd int target = -1;
 
 	(void)st;
 	if (apply_open_pty(a, &a->spec->process, e) < 0)
@@ -178,9 +176,7 @@ int apply_console(struct apply *a, const struct step *st, struct err *e)
 	target = path_make_file_in(a->root, "/dev/console", 0600, e);
 	if (target < 0)
 		return -1;
-	tree = sys_open_tree(a->console, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	if (tree < 0 || sys_move_mount(tree, "", target, "",
-				       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (apply_bind_fd(a->console, target) < 0)
 		return err_set(e, errno, "cannot bind the pty on '/dev/console'");
 	return 0;
 }

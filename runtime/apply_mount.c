@@ -8,8 +8,10 @@
  * is ever walked twice or outside of it (CVE-2021-30465, CVE-2019-19921, CVE-2023-27561).
  *
  * Kernels before 5.12 lack mount_setattr: attributes are then set by a remount through the descriptor.
- * Where fsopen and open_tree are missing (before 5.2, or refused by a sandbox around us) mount(2) is
- * used on /proc/self/fd/N of the resolved target, which is as safe but knows no id-mapped mounts.
+ * Where fsopen and open_tree are refused by a sandbox around us, mount(2) is used on /proc/self/fd/N of the
+ * resolved target. It knows neither id-mapped nor detached mounts, so there is no user namespace with it; and
+ * since it does not give the new mount's descriptor, the target is walked again, and what is found there
+ * checked to be that mount.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +25,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +40,10 @@
 #include "runtime/host.h"
 #include "runtime/spec.h"
 #include "runtime/userns.h"
+
+#ifndef ST_NOSYMFOLLOW
+#define ST_NOSYMFOLLOW 0x2000 /* of linux/statfs.h, which collides with the C library's */
+#endif
 
 static bool is_missing_call(int error)
 {
@@ -350,7 +357,16 @@ static const char *mount_name(const struct mount_step *m)
 	return m->what == MOUNT_BIND ? m->source : m->what == MOUNT_OVERLAY ? "overlay" : m->type;
 }
 
-/* cgroup2 of the container's own cgroup namespace, or its own part of the host's tree. */
+/* The container's own part of the host's tree. */
+static int cgroup_path(const struct apply *a, char *path, size_t size, struct err *e)
+{
+	if (snprintf(path, size, "%s/%s", a->host->cgroup,
+		     a->plan->cgroup ? a->plan->cgroup : "") >= (int)size)
+		return err_set(e, ENAMETOOLONG, "cgroup '%.64s...'", a->plan->cgroup);
+	return 0;
+}
+
+/* cgroup2 of the container's own cgroup namespace, or that part. */
 static int open_cgroup(const struct apply *a, const struct mount_step *m, struct err *e)
 {
 	char path[PATH_MAX];
@@ -362,9 +378,7 @@ static int open_cgroup(const struct apply *a, const struct mount_step *m, struct
 		fs.source = "cgroup";
 		return open_new_fs(&fs, e);
 	}
-	snprintf(path, sizeof(path), "%s/%s", a->host->cgroup,
-		 a->plan->cgroup ? a->plan->cgroup : "");
-	return open_bind(path, true, false, e);
+	return cgroup_path(a, path, sizeof(path), e) < 0 ? -1 : open_bind(path, true, false, e);
 }
 
 /* Opens what a mount step puts in place. -1 with e->code 0: the calls are missing, use mount(2). */
@@ -436,6 +450,87 @@ int apply_propagation(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
+/* MOUNT_ATTR_* as MS_*, for mount(2), and as ST_*, which statfs(2) answers with. */
+static const struct {
+	uint64_t attr;
+	unsigned long ms, st;
+} flag_map[] = {
+	{ MOUNT_ATTR_RDONLY, MS_RDONLY, ST_RDONLY },
+	{ MOUNT_ATTR_NOSUID, MS_NOSUID, ST_NOSUID },
+	{ MOUNT_ATTR_NODEV, MS_NODEV, ST_NODEV },
+	{ MOUNT_ATTR_NOEXEC, MS_NOEXEC, ST_NOEXEC },
+	{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME, ST_NODIRATIME },
+	{ MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW, ST_NOSYMFOLLOW },
+};
+
+static unsigned long ms_flags(uint64_t attr)
+{
+	unsigned long flags = 0;
+
+	for (size_t i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
+		if (attr & flag_map[i].attr)
+			flags |= flag_map[i].ms;
+	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_NOATIME)
+		flags |= MS_NOATIME;
+	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_STRICTATIME)
+		flags |= MS_STRICTATIME;
+	return flags;
+}
+
+static char *fd_path(int fd, char *buf, size_t size)
+{
+	snprintf(buf, size, "/proc/self/fd/%d", fd);
+	return buf;
+}
+
+/* The attributes of a mount, as far as statfs(2) knows them. */
+static int get_attr(int fd, uint64_t *attr)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -1;
+	*attr = (uint64_t)fs.f_flags & ST_NOATIME  ? MOUNT_ATTR_NOATIME :
+		(uint64_t)fs.f_flags & ST_RELATIME ? MOUNT_ATTR_RELATIME :
+						     MOUNT_ATTR_STRICTATIME;
+	for (size_t i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
+		if ((unsigned long)fs.f_flags & flag_map[i].st)
+			*attr |= flag_map[i].attr;
+	return 0;
+}
+
+/*
+ * set_attr() without mount_setattr. mount(2) replaces all flags of a mount at once, so those it has are given
+ * again: else a bind of a nosuid mount would lose that, and in a user namespace be refused. It also passes
+ * over flags that it does not know (MS_NOSYMFOLLOW before Linux 5.10), hence the look afterwards.
+ */
+static int remount(int fd, uint64_t set, uint64_t clear)
+{
+	uint64_t attr, is;
+	char path[40];
+
+	if (!set && !clear)
+		return 0;
+	if (get_attr(fd, &attr) < 0)
+		return -1;
+	if (set & MOUNT_ATTR__ATIME)
+		clear |= MOUNT_ATTR__ATIME;
+	attr = (attr & ~clear) | set;
+	/* MOUNT_ATTR_RELATIME is 0, but for mount(2) to say nothing is to keep what is */
+	if (mount(NULL, fd_path(fd, path, sizeof(path)), NULL,
+		  MS_REMOUNT | MS_BIND | ms_flags(attr) |
+			  (attr & MOUNT_ATTR__ATIME ? 0 : MS_RELATIME),
+		  NULL) < 0)
+		return -1;
+	if (get_attr(fd, &is) < 0)
+		return -1;
+	if ((is & set) != set) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return 0;
+}
+
 /*
  * The new root goes on top of "/": a place that exists in every mount namespace and that a process without
  * any right to the host's directories can reach. pivot_root() below takes it from there.
@@ -457,35 +552,6 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 		return err_set(e, errno, "cannot attach the root file system");
 	a->root = take_fd(&fd);
 	return 0;
-}
-
-/* MOUNT_ATTR_* as MS_*, for mount(2). */
-static unsigned long ms_flags(uint64_t attr)
-{
-	static const struct {
-		uint64_t attr;
-		unsigned long ms;
-	} map[] = {
-		{ MOUNT_ATTR_RDONLY, MS_RDONLY },	  { MOUNT_ATTR_NOSUID, MS_NOSUID },
-		{ MOUNT_ATTR_NODEV, MS_NODEV },		  { MOUNT_ATTR_NOEXEC, MS_NOEXEC },
-		{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME },
-	};
-	unsigned long flags = 0;
-
-	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
-		if (attr & map[i].attr)
-			flags |= map[i].ms;
-	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_NOATIME)
-		flags |= MS_NOATIME;
-	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_STRICTATIME)
-		flags |= MS_STRICTATIME;
-	return flags;
-}
-
-static char *fd_path(int fd, char *buf, size_t size)
-{
-	snprintf(buf, size, "/proc/self/fd/%d", fd);
-	return buf;
 }
 
 /* The target inside the new root, made if missing, as a descriptor. */
@@ -518,74 +584,97 @@ static int check_ordinary(struct apply *a, const struct mount_step *m, struct er
 	return 0;
 }
 
-/* A mount(2) on the resolved target; @attr is set by a remount where the kind of mount demands it. */
-static int place_old(const struct mount_step *m, int target, struct err *e)
+/* What a mount(2) put on @path in the root: @source, or if that is -1 a file system that @below is not of. */
+static int open_placed(const struct apply *a, const char *path, bool nofollow, int source,
+		       int below, struct err *e)
 {
-	char path[40];
-	unsigned long flags = ms_flags(m->attr_set);
-	bool bind = m->what == MOUNT_BIND;
-	const char *type = m->what == MOUNT_CGROUP ? "cgroup2" : m->type;
+	auto_fd int fd = path_open_in(a->root, path, O_PATH | (nofollow ? O_NOFOLLOW : 0));
+	struct stat is, other;
 
-	fd_path(target, path, sizeof(path));
-	if (m->idmap || m->what == MOUNT_OVERLAY)
-		return err_set(e, ERR_NOT_SUPPORTED, "'%s' needs the mount calls of Linux 5.12",
-			       m->target);
-	if (mount(m->source ? m->source : type, path, type,
-		  bind ? MS_BIND | (m->recursive ? MS_REC : 0) : flags, bind ? NULL : m->data) < 0)
-		return err_set(e, errno, "cannot mount %s", mount_name(m));
-	return 0;
+	if (fd < 0 || fstat(fd, &is) < 0 || fstat(source >= 0 ? source : below, &other) < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	if (source >= 0 ? is.st_dev != other.st_dev || is.st_ino != other.st_ino :
+			  is.st_dev == other.st_dev)
+		return err_set(e, ERR_INVALID, "'%s' changed while it was mounted upon", path);
+	return take_fd(&fd);
 }
 
-static int set_attrs(const struct mount_step *m, int fd, struct err *e)
+/* mount_setattr, or mount(2) where it is missing. Recursive attributes are beyond that. */
+static int set_attrs(const struct mount_step *m, int fd, bool from_elsewhere, struct err *e)
 {
-	bool bind = m->what == MOUNT_BIND || m->what == MOUNT_CGROUP;
 	char path[40];
 
-	if ((bind && set_attr(fd, false, m->attr_set, m->attr_clear, 0) < 0) ||
-	    set_attr(fd, true, m->rattr_set, m->rattr_clear, 0) < 0) {
-		if (errno != ENOSYS || m->rattr_set || m->rattr_clear)
-			return err_set(e, errno, "cannot set the options of '%s'", m->target);
-		if (mount(NULL, fd_path(fd, path, sizeof(path)), NULL,
-			  MS_REMOUNT | MS_BIND | ms_flags(m->attr_set), NULL) < 0)
-			return err_set(e, errno, "cannot remount '%s'", m->target);
-	}
+	if (from_elsewhere && set_attr(fd, false, m->attr_set, m->attr_clear, 0) < 0 &&
+	    (!is_missing_call(errno) || remount(fd, m->attr_set, m->attr_clear) < 0))
+		return err_set(e, errno, "cannot set the options of '%s'", m->target);
+	if (set_attr(fd, true, m->rattr_set, m->rattr_clear, 0) < 0)
+		return err_set(e, errno, "cannot set the options of all below '%s'", m->target);
 	if (m->propagation &&
 	    mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0)
 		return err_set(e, errno, "cannot set the propagation of '%s'", m->target);
 	return 0;
 }
 
+/* Where the kernel has no other call: mount(2), from descriptor to descriptor. */
+static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
+{
+	bool own_cgroup = m->what == MOUNT_CGROUP && spec_namespace(a->spec, CLONE_NEWCGROUP);
+	bool bind = m->what == MOUNT_BIND || (m->what == MOUNT_CGROUP && !own_cgroup);
+	const char *type = m->what == MOUNT_CGROUP ? "cgroup2" : m->type;
+	auto_fd int source = -1, target = -1, placed = -1;
+	char from[PATH_MAX], to[40];
+	struct stat s = { .st_mode = S_IFDIR };
+
+	if (m->idmap || m->what == MOUNT_OVERLAY)
+		return err_set(e, ENOSYS, "cannot mount %s on '%s'", mount_name(m), m->target);
+	if (bind) {
+		if (m->what == MOUNT_CGROUP && cgroup_path(a, from, sizeof(from), e) < 0)
+			return -1;
+		source = open(m->what == MOUNT_CGROUP ? from : m->source,
+			      O_PATH | O_CLOEXEC | (m->source_nofollow ? O_NOFOLLOW : 0));
+		if (source < 0 || fstat(source, &s) < 0)
+			return err_set(e, errno, "cannot open '%s'", mount_name(m));
+	}
+	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
+	if (target < 0)
+		return -1;
+	fd_path(target, to, sizeof(to));
+	if (bind ? mount(fd_path(source, from, sizeof(from)), to, NULL,
+			 MS_BIND | (m->recursive || m->what == MOUNT_CGROUP ? MS_REC : 0),
+			 NULL) < 0 :
+		   mount(own_cgroup ? "cgroup" :
+			 m->source  ? m->source :
+				      type,
+			 to, type, ms_flags(m->attr_set), m->data) < 0)
+		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
+	placed = open_placed(a, m->target, m->target_nofollow, source, target, e);
+	return placed < 0 ? -1 : set_attrs(m, placed, bind, e);
+}
+
 int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
 	auto_fd int fd = -1, target = -1;
-	bool file = false;
-	struct stat s;
+	struct stat s = { .st_mode = S_IFDIR };
 
 	if (check_ordinary(a, m, e) < 0)
 		return -1;
 	fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
-	if (fd < 0 && e->code)
-		return -1;
-	if (fd >= 0 && m->what == MOUNT_BIND)
-		file = fstat(fd, &s) == 0 && !S_ISDIR(s.st_mode);
-	else if (m->what == MOUNT_BIND)
-		file = stat(m->source, &s) == 0 && !S_ISDIR(s.st_mode);
-	target = open_target(a, m, file, e);
+	if (fd < 0)
+		return e->code ? -1 : mount_old(a, m, e);
+	if (m->what == MOUNT_BIND && fstat(fd, &s) < 0)
+		return err_set(e, errno, "cannot stat '%s'", m->source);
+	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
 	if (target < 0)
 		return -1;
-	if (fd < 0) {
-		if (place_old(m, target, e) < 0)
-			return -1;
-		fd = path_open_in(a->root, m->target, O_PATH);
-		if (fd < 0)
-			return err_set(e, errno, "cannot open '%s'", m->target);
-	} else if (sys_move_mount(fd, "", target, "",
-				  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+	    0)
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
-	}
-	return set_attrs(m, fd, e);
+	return set_attrs(m, fd, m->what == MOUNT_BIND || m->what == MOUNT_CGROUP, e);
 }
+
+#define EMPTY_DATA "nr_blocks=1,nr_inodes=1,mode=555"
+#define EMPTY_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /*
  * One empty, read-only tmpfs hides all masked directories: a superblock for each would cost 16 us each. The first
@@ -593,10 +682,7 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
  */
 static int empty_dir(struct apply *a, struct err *e)
 {
-	struct mount_step m = { .type = "tmpfs",
-				.data = "nr_blocks=1,nr_inodes=1,mode=555",
-				.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-					    MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	struct mount_step m = { .type = "tmpfs", .data = EMPTY_DATA, .attr_set = EMPTY_ATTR };
 	int fd;
 
 	if (a->empty_dir < 0) {
@@ -608,37 +694,65 @@ static int empty_dir(struct apply *a, struct err *e)
 		return fd < 0 ? err_set(e, errno, "cannot keep an empty directory") : fd;
 	}
 	fd = sys_open_tree(a->empty_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	return fd < 0 ? err_set(e, errno, "cannot clone an empty directory") : fd;
+	return fd < 0 && !is_missing_call(errno) ?
+		       err_set(e, errno, "cannot clone an empty directory") :
+		       fd;
 }
 
 /*
- * A clone of /dev/null. It is the host's, opened before anything of the image was touched, and checked to
- * be the device: the image's could be a symbolic link (CVE-2025-31133).
+ * The host's /dev/null, opened before anything of the image was touched, and checked to be the device: the image's
+ * could be a symbolic link (CVE-2025-31133).
  */
-static int null_device(struct apply *a, struct err *e)
+static int open_null(struct apply *a, struct err *e)
 {
 	struct stat st;
-	int fd;
 
-	if (a->null < 0) {
-		a->null = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
-		if (a->null < 0 || fstat(a->null, &st) < 0)
-			return err_set(e, errno, "cannot open '/dev/null'");
-		if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-			return err_set(e, ERR_INVALID, "'/dev/null' is not the null device");
-	}
-	fd = sys_open_tree(a->null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	return fd < 0 && !is_missing_call(errno) ? err_set(e, errno, "cannot clone '/dev/null'") :
-						   fd;
+	if (a->null >= 0)
+		return 0;
+	a->null = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (a->null < 0 || fstat(a->null, &st) < 0)
+		return err_set(e, errno, "cannot open '/dev/null'");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return err_set(e, ERR_INVALID, "'/dev/null' is not the null device");
+	return 0;
+}
+
+int apply_bind_fd(int what, int target)
+{
+	auto_fd int tree =
+		sys_open_tree(what, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	char from[40], to[40];
+
+	if (tree >= 0 && sys_move_mount(tree, "", target, "",
+					MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+		return 0;
+	if (!is_missing_call(errno))
+		return -1;
+	return mount(fd_path(what, from, sizeof(from)), fd_path(target, to, sizeof(to)), NULL,
+		     MS_BIND, NULL);
+}
+
+static int mask_directory(struct apply *a, const char *name, int target, struct err *e)
+{
+	auto_fd int hide = -1;
+	char path[40];
+
+	e->code = 0;
+	hide = empty_dir(a, e);
+	if (hide < 0 && e->code)
+		return -1;
+	if (hide >= 0 ? sys_move_mount(hide, "", target, "",
+				       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 :
+			mount("tmpfs", fd_path(target, path, sizeof(path)), "tmpfs",
+			      ms_flags(EMPTY_ATTR), EMPTY_DATA) < 0)
+		return err_set(e, errno, "cannot mask '%s'", name);
+	return 0;
 }
 
 int apply_mask(struct apply *a, const struct step *st, struct err *e)
 {
 	auto_fd int target = path_open_in(a->root, st->path, O_PATH);
-	auto_fd int hide = -1;
-	char path[40];
 	struct stat s;
-	bool dir;
 
 	if (target < 0)
 		return errno == ENOENT || errno == ENOTDIR ?
@@ -646,22 +760,73 @@ int apply_mask(struct apply *a, const struct step *st, struct err *e)
 			       err_set(e, errno, "cannot open '%s'", st->path);
 	if (fstat(target, &s) < 0)
 		return err_set(e, errno, "cannot stat '%s'", st->path);
-	dir = S_ISDIR(s.st_mode);
-	e->code = 0;
-	hide = dir ? empty_dir(a, e) : null_device(a, e);
-	if (hide < 0 && e->code)
+	if (S_ISDIR(s.st_mode))
+		return mask_directory(a, st->path, target, e);
+	if (open_null(a, e) < 0)
 		return -1;
-	if (hide >= 0) {
-		if (sys_move_mount(hide, "", target, "",
-				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-			return err_set(e, errno, "cannot mask '%s'", st->path);
-		return 0;
+	return apply_bind_fd(a->null, target) < 0 ?
+		       err_set(e, errno, "cannot mask '%s'", st->path) :
+		       0;
+}
+
+/* Whether a mount point, as mountinfo writes it (blanks and the like are \ooo), lies below @path. */
+static bool is_below(const char *at, const char *path)
+{
+	for (; *path; path++) {
+		unsigned c = (unsigned char)*at++;
+
+		if (c == '\\' && sscanf(at, "%3o", &c) == 1)
+			at += 3;
+		if (c != (unsigned char)*path)
+			return false;
 	}
+	return *at == '/';
+}
+
+/* Whether anything is mounted below what @fd is; -1 and *e. */
+static int has_mounts_below(int fd, struct err *e)
+{
+	char link[40], path[PATH_MAX], *line, *rest;
+	auto_str struct str info = { 0 };
+	ssize_t len = readlink(fd_path(fd, link, sizeof(link)), path, sizeof(path) - 1);
+
+	if (len < 0)
+		return err_set(e, errno, "cannot read '%s'", link);
+	path[len] = '\0';
+	if (file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &info, e) < 0)
+		return -1;
+	for (rest = info.s; rest && (line = strsep(&rest, "\n"));) {
+		const char *at = line;
+
+		for (int field = 0; at && field < 4; field++) /* the mount point is the fifth */
+			at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL;
+		if (at && is_below(at, path))
+			return 1;
+	}
+	return 0;
+}
+
+/* By a bind of the path on itself, and a remount of it, which reaches what lies on that mount and no further. */
+static int readonly_old(struct apply *a, const char *name, int target, struct err *e)
+{
+	auto_fd int placed = -1;
+	char path[40];
+	int below;
+
 	fd_path(target, path, sizeof(path));
-	if (dir ? mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-			"nr_blocks=1,nr_inodes=1,mode=555") < 0 :
-		  mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
-		return err_set(e, errno, "cannot mask '%s'", st->path);
+	if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_set(e, errno, "cannot bind '%s'", name);
+	placed = open_placed(a, name, false, target, -1, e);
+	if (placed < 0)
+		return -1;
+	below = has_mounts_below(placed, e);
+	if (below < 0)
+		return -1;
+	if (below)
+		return err_set(e, ENOSYS, "cannot make '%s' and the mounts below it read-only",
+			       name);
+	if (remount(placed, MOUNT_ATTR_RDONLY, 0) < 0)
+		return err_set(e, errno, "cannot make '%s' read-only", name);
 	return 0;
 }
 
@@ -669,8 +834,6 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
 {
 	auto_fd int target = path_open_in(a->root, st->path, O_PATH);
 	auto_fd int tree = -1;
-	char path[40];
-	struct statfs fs;
 
 	if (target < 0)
 		return errno == ENOENT || errno == ENOTDIR ?
@@ -686,18 +849,7 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
 	}
 	if (!is_missing_call(errno))
 		return err_set(e, errno, "cannot make '%s' read-only", st->path);
-	fd_path(target, path, sizeof(path));
-	if (statfs(path, &fs) < 0 || mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0)
-		return err_set(e, errno, "cannot bind '%s'", st->path);
-	close(take_fd(&target));
-	target = path_open_in(a->root, st->path, O_PATH); /* the bind, on top of what was there */
-	if (target < 0 ||
-	    mount(NULL, fd_path(target, path, sizeof(path)), NULL,
-		  MS_REMOUNT | MS_BIND | MS_RDONLY |
-			  ((unsigned long)fs.f_flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)),
-		  NULL) < 0)
-		return err_set(e, errno, "cannot make '%s' read-only", st->path);
-	return 0;
+	return readonly_old(a, st->path, target, e);
 }
 
 /*
@@ -722,34 +874,25 @@ int apply_pivot(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
-/* By descriptor, not by a name that the image could have a say in (CVE-2026-115521). */
 /* What is mounted there, and nothing below it. */
 int apply_readonly_mount(struct apply *a, const struct step *st, struct err *e)
 {
 	auto_fd int target = path_open_in(a->root, st->path, O_PATH);
-	char path[40];
-	struct statfs fs;
 
-	if (target >= 0 && set_attr(target, false, MOUNT_ATTR_RDONLY, 0, 0) == 0)
-		return 0;
-	if (target < 0 || !is_missing_call(errno) ||
-	    statfs(fd_path(target, path, sizeof(path)), &fs) < 0 ||
-	    mount(NULL, path, NULL,
-		  MS_REMOUNT | MS_BIND | MS_RDONLY |
-			  ((unsigned long)fs.f_flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)),
-		  NULL) < 0)
+	if (target < 0)
+		return err_set(e, errno, "cannot open '%s'", st->path);
+	if (set_attr(target, false, MOUNT_ATTR_RDONLY, 0, 0) < 0 &&
+	    (!is_missing_call(errno) || remount(target, MOUNT_ATTR_RDONLY, 0) < 0))
 		return err_set(e, errno, "cannot make '%s' read-only", st->path);
 	return 0;
 }
 
+/* By descriptor, not by a name that the image could have a say in (CVE-2026-115521). */
 int apply_root_attr(struct apply *a, const struct step *st, struct err *e)
 {
-	if (st->root_attr.readonly && set_attr(a->root, false, MOUNT_ATTR_RDONLY, 0, 0) < 0) {
-		if (errno != ENOSYS)
-			return err_set(e, errno, "cannot make the root read-only");
-		if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
-			return err_set(e, errno, "cannot make the root read-only");
-	}
+	if (st->root_attr.readonly && set_attr(a->root, false, MOUNT_ATTR_RDONLY, 0, 0) < 0 &&
+	    (!is_missing_call(errno) || remount(a->root, MOUNT_ATTR_RDONLY, 0) < 0))
+		return err_set(e, errno, "cannot make the root read-only");
 	if (st->root_attr.propagation &&
 	    mount(NULL, "/", NULL, st->root_attr.propagation, NULL) < 0)
 		return err_set(e, errno, "cannot set the propagation of the root");
