@@ -4,14 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
+#include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/spec.h"
@@ -126,19 +130,39 @@ int exec_reset_signals(struct err *e)
 	return 0;
 }
 
+static void close_at_exec(int fd)
+{
+	int flags = fcntl(fd, F_GETFD);
+
+	if (flags >= 0 && !(flags & FD_CLOEXEC))
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* Those that are listed in /proc/self/fd, if that is a procfs: the limit may be a billion. */
+static int close_listed(int from)
+{
+	auto_dir DIR *d = opendir("/proc/self/fd");
+	struct dirent *ent;
+	struct statfs fs;
+
+	if (!d || fstatfs(dirfd(d), &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+		return -1;
+	while ((errno = 0, ent = readdir(d)))
+		if (atoi(ent->d_name) >= from)
+			close_at_exec(atoi(ent->d_name));
+	return errno ? -1 : 0;
+}
+
 int exec_close_files(unsigned preserve, struct err *e)
 {
 	if (sys_close_range(3 + preserve, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
 		return 0;
-	if (errno != ENOSYS && errno != EINVAL)
+	/* EPERM: a sandbox around us; EINVAL: before Linux 5.11 without this flag */
+	if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
 		return err_set(e, errno, "cannot mark descriptors to be closed");
-	/* before Linux 5.11: ours are close-on-exec by birth; an inherited one is closed here */
-	for (long fd = 3 + (long)preserve, max = sysconf(_SC_OPEN_MAX); fd < max; fd++) {
-		int flags = fcntl((int)fd, F_GETFD);
-
-		if (flags >= 0 && !(flags & FD_CLOEXEC))
-			fcntl((int)fd, F_SETFD, FD_CLOEXEC);
-	}
+	if (close_listed(3 + (int)preserve) < 0)
+		for (long fd = 3 + (long)preserve, max = sysconf(_SC_OPEN_MAX); fd < max; fd++)
+			close_at_exec((int)fd);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/exec.h"
 #include "runtime/spec.h"
 
 void state_json(const struct spec *s, const char *id, pid_t pid, enum status status,
@@ -43,6 +44,7 @@ static void run_child(const struct hook_spec *h, int input)
 {
 	static const char *const no_env[] = { NULL };
 	const char *const own_name[] = { h->path, NULL };
+	struct err ignored;
 	sigset_t none;
 
 	setpgid(0, 0);
@@ -51,9 +53,9 @@ static void run_child(const struct hook_spec *h, int input)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(input, STDIN_FILENO) < 0)
 		_exit(127);
-	(void)sys_close_range(
-		3, ~0u,
-		CLOSE_RANGE_CLOEXEC); /* ours are close-on-exec; this is for inherited ones */
+	/* ours are close-on-exec by birth; this is for inherited ones */
+	if (exec_close_files(0, &ignored) < 0)
+		_exit(127);
 	execve(h->path, (char *const *)(h->args ? h->args : own_name),
 	       (char *const *)(h->env ? h->env : no_env));
 	dprintf(STDERR_FILENO, "cannot execute hook '%s'\n", h->path);

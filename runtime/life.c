@@ -165,8 +165,11 @@ static int wait_for_start(struct birth *b, struct err *e)
 	return hear(sock, MSG_START, e);
 }
 
-/* A parent that died before this was set would never be noticed otherwise. */
-static int die_with_parent(const struct birth *b, struct err *e)
+/*
+ * A parent that died before this was set would never be noticed otherwise. Once the payload's seccomp filter is
+ * there it may refuse to look: unnoticed is then a death in the moment since "created" was said.
+ */
+static int die_with_parent(const struct birth *b, bool filtered, struct err *e)
 {
 	struct pollfd p = { .fd = b->sock };
 	int n;
@@ -178,7 +181,7 @@ static int die_with_parent(const struct birth *b, struct err *e)
 	do {
 		n = poll(&p, 1, 0);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0 && !filtered)
 		return err_set(e, errno, "cannot see whether the parent is alive");
 	if (n > 0 && p.revents & POLLHUP)
 		return err_set(e, ERR_INVALID, "the parent is gone");
@@ -198,7 +201,7 @@ static void life_child(struct birth *b)
 	(void)setsid(); /* what the caller's terminal signals is not meant for us; a new child can always do it */
 
 	/* clang-format off */
-	if (die_with_parent(b, e) < 0 ||
+	if (die_with_parent(b, false, e) < 0 ||
 	    hear_mapped(b, e) < 0 ||
 	    unshare_late(b, e) < 0 ||
 	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 ||
@@ -211,9 +214,9 @@ static void life_child(struct birth *b)
 	    wait_for_start(b, e) < 0 ||
 	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
-	    apply_stage(a, STAGE_LAST, e) < 0 ||
-	    die_with_parent(b, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
 	    exec_close_files(b->o->preserve_fds, e) < 0 ||
+	    apply_stage(a, STAGE_LAST, e) < 0 ||
+	    die_with_parent(b, true, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
 	    exec_payload(&b->spec->process, e) < 0)
 		child_fail(b->sock, e);
 	/* clang-format on */

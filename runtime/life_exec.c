@@ -178,8 +178,8 @@ static void exec_child(struct entry *n)
 	    say_created(n, e) < 0 ||
 	    exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
-	    apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
 	    exec_close_files(n->o->preserve_fds, e) < 0 ||
+	    apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
 	    exec_payload(&n->spec->process, e) < 0)
 		entry_fail(n->sock, e);
 			/* clang-format on */
