@@ -2,9 +2,10 @@
 /*
  * witness - a payload that tells how it is confined, a line each, the same for the same confinement:
  *
- *	status	what /proc/self/status says of ids, capabilities, seccomp, no_new_privs
+ *	status	what /proc/self/status says of ids, umask, signals, capabilities, seccomp, no_new_privs
  *	ns	the kinds of namespaces that differ from those given as arguments ("pid:4026531836" ...)
- *	mount	target, flags and type of each mount
+ *	mount	target, root, flags, propagation and type of each mount
+ *	cgroup, oom	its cgroup, its oom_score_adj
  *	fd	its open descriptors
  *	limit	each rlimit
  *
@@ -19,9 +20,11 @@
 
 static void print_status(void)
 {
-	static const char *const keys[] = { "Uid:",	   "Gid:",     "Groups:",	  "CapInh:",
-					    "CapPrm:",	   "CapEff:",  "CapBnd:",	  "CapAmb:",
-					    "NoNewPrivs:", "Seccomp:", "Seccomp_filters:" };
+	static const char *const keys[] = {
+		"Uid:",	   "Gid:",	  "Groups:",  "Umask:",		 "SigIgn:",
+		"SigBlk:", "CapInh:",	  "CapPrm:",  "CapEff:",	 "CapBnd:",
+		"CapAmb:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"
+	};
 	FILE *f = fopen("/proc/self/status", "re");
 	char line[512];
 
@@ -68,12 +71,22 @@ static void print_mounts(void)
 	size_t n = 0;
 
 	while (f && fgets(line, sizeof(line), f) && n < 4096) {
-		char target[1024], flags[256], type[64], *tail = strstr(line, " - "), out[2048];
+		char root[1024], target[1024], flags[256], type[64], out[4096], *tail, *peers;
+		int at = 0;
 
-		if (!tail || sscanf(line, "%*s %*s %*s %*s %1023s %255s", target, flags) != 2 ||
+		tail = strstr(line, " - ");
+		if (!tail ||
+		    sscanf(line, "%*s %*s %*s %1023s %1023s %255s%n", root, target, flags, &at) !=
+			    3 ||
 		    sscanf(tail, " - %63s", type) != 1)
 			continue;
-		snprintf(out, sizeof(out), "mount %s %s %s", target, flags, type);
+		*tail = '\0';
+		peers = line + at;
+		for (char *c = peers; *c; c++) /* "master:17": the number is another each time */
+			if (*c == ':')
+				memmove(c, c + 1 + strspn(c + 1, "0123456789"),
+					strlen(c + 1 + strspn(c + 1, "0123456789")) + 1);
+		snprintf(out, sizeof(out), "mount %s %s %s%s %s", target, root, flags, peers, type);
 		lines[n++] = strdup(out);
 	}
 	if (f)
@@ -81,6 +94,17 @@ static void print_mounts(void)
 	qsort(lines, n, sizeof(lines[0]), by_text);
 	for (size_t i = 0; i < n; i++)
 		puts(lines[i]);
+}
+
+static void print_file(const char *name, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char line[4096];
+
+	while (f && fgets(line, sizeof(line), f))
+		printf("%s %s", name, line);
+	if (f)
+		fclose(f);
 }
 
 static void print_descriptors(void)
@@ -110,6 +134,8 @@ int main(int argc, char **argv)
 	print_namespaces(argc, argv);
 	print_mounts();
 	print_limits();
+	print_file("cgroup", "/proc/self/cgroup");
+	print_file("oom", "/proc/self/oom_score_adj");
 	printf("cwd %s\n", getcwd(cwd, sizeof(cwd)) ? cwd : "-");
 	return 0;
 }
