@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/bundle.h"
 #include "cli/from_image.h"
 #include "cli/verbs.h"
 #include "images/images.h"
@@ -49,27 +51,6 @@ static int read_host(const char *file, struct host *h, struct err *e)
 	if (file_read(AT_FDCWD, file, 65536, &text, e) < 0)
 		return -1;
 	return host_parse(str_text(&text), h, e) < 0 ? err_in(e, "%s", file) : 0;
-}
-
-/* Paths inside stay relative to the bundle: the plan of a bundle is the same wherever it lies. */
-static struct spec *read_bundle(const char *dir, struct err *e)
-{
-	auto_fd int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	auto_str struct str text = { 0 };
-	struct spec *s;
-
-	if (fd < 0) {
-		err_set(e, errno, "cannot open the bundle '%s'", dir);
-		return NULL;
-	}
-	if (file_read(fd, "config.json", JSON_MAX_SIZE, &text, e) < 0) {
-		err_in(e, "bundle '%s'", dir);
-		return NULL;
-	}
-	s = spec_oci_parse(str_text(&text), text.len, NULL, e);
-	if (!s)
-		err_in(e, "config.json");
-	return s;
 }
 
 /* What an image's plan is about: an instance as `ctr run IMAGE COMMAND` would make it. */
@@ -160,6 +141,21 @@ static int print_host(struct err *e)
 	return EXIT_DONE;
 }
 
+/* Paths in the bundle as they look from there: the plan of a bundle is the same wherever it lies. */
+static void print_relative(const char *text, const char *bundle)
+{
+	size_t len = bundle ? strlen(bundle) : 0;
+	const char *at;
+
+	while (len > 1 && (at = strstr(text, bundle))) {
+		bool whole = at[len] == '/' && at > text && at[-1] == ' ';
+
+		fwrite(text, 1, (size_t)(at - text) + (whole ? 0 : len), stdout);
+		text = at + len + whole;
+	}
+	fputs(text, stdout); /* main.c looks at the stream's error */
+}
+
 static int print_plan(const struct spec *s, const struct host *h, const struct plan_options *po,
 		      struct err *e)
 {
@@ -171,7 +167,7 @@ static int print_plan(const struct spec *s, const struct host *h, const struct p
 	plan_print(p, &text);
 	if (text.failed)
 		return err_set(e, ENOMEM, "cannot print the plan");
-	fwrite(text.s, 1, text.len, stdout); /* main.c looks at the stream's error */
+	print_relative(text.s, s->bundle);
 	return EXIT_DONE;
 }
 
@@ -180,8 +176,10 @@ static int plan(struct cli *c, int argc, char **argv)
 	const struct plan_verb_options *o = c->options;
 	const char *dir = o->bundle ? o->bundle : argc ? argv[0] : ".";
 	struct plan_options po = { .id = o->id ? o->id : "example", .cgroup_prefix = "ctr-oci-" };
+	auto_bundle struct bundle b = { 0 };
+	auto_spec struct spec *imagined = NULL;
 	struct imagined i = { 0 };
-	struct spec *s;
+	const struct spec *s;
 	struct host h;
 	int r;
 
@@ -193,16 +191,15 @@ static int plan(struct cli *c, int argc, char **argv)
 		return -1;
 	if (argc && !is_bundle(argv[0])) {
 		po.cgroup_prefix = "ctr/";
-		s = read_image(&i, c, po.id, argv);
+		s = imagined = read_image(&i, c, po.id, argv);
 	} else if (argc > 1) {
 		return err_set(c->e, ERR_USAGE,
 			       "what a bundle runs is said in its config.json, not by '%s'",
 			       argv[1]);
 	} else {
-		s = read_bundle(dir, c->e);
+		s = bundle_read(dir, NULL, &b, c->e) < 0 ? NULL : b.spec;
 	}
 	r = s ? print_plan(s, &h, &po, c->e) : -1;
-	spec_free(s);
 	forget(&i);
 	return r;
 }
