@@ -329,8 +329,10 @@ static void print_mount(const struct plan *p, const struct step *st, struct str 
 static void print_device(const struct plan *p, const struct step *st, struct str *out)
 {
 	(void)p;
-	str_addf(out, " %s %c %u:%u %04o", st->device.path, st->device.type, st->device.major,
-		 st->device.minor, st->device.mode);
+	str_addf(out, " %s %c", st->device.path, st->device.type);
+	if (st->device.type != 'p')
+		str_addf(out, " %u:%u", st->device.major, st->device.minor);
+	str_addf(out, " %04o", st->device.mode);
 	if (st->device.uid || st->device.gid)
 		str_addf(out, " owner %u:%u", st->device.uid, st->device.gid);
 	if (st->device.bind)
