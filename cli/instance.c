@@ -30,7 +30,6 @@
 #include "runtime/running.h"
 #include "runtime/self.h"
 #include "runtime/spec.h"
-#include "runtime/supervise.h"
 
 #define STOP_APPLICATION 10 /* seconds */
 #define STOP_SYSTEM	 30
@@ -581,26 +580,4 @@ const struct verb verb_rm = {
 	.help = "remove instances with all their files",
 	.rows = rm_rows,
 	.options_size = sizeof(struct rm_options),
-};
-
-/* ---- supervise ---- */
-
-static int supervise_verb(struct cli *c, int argc, char **argv)
-{
-	struct instances all = INSTANCES_NONE; /* not closed: exit is next */
-
-	(void)argc;
-	if (instances_open(c->store_root, c->run_root, &all, c->e) < 0)
-		return -1;
-	return supervise(&all, argv[0], c->e) < 0 ? -1 : EXIT_DONE;
-}
-
-const struct verb verb_supervise = {
-	.name = "supervise",
-	.run = supervise_verb,
-	.flags = VERB_HIDDEN,
-	.operands = "NAME",
-	.min = 1,
-	.max = 1,
-	.help = "watch over an instance whose descriptors this process has (for ctr itself)",
 };

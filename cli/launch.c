@@ -353,7 +353,7 @@ __attribute__((noreturn)) static void
 become_supervisor(const struct instances *all, const char *name, int pidfd, int out, int err)
 {
 	char data[PATH_MAX], run[PATH_MAX];
-	char *argv[] = { "ctr", "supervise", (char *)(uintptr_t)name, NULL };
+	char *argv[] = { SUPERVISOR, (char *)(uintptr_t)name, NULL };
 	char *envp[] = { data, run, NULL };
 	struct err e;
 	int null;
@@ -471,4 +471,14 @@ int launch_adopt(const struct instances *all, const char *name, int pidfd, struc
 	struct adoption a = { .all = all, .name = name, .pidfd = pidfd };
 
 	return start_supervisor(run_adoption, &a, e);
+}
+
+int supervisor_main(const char *name)
+{
+	const char *data = getenv("CTR_ROOT");
+	struct instances all = INSTANCES_NONE; /* not closed: exit is next */
+	struct err e;
+
+	/* nobody is there to be told; the next command finds an instance without supervisor */
+	return !data || instances_open(data, NULL, &all, &e) < 0 || supervise(&all, name, &e) < 0;
 }

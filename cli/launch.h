@@ -55,4 +55,12 @@ int launch_detached(const struct launch *l, struct err *e);
  */
 int launch_adopt(const struct instances *all, const char *name, int pidfd, struct err *e);
 
+/*
+ * The program's name of a supervisor, which no person's command has: such a process is `SUPERVISOR NAME`, and
+ * main() gives it to supervisor_main() before anything else takes memory, since thousands of them live at once.
+ * Returns the exit code.
+ */
+#define SUPERVISOR "ctr:"
+int supervisor_main(const char *name);
+
 #endif

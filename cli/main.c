@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/launch.h"
 #include "cli/verbs.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
@@ -187,6 +188,8 @@ int main(int argc, char **argv)
 	const char *program = slash ? slash + 1 : argc > 0 ? argv[0] : "ctr";
 	int code;
 
+	if (argc == 2 && streq(argv[0], SUPERVISOR))
+		return supervisor_main(argv[1]);
 	open_missing_streams();
 	c.door = strstr(program, "oci") ? &door_oci : &door_ctr;
 	/* The parser rearranges argv; a re-execution wants it as it came. */

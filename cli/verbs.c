@@ -21,7 +21,6 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_logs,
 	&verb_exec,
 	&verb_inspect,
-	&verb_supervise,
 	&verb_image_import,
 	&verb_image_ls,
 	&verb_image_rm,

@@ -127,8 +127,7 @@ int help_print_version(const struct door *d);
  * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
  */
 extern const struct verb verb_run, verb_create; /* run.c */
-extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm,
-	verb_supervise;			      /* instance.c */
+extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */
 extern const struct verb verb_list, verb_inspect; /* list.c */
 extern const struct verb verb_logs;		  /* logs.c */
 extern const struct verb verb_exec;		  /* exec.c */

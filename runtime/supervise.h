@@ -3,7 +3,7 @@
  * supervise.h - the one small process that stays with each detached instance, and the log it writes.
  *
  * It is the payload's parent. It has made the payload (cli/launch.c), then executed itself anew as
- * `ctr supervise NAME`, because a fresh process of a static program needs a tenth of the memory of one that
+ * `ctr: NAME`, because a fresh process of a static program needs a tenth of the memory of one that
  * has read images and configurations. Children and descriptors survive that. From then on it sleeps in
  * ppoll() until there is output or the payload has ended; it has no timer and no signal handler.
  *
@@ -36,7 +36,7 @@ struct instances;
 #define LOG_FILE_OLD  "log.1"
 #define LOG_MAX_BYTES (10u << 20)
 
-/* Where `ctr supervise` finds its descriptors. */
+/* Where it finds its descriptors. */
 enum { SUPERVISE_PIDFD = 3, SUPERVISE_OUT = 4, SUPERVISE_ERR = 5 };
 
 /*
