@@ -126,16 +126,16 @@ int help_print_version(const struct door *d);
 /*
  * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
  */
-extern const struct verb verb_run, verb_create; /* run.c */
+extern const struct verb verb_run, verb_create;				       /* run.c */
 extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */
-extern const struct verb verb_list, verb_inspect; /* list.c */
-extern const struct verb verb_logs;		  /* logs.c */
-extern const struct verb verb_exec;		  /* exec.c */
-extern const struct verb verb_image_import, verb_image_ls, verb_image_rm; /* image.c */
-extern const struct verb verb_help, verb_version;			  /* help.c */
-extern const struct verb verb_doctor;					  /* doctor.c */
-extern const struct verb verb_completion;				  /* completion.c */
-extern const struct verb verb_plan;					  /* plan.c */
+extern const struct verb verb_list, verb_inspect;			       /* list.c */
+extern const struct verb verb_logs;					       /* logs.c */
+extern const struct verb verb_exec;					       /* exec.c */
+extern const struct verb verb_image_import, verb_image_ls, verb_image_rm;      /* image.c */
+extern const struct verb verb_help, verb_version;			       /* help.c */
+extern const struct verb verb_doctor;					       /* doctor.c */
+extern const struct verb verb_completion;				       /* completion.c */
+extern const struct verb verb_plan;					       /* plan.c */
 extern const struct verb verb_oci_help, verb_oci_version;
 extern const struct verb verb_oci_create, verb_oci_run; /* oci_create.c */
 extern const struct verb verb_oci_start, verb_oci_state, verb_oci_kill, verb_oci_delete,

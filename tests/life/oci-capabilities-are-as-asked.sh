@@ -38,4 +38,4 @@ equal "CapInh:$(mask 0) CapPrm:$(mask $kill) CapEff:$(mask $kill) CapBnd:$(mask 
 equal "CapInh:$(mask 0) CapPrm:$(mask $((kill | audit))) CapEff:$(mask $((kill | audit))) CapBnd:$(mask $((kill | audit))) CapAmb:$(mask 0) NoNewPrivs:1 " \
 	"$(oci exec --cap CAP_AUDIT_WRITE "$ID" cat /proc/self/status </dev/null | sets)" "exec --cap"
 refused oci exec --cap CAP_NO_SUCH "$ID" true
-contains CAP_NO_SUCH "$line" "an unknown capability"
+contains CAP_NO_SUCH "$REFUSAL" "an unknown capability"

@@ -28,7 +28,7 @@ bundle b "c['process']['terminal'] = True; c['process']['consoleSize'] = {'heigh
 sh('''$payload''')"
 
 refused oci create -b b "$ID"
-contains "console-socket" "$line" "a terminal that nobody serves"
+contains "console-socket" "$REFUSAL" "a terminal that nobody serves"
 no_traces
 refused oci create -b b --console-socket "$PWD/no-such" "$ID"
 no_traces

@@ -37,4 +37,4 @@ equal "" "$(comm -3 <(oci ps -f json "$ID" | tr -d '[]\n' | tr , '\n' | sort) <(
 oci kill --all "$ID" KILL || fail "kill --all"
 until_true is_status "$ID" stopped
 refused oci exec "$ID" true
-contains "not running" "$line" "exec in a stopped container"
+contains "not running" "$REFUSAL" "exec in a stopped container"

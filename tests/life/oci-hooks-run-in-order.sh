@@ -41,7 +41,7 @@ if '$kind' == 'startContainer':
 else:
     c['hooks'] = {'$kind': [{'path': '$dir/hook', 'args': ['hook', 'x', '$dir/log', 'fail'], 'env': ['PATH=/bin:/usr/bin']}]}"
 	refused oci run -b b "$ID"
-	contains "$kind" "$line" "the failing hook is named"
+	contains "$kind" "$REFUSAL" "the failing hook is named"
 	no_traces "$kind"
 	[ ! -e b/rootfs/ran ] || fail "the payload ran although $kind failed"
 done
@@ -56,5 +56,5 @@ no_traces
 bundle b "
 c['hooks'] = {'prestart': [{'path': '/no/such/hook'}]}"
 refused oci create -b b "$ID"
-contains /no/such/hook "$line" "a hook that is not there"
+contains /no/such/hook "$REFUSAL" "a hook that is not there"
 no_traces

@@ -20,18 +20,18 @@ assert s["owner"] == "root" and re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}
 ' || fail "state"
 
 refused oci create --bundle b "$ID"
-contains "already exists" "$line" "a second create"
+contains "already exists" "$REFUSAL" "a second create"
 refused oci delete no-such-container
-contains "does not exist" "$line" "delete of nothing"
+contains "does not exist" "$REFUSAL" "delete of nothing"
 oci delete --force no-such-container || fail "delete --force of nothing"
 
 oci start "$ID" || fail "start"
 equal running "$(status "$ID")" "after start"
 until_true test -e b/rootfs/tmp/ran
 refused oci start "$ID"
-contains "cannot start an already running container" "$line" "a second start"
+contains "cannot start an already running container" "$REFUSAL" "a second start"
 refused oci delete "$ID"
-contains "not stopped" "$line" "delete of a running container"
+contains "not stopped" "$REFUSAL" "delete of a running container"
 equal running "$(status "$ID")" "after a refused delete"
 contains "$ID" "$(oci list)" "list"
 equal "$ID" "$(oci list -q)" "list -q"
@@ -42,7 +42,7 @@ contains "sleep 60" "$(oci ps "$ID")" "ps"
 oci pause "$ID" || fail "pause"
 equal paused "$(status "$ID")" "after pause"
 refused oci exec "$ID" true
-contains "paused" "$line" "exec in a paused container"
+contains "paused" "$REFUSAL" "exec in a paused container"
 oci resume "$ID" || fail "resume"
 equal running "$(status "$ID")" "after resume"
 refused oci resume "$ID"
@@ -51,14 +51,14 @@ oci kill "$ID" KILL || fail "kill"
 until_true is_status "$ID" stopped
 equal 0 "$(pid_of "$ID")" "the pid of a stopped container"
 refused oci kill "$ID" TERM
-contains "container not running" "$line" "kill of a stopped container"
+contains "container not running" "$REFUSAL" "kill of a stopped container"
 oci kill --all "$ID" KILL || fail "kill --all of a stopped container"
 refused oci start "$ID"
-contains "cannot start a container that has stopped" "$line" "start of a stopped container"
+contains "cannot start a container that has stopped" "$REFUSAL" "start of a stopped container"
 oci delete "$ID" || fail "delete"
 no_traces
 refused oci state "$ID"
-contains "does not exist" "$line" "state of what was deleted"
+contains "does not exist" "$REFUSAL" "state of what was deleted"
 
 # created and never started
 create --bundle b "$ID"

@@ -30,5 +30,5 @@ no_traces
 # no mapping at all
 bundle b "c['linux']['namespaces'] += [{'type': 'user'}]"
 refused oci run -b b "$ID"
-contains Mappings "$line" "a user namespace without ids"
+contains Mappings "$REFUSAL" "a user namespace without ids"
 no_traces

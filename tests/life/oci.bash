@@ -57,15 +57,15 @@ equal() { [ "$2" = "$1" ] || fail "$3: got '$2', wanted '$1'"; }
 contains() { case $2 in *"$1"*) ;; *) fail "$3: '$2' does not contain '$1'" ;; esac; }
 lacks() { case $2 in *"$1"*) fail "$3: '$2' contains '$1'" ;; esac; }
 
-# refused COMMAND...: it fails with one line on standard error, which is in $line, and leaves no container
+# refused COMMAND...: it fails with one line on standard error, which is in $REFUSAL, and leaves no container
 refused() {
 	local rc
-	line=$("$@" 2>&1 >/dev/null </dev/null)
+	REFUSAL=$("$@" 2>&1 >/dev/null </dev/null)
 	rc=$?
 	[ $rc != 0 ] || fail "succeeded: $*"
 	[ $rc -lt 128 ] || [ $rc = 255 ] || fail "status $rc: $*" # 255: exec
-	[ -n "$line" ] || fail "says nothing: $*"
-	equal 1 "$(printf '%s\n' "$line" | grep -cv '^usage:')" "lines of the error '$line'"
+	[ -n "$REFUSAL" ] || fail "says nothing: $*"
+	equal 1 "$(printf '%s\n' "$REFUSAL" | grep -cv '^usage:')" "lines of the error '$REFUSAL'"
 }
 
 # what is known of containers, besides the containers expected
