@@ -295,10 +295,11 @@ install: all
 	$Qln -sfn ctr $(DESTDIR)$(bindir)/ctr-oci
 	$Qinstall -m 755 $B/ctr-unpack $(DESTDIR)$(libexecdir)/ctr-unpack
 	$Qfor m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; done
-	$Qput() { [ ! -e "$$1" ] || install -D -m 644 "$$1" "$(DESTDIR)$$2"; }; \
-		put cli/completion/ctr.bash $(datadir)/bash-completion/completions/ctr && \
-		put cli/completion/_ctr $(datadir)/zsh/site-functions/_ctr && \
-		put cli/completion/ctr.fish $(datadir)/fish/vendor_completions.d/ctr.fish
+	$Qinstall -d $(DESTDIR)$(datadir)/bash-completion/completions $(DESTDIR)$(datadir)/zsh/site-functions \
+		$(DESTDIR)$(datadir)/fish/vendor_completions.d
+	$Q$B/ctr completion bash >$(DESTDIR)$(datadir)/bash-completion/completions/ctr
+	$Q$B/ctr completion zsh >$(DESTDIR)$(datadir)/zsh/site-functions/_ctr
+	$Q$B/ctr completion fish >$(DESTDIR)$(datadir)/fish/vendor_completions.d/ctr.fish
 
 # build/deps stays: it was fetched from the network.
 clean:

@@ -81,7 +81,8 @@ static void print_options(const struct verb *v)
 	printf("%s--help", v->flags & VERB_JSON ? "--json " : "");
 }
 
-static void bash(const struct door *d)
+/* What bash and, after bashcompinit, zsh understand. */
+static void common(const struct door *d)
 {
 	printf("_ctr_words() {\n\tcase $1 in\n");
 	for (size_t i = 0; d->verbs[i]; i++)
@@ -123,7 +124,7 @@ static void bash(const struct door *d)
 	       "\tdone\n"
 	       "\tCOMPREPLY=()\n"
 	       "\tcase $cur in\n"
-	       "\t-*) mapfile -t COMPREPLY < <(compgen -W \"$(_ctr_options \"$verb\")\" -- \"$cur\"); return ;;\n"
+	       "\t-*) _ctr_lines < <(compgen -W \"$(_ctr_options \"$verb\")\" -- \"$cur\"); return ;;\n"
 	       "\tesac\n"
 	       "\tcase $(_ctr_operands \"$verb\") in\n"
 	       "\tinstance) more=$(\"$ctr\" list -q 2>/dev/null) ;;\n"
@@ -132,16 +133,23 @@ static void bash(const struct door *d)
 	       "\tfile | none) return ;;\n"
 	       "\t*) more=$(_ctr_words \"$verb\") ;;\n"
 	       "\tesac\n"
-	       "\tmapfile -t COMPREPLY < <(compgen -W \"$more\" -- \"$cur\")\n"
+	       "\t_ctr_lines < <(compgen -W \"$more\" -- \"$cur\")\n"
 	       "}\n"
 	       "complete -o default -F _ctr ctr\n");
 }
 
+static void bash(const struct door *d)
+{
+	printf("_ctr_lines() { mapfile -t COMPREPLY; }\n");
+	common(d);
+}
+
 static void zsh(const struct door *d)
 {
-	printf("autoload -U +X bashcompinit && bashcompinit\n"
-	       "mapfile() { [ \"$1\" = -t ] && shift; set -A \"$1\" \"${(@f)$(cat)}\"; }\n");
-	bash(d);
+	printf("#compdef ctr\n"
+	       "autoload -U +X bashcompinit && bashcompinit\n"
+	       "_ctr_lines() { COMPREPLY=(\"${(@f)$(cat)}\"); }\n");
+	common(d);
 }
 
 /* fish quotes within single quotes by a backslash. */
