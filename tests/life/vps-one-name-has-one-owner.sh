@@ -5,19 +5,23 @@
 . "$TESTS/life/vps.bash"
 rootfs r
 created=0
+pids=()
 for ((i = 0; i < 50; i++)); do
 	"$CTR" create --name x r sleep 100 >"c$i" 2>&1 &
+	pids+=($!)
 done
-for job in $(jobs -p); do
+for job in "${pids[@]}"; do
 	wait "$job" && created=$((created + 1))
 done
 [ $created = 1 ] || fail "$created of 50 created one name: $(cat c*)"
 [ "$(grep -l 'is taken' c* | wc -l)" = 49 ] || fail "$(sort c* | uniq -c)"
 started=0
+pids=()
 for ((i = 0; i < 20; i++)); do
 	"$CTR" start x >"s$i" 2>&1 &
+	pids+=($!)
 done
-for job in $(jobs -p); do
+for job in "${pids[@]}"; do
 	wait "$job" && started=$((started + 1))
 done
 [ $started = 20 ] || fail "start: $(cat s*)"
