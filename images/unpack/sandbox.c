@@ -85,6 +85,9 @@ static int become_root(int target, struct err *e)
 		return err_set(e, errno, "cannot mount the staging directory");
 	if (fchdir(tree) < 0)
 		return err_set(e, errno, "cannot enter the staging directory");
+	/* the clone of a shared mount (systemd makes all of them so) is shared, which pivot_root(2) refuses */
+	if (mount(NULL, ".", NULL, MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "cannot make the staging directory's mount private");
 	/* "." twice: the old root is stacked upon the new one, where it can be let go (pivot_root(2)) */
 	if (sys_pivot_root(".", ".") < 0)
 		return err_set(e, errno, "cannot change the root directory");

@@ -52,6 +52,13 @@ done
 [ ! -d "/proc/${helper% }" ] || fail 'the helper outlives ctr'
 exec 9>&-
 
+# where systemd is process 1 all mounts are shared; nothing of the helper's may come out of there
+before=$(wc -l </proc/self/mountinfo)
+unshare -m --propagation shared sh -c '
+	mount --make-rshared / && "$CTR" image import -q a.tar >/dev/null && wc -l </proc/self/mountinfo' >mounts || fail 'with shared mounts'
+[ "$(cat mounts)" = "$before" ] || fail "mounts are left: $before, $(cat mounts)"
+"$CTR" image rm "$("$CTR" image ls -q)" >/dev/null || fail rm
+
 mkdir alone && cp "$CTR" alone/ctr
 if [ ! -e /usr/local/libexec/ctr/ctr-unpack ]; then
 	alone/ctr image import a.tar 2>err && fail 'without its helper'
