@@ -279,6 +279,21 @@ struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct 
 	return take_ptr(p);
 }
 
+struct plan *plan_build_update(const struct resources_spec *r, const struct host *h,
+			       const char *cgroup, struct err *e)
+{
+	auto_plan struct plan *p = calloc(1, sizeof(*p));
+
+	if (!p || !(p->arena = arena_new(0))) {
+		err_set(e, ENOMEM, "cannot plan");
+		return NULL;
+	}
+	p->cgroup = cgroup;
+	if (plan_cgroup_update(p, r, h, e) < 0)
+		return NULL;
+	return take_ptr(p);
+}
+
 void plan_free(struct plan *p)
 {
 	if (!p)

@@ -24,6 +24,7 @@ struct hook_spec;
 struct id_map;
 struct ns_spec;
 struct process_spec;
+struct resources_spec;
 struct seccomp_filter;
 struct spec;
 struct str;
@@ -207,6 +208,14 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 /* The part that a further process of a running container needs: @s is its spec with that process in it. */
 struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct err *e);
 
+/*
+ * New limits for a container that runs in @cgroup (as struct state has it): only what @r gives changes. Device rules
+ * are left alone, as runc leaves them: callers send them with every update. What is not
+ * given but belongs to the same file (the period of a quota) must have been filled in by the caller.
+ */
+struct plan *plan_build_update(const struct resources_spec *r, const struct host *h,
+			       const char *cgroup, struct err *e);
+
 void plan_free(struct plan *p);
 
 static inline void own_plan(struct plan **p)
@@ -232,5 +241,7 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 		 const struct plan_options *o, struct err *e);
 int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e);
+int plan_cgroup_update(struct plan *p, const struct resources_spec *r, const struct host *h,
+		       struct err *e);
 
 #endif

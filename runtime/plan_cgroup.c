@@ -24,6 +24,7 @@ struct limits { /* what the helpers below share */
 	const struct host *h;
 	struct err *e;
 	unsigned needed; /* controllers */
+	bool update;	 /* of limits that may be other than the kernel's defaults */
 };
 
 /* One value into one file, which needs @controller. @why names the member of the spec. */
@@ -107,7 +108,7 @@ static int plan_cpu(struct limits *l, const struct resources_spec *r)
 	    (r->cpu.realtime_period.set && r->cpu.realtime_period.v))
 		return err_set(l->e, ERR_NOT_SUPPORTED,
 			       R("cpu.realtimeRuntime") ": cgroup v2 has no such limit");
-	if (r->cpu.idle.set && r->cpu.idle.v &&
+	if (r->cpu.idle.set && (r->cpu.idle.v || l->update) &&
 	    set_i64(l, CTL_CPU, R("cpu.idle"), "cpu.idle", r->cpu.idle.v) < 0)
 		return -1;
 	if (r->cpu.shares.set && r->cpu.shares.v) {
@@ -121,6 +122,9 @@ static int plan_cpu(struct limits *l, const struct resources_spec *r)
 			return -1;
 	}
 	/* the burst is checked against the quota: lower it first, raise it afterwards */
+	if (l->update && r->cpu.burst.set && r->cpu.quota.set && r->cpu.quota.v &&
+	    set(l, CTL_CPU, R("cpu.burst"), "cpu.max.burst", "0") < 0)
+		return -1;
 	if ((r->cpu.quota.set && r->cpu.quota.v) || (r->cpu.period.set && r->cpu.period.v)) {
 		uint64_t period = r->cpu.period.set && r->cpu.period.v ? r->cpu.period.v : 100000;
 		const char *v =
@@ -189,9 +193,8 @@ static int plan_io(struct limits *l, const struct resources_spec *r)
 	return 0;
 }
 
-static int plan_rest(struct limits *l, const struct spec *s)
+static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t default_pids_max)
 {
-	const struct resources_spec *r = &s->resources;
 	struct arena *a = l->p->arena;
 
 	if (r->net_class_id.set || r->n_net_priorities)
@@ -200,8 +203,8 @@ static int plan_rest(struct limits *l, const struct spec *s)
 	if (r->pids_limit.set && set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max",
 					 r->pids_limit.v > 0 ? r->pids_limit.v : -1) < 0)
 		return -1;
-	if (!r->pids_limit.set && s->default_pids_max && (l->h->controllers & CTL_PIDS) &&
-	    set_i64(l, CTL_PIDS, "default", "pids.max", (int64_t)s->default_pids_max) < 0)
+	if (!r->pids_limit.set && default_pids_max && (l->h->controllers & CTL_PIDS) &&
+	    set_i64(l, CTL_PIDS, "default", "pids.max", (int64_t)default_pids_max) < 0)
 		return -1;
 	for (size_t i = 0; i < r->n_hugepages; i++)
 		if (set(l, CTL_HUGETLB, R("hugepageLimits"),
@@ -379,6 +382,27 @@ static bool wants_limits(const struct spec *s)
 	return r->memory.limit.set || r->pids_limit.set || r->cpu.quota.set || r->n_unified;
 }
 
+static int plan_limits(struct limits *l, const struct resources_spec *r, uint64_t default_pids_max)
+{
+	if (plan_memory(l, r) < 0 || plan_cpu(l, r) < 0 || plan_io(l, r) < 0)
+		return -1;
+	return plan_rest(l, r, default_pids_max);
+}
+
+/* The cgroup exists; "making" it again enables the controllers that it did without until now. */
+int plan_cgroup_update(struct plan *p, const struct resources_spec *r, const struct host *h,
+		       struct err *e)
+{
+	struct limits l = { .p = p, .h = h, .e = e, .update = true };
+
+	if (!plan_add(p, STAGE_HOST, STEP_CGROUP_MAKE, "linux.cgroupsPath", e) ||
+	    plan_limits(&l, r, 0) < 0)
+		return -1;
+	p->steps[0].cgroup.path = p->cgroup; /* the list may have moved */
+	p->steps[0].cgroup.controllers = l.needed;
+	return 0;
+}
+
 int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
@@ -397,8 +421,8 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 			"cgroup v2 is not mounted on this host (mount -t cgroup2 none /sys/fs/cgroup)");
 	p->cgroup = cgroup_path(p, s, o, e);
 	make = p->cgroup ? plan_add(p, STAGE_HOST, STEP_CGROUP_MAKE, "linux.cgroupsPath", e) : NULL;
-	if (!make || plan_memory(&l, &s->resources) < 0 || plan_cpu(&l, &s->resources) < 0 ||
-	    plan_io(&l, &s->resources) < 0 || plan_rest(&l, s) < 0 || plan_devices(&l, s) < 0)
+	if (!make || plan_limits(&l, &s->resources, s->default_pids_max) < 0 ||
+	    plan_devices(&l, s) < 0)
 		return -1;
 	make = &p->steps[at]; /* the list may have moved */
 	make->cgroup.path = p->cgroup;

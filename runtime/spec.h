@@ -346,6 +346,10 @@ void spec_oci_dump(const struct spec *s, struct str *out);
 int spec_oci_parse_process(const char *text, size_t len, struct arena *a, struct process_spec *p,
 			   struct err *e);
 
+/* linux.resources alone, as `update --resources` gets it: fills @resources, whose parts live in @a. */
+int spec_oci_parse_resources(const char *text, size_t len, struct arena *a,
+			     struct resources_spec *resources, struct err *e);
+
 /* The default bundle of `ctr-oci spec`, as runc's: shell in a rootfs directory. @rootless adds a user namespace. */
 struct spec *spec_oci_default(bool rootless, struct err *e);
 

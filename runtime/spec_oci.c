@@ -510,3 +510,16 @@ int spec_oci_parse_process(const char *text, size_t len, struct arena *a, struct
 	*p = new;
 	return 0;
 }
+
+int spec_oci_parse_resources(const char *text, size_t len, struct arena *a,
+			     struct resources_spec *resources, struct err *e)
+{
+	struct reader r = { .arena = a, .e = e };
+	struct resources_spec new = { 0 };
+	const struct json *v = parse(a, text, len, e);
+
+	if (!v || read_object(&r, &oci_resources, &new, v) < 0)
+		return -1;
+	*resources = new;
+	return 0;
+}

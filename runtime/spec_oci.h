@@ -98,7 +98,8 @@ struct object {
 	int (*check)(struct reader *r, void *base);
 };
 
-extern const struct object oci_spec;	/* base: struct spec */
-extern const struct object oci_process; /* base: struct process_spec */
+extern const struct object oci_spec;	  /* base: struct spec */
+extern const struct object oci_process;	  /* base: struct process_spec */
+extern const struct object oci_resources; /* base: struct resources_spec */
 
 #endif

@@ -663,7 +663,7 @@ static const struct field resources_fields[] = {
 	PAIRS("unified", struct resources_spec, unified, n_unified, .check = check_file_name),
 	END,
 };
-static const struct object resources = { .fields = resources_fields };
+const struct object oci_resources = { .fields = resources_fields };
 
 /* ---- linux ---- */
 
@@ -854,7 +854,7 @@ static const struct field linux_part_fields[] = {
 	LIST("uidMappings", struct spec, uid_maps, n_uid_maps, id_map),
 	LIST("gidMappings", struct spec, gid_maps, n_gid_maps, id_map),
 	PAIRS("sysctl", struct spec, sysctl, n_sysctl, .check = check_sysctl_key),
-	OBJECT("resources", struct spec, resources, resources),
+	OBJECT("resources", struct spec, resources, oci_resources),
 	STRING("cgroupsPath", struct spec, cgroups_path, .check = check_cgroups_path),
 	LIST("namespaces", struct spec, namespaces, n_namespaces, namespace, .flags = INLINE,
 	     .max = NS_MAX),
