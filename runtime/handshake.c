@@ -2,6 +2,7 @@
 #include "runtime/handshake.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,6 +189,16 @@ int hear_pid(int sock, pid_t *pid, struct err *e)
 		return -1;
 	*pid = p.pid;
 	return 0;
+}
+
+void hear_why(int sock, struct err *e)
+{
+	struct err other = { 0 };
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+
+	if ((e->code == EPIPE || e->code == ECONNRESET || e->code == ESRCH) && poll(&p, 1, 0) > 0 &&
+	    hear_end(sock, &other) < 0 && other.code)
+		*e = other;
 }
 
 int hear_end(int sock, struct err *e)

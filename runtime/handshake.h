@@ -49,4 +49,10 @@ int hear_pid(int sock, pid_t *pid, struct err *e);
 /* Waits for the other side to close its end, which exec does for the child. Its failure becomes *e. */
 int hear_end(int sock, struct err *e);
 
+/*
+ * To be called when something of one's own failed, with *e set: if the reason may be that the other side is dead
+ * (EPIPE, ECONNRESET, ESRCH), and it said why before it died, *e becomes what it said. Does not wait.
+ */
+void hear_why(int sock, struct err *e);
+
 #endif

@@ -463,20 +463,6 @@ static int hear_executed(struct birth *b, struct err *e)
 			 STATUS_RUNNING, true, e);
 }
 
-/*
- * Said by the parent when something of its own failed: the child's own words, if it has any, are nearer to
- * the reason, since a dead child is what most failures of the parent look like.
- */
-static void prefer_child_error(int sock, struct err *e)
-{
-	struct err child = { 0 };
-	struct pollfd p = { .fd = sock, .events = POLLIN };
-
-	if ((e->code == EPIPE || e->code == ECONNRESET) && poll(&p, 1, 0) > 0 &&
-	    hear_end(sock, &child) < 0 && child.code)
-		*e = child;
-}
-
 static int life_parent(struct birth *b, struct life *l, struct err *e)
 {
 	int ends[2] = { -1, -1 };
@@ -512,7 +498,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	r = 0;
 out:
 	if (r < 0 && ends[0] >= 0)
-		prefer_child_error(ends[0], e);
+		hear_why(ends[0], e);
 	if (ends[0] >= 0)
 		close(ends[0]);
 	if (ends[1] >= 0)
@@ -571,8 +557,10 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock", d->dir);
 	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return err_set(e, errno, "cannot start container '%s'", d->id);
-	if (say(sock, MSG_START, e) < 0)
+	if (say(sock, MSG_START, e) < 0) {
+		hear_why(sock, e);
 		return -1;
+	}
 	if (unlinkat(d->dir, "start.sock", 0) < 0)
 		return err_set(e, errno, "cannot record the start of '%s'", d->id);
 	if (hear_end(sock, e) < 0)

@@ -263,8 +263,10 @@ static int exec_parent(struct entry *n, const struct state *st, struct life *l, 
 	n->apply.pid = l->pid;
 	if (apply_stage(&n->apply, STAGE_HOST_WITH_PID, e) < 0 || say(n->sock, MSG_GO, e) < 0 ||
 	    hear_created(n, l, e) < 0 || console_send(n->o->console_socket, &l->console, e) < 0 ||
-	    hear_end(n->sock, e) < 0)
+	    hear_end(n->sock, e) < 0) {
+		hear_why(n->sock, e);
 		return -1;
+	}
 	/* only now: conmon takes the existence of the file for success */
 	return pid_file_write(n->o->pid_file, l->pid, e);
 }

@@ -81,13 +81,19 @@ static void forget(pid_t pid)
 			traced[i] = traced[--n_traced];
 }
 
-/* Calls that cannot fail, or whose failure says nothing: leaving, and what the C library does before main(). */
+/*
+ * Calls that cannot fail when given what they are always given here, or that do not say so: leaving, asking who one
+ * is, signals, and what the C library does before main().
+ */
 static int is_spared(unsigned long long nr)
 {
-	static const unsigned long long spared[] = { SYS_exit,	       SYS_exit_group,
-						     SYS_rt_sigreturn, SYS_arch_prctl,
-						     SYS_geteuid,      SYS_getuid,
-						     SYS_getpid,       SYS_umask };
+	static const unsigned long long spared[] = {
+		SYS_exit,	 SYS_exit_group,      SYS_rt_sigreturn, SYS_arch_prctl,
+		SYS_geteuid,	 SYS_getuid,	      SYS_getpid,	SYS_umask,
+		SYS_getegid,	 SYS_getgid,	      SYS_getppid,	SYS_gettid,
+		SYS_setfsuid,	 SYS_setfsgid,	      SYS_rt_sigaction, SYS_rt_sigprocmask,
+		SYS_sigaltstack, SYS_set_tid_address, SYS_munmap,
+	};
 
 	for (size_t i = 0; i < sizeof(spared) / sizeof(spared[0]); i++)
 		if (nr == spared[i])
