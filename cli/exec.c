@@ -79,8 +79,12 @@ static int open_payload_root(struct entry *n, struct err *e)
 {
 	auto_fd int pidfd = -1;
 	char path[40];
+	int status;
 
-	if (state_status(&n->dir, &n->state, &pidfd) == STATUS_STOPPED)
+	status = state_status(&n->dir, &n->state, &pidfd, e);
+	if (status < 0)
+		return -1;
+	if (status == STATUS_STOPPED)
 		return err_set(e, ERR_STATE, "it does not run");
 	snprintf(path, sizeof(path), "/proc/%d/root", n->state.pid);
 	n->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -171,9 +171,8 @@ static void put_annotations(struct json_writer *w, struct state_dir *d)
 	json_close(w);
 }
 
-void oci_put_state(struct json_writer *w, struct state_dir *d, const struct state *st)
+void oci_put_state(struct json_writer *w, struct state_dir *d, const struct state *st, int status)
 {
-	enum status status = st ? state_status(d, st, NULL) : STATUS_CREATING;
 	char text[64];
 
 	json_open(w, NULL, '{');

@@ -36,9 +36,9 @@ int oci_plan_options(struct cli *c, const char *id, struct plan_options *o);
 
 /*
  * One container's state as callers read it. @d may be unlocked. With @st NULL the container is just being
- * made, or was left half made.
+ * made, or was left half made. @status is STATUS_CREATING then, and else of state_status().
  */
-void oci_put_state(struct json_writer *w, struct state_dir *d, const struct state *st);
+void oci_put_state(struct json_writer *w, struct state_dir *d, const struct state *st, int status);
 
 /* "2026-11-21T09:16:32.123456789Z" into @buf (at least 40 bytes). Returns @buf. */
 char *oci_time(int64_t ns, char *buf, unsigned size);

@@ -22,19 +22,19 @@
 static int start(struct cli *c, int argc, char **argv)
 {
 	auto_spec struct spec *s = NULL;
+	int status = state_status(&c->dir, &c->state, NULL, c->e);
 
 	(void)argc, (void)argv; /* opened by oci_enter() */
+	if (status < 0)
+		return -1;
 	/* in runc's words: callers look for them */
-	switch (state_status(&c->dir, &c->state, NULL)) {
+	switch (status) {
 	case STATUS_STOPPED:
 		return err_set(c->e, ERR_STATE, "cannot start a container that has stopped");
 	case STATUS_RUNNING:
 		return err_set(c->e, ERR_STATE, "cannot start an already running container");
 	case STATUS_PAUSED:
 		return err_set(c->e, ERR_STATE, "cannot start a container in the paused state");
-	case STATUS_CREATING:
-	case STATUS_CREATED:
-		break;
 	}
 	s = oci_read_spec(c);
 	return s ? life_start(&c->dir, &c->state, s, c->e) : -1;
@@ -44,9 +44,12 @@ static int state(struct cli *c, int argc, char **argv)
 {
 	auto_str struct str text = { 0 };
 	struct json_writer w = { .out = &text, .indent = true };
+	int status = state_status(&c->dir, &c->state, NULL, c->e);
 
 	(void)argc, (void)argv; /* opened by oci_enter() */
-	oci_put_state(&w, &c->dir, &c->state);
+	if (status < 0)
+		return -1;
+	oci_put_state(&w, &c->dir, &c->state, status);
 	str_add(&text, "\n");
 	if (text.failed)
 		return err_set(c->e, ENOMEM, "cannot print the state");
@@ -91,7 +94,7 @@ static int delete (struct cli *c, int argc, char **argv)
 {
 	const struct delete_options *o = c->options;
 	auto_spec struct spec *s = NULL;
-	enum status status;
+	int status;
 
 	(void)argc; /* one, as the row says */
 	if (oci_open_root(c) < 0)
@@ -105,9 +108,14 @@ static int delete (struct cli *c, int argc, char **argv)
 		/* half made by a command that died: nobody runs in it who would not be killed by the undo */
 		if (c->e->code != ERR_STATE && !o->force)
 			return -1;
+		/* what could not be read this once is not damaged, and says whom to kill */
+		if (c->e->code < ERR_INVALID)
+			return -1;
 		return life_delete(&c->dir, NULL, NULL, c->e);
 	}
-	status = state_status(&c->dir, &c->state, NULL);
+	status = state_status(&c->dir, &c->state, NULL, c->e);
+	if (status < 0)
+		return -1;
 	if (!o->force && status != STATUS_STOPPED && status != STATUS_CREATED)
 		return err_set(c->e, ERR_STATE,
 			       "cannot delete container '%s' that is not stopped: %s", argv[0],
@@ -124,8 +132,10 @@ static int delete (struct cli *c, int argc, char **argv)
 
 static int set_frozen(struct cli *c, bool frozen)
 {
-	enum status status = state_status(&c->dir, &c->state, NULL);
+	int status = state_status(&c->dir, &c->state, NULL, c->e);
 
+	if (status < 0)
+		return -1;
 	if (status != (frozen ? STATUS_RUNNING : STATUS_PAUSED) &&
 	    !(frozen && status == STATUS_CREATED))
 		return err_set(c->e, ERR_STATE, "container '%s' is not %s: it is %s", c->dir.id,

@@ -87,9 +87,8 @@ static bool look(struct cli *c, const char *id, struct state_dir *d, struct stat
 	return true;
 }
 
-static void print_line(struct state_dir *d, const struct state *st)
+static void print_line(const struct state_dir *d, const struct state *st, enum status status)
 {
-	enum status status = st ? state_status(d, st, NULL) : STATUS_CREATING;
 	char when[64], owner[64];
 
 	printf("%-24s  %-7d  %-8s  %-40s  %-30s  %s\n", d->id,
@@ -114,6 +113,8 @@ static int print_list(struct cli *c, const struct ids *ids, bool json)
 		struct state_dir d;
 		struct state st;
 		bool readable;
+		struct err e;
+		int status;
 
 		if (o->quiet) {
 			printf("%s\n", ids->list[i]);
@@ -121,10 +122,13 @@ static int print_list(struct cli *c, const struct ids *ids, bool json)
 		}
 		if (!look(c, ids->list[i], &d, &st, &readable))
 			continue;
-		if (json)
-			oci_put_state(&w, &d, readable ? &st : NULL);
+		status = readable ? state_status(&d, &st, NULL, &e) : STATUS_CREATING;
+		if (status < 0)
+			log_warn("%s", e.msg);
+		else if (json)
+			oci_put_state(&w, &d, readable ? &st : NULL, status);
 		else
-			print_line(&d, readable ? &st : NULL);
+			print_line(&d, readable ? &st : NULL, status);
 		close(d.dir);
 	}
 	if (json) {

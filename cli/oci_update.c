@@ -166,10 +166,13 @@ static int update(struct cli *c, int argc, char **argv)
 {
 	const struct update_options *o = c->options;
 	struct resources_spec r = { 0 };
+	int status = state_status(&c->dir, &c->state, NULL, c->e);
 	struct host host;
 
 	(void)argc, (void)argv; /* opened by oci_enter() */
-	if (state_status(&c->dir, &c->state, NULL) == STATUS_STOPPED)
+	if (status < 0)
+		return -1;
+	if (status == STATUS_STOPPED)
 		return err_set(c->e, ERR_STATE, "container not running");
 	if ((o->file && read_file(o->file, c->arena, &r, c->e) < 0) ||
 	    take_options(o, &r, c->e) < 0 || host_probe(&host, c->e) < 0)

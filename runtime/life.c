@@ -549,8 +549,10 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	auto_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	enum status status = state_status(d, st, NULL);
+	int status = state_status(d, st, NULL, e);
 
+	if (status < 0)
+		return -1;
 	if (status != STATUS_CREATED)
 		return err_set(e, ERR_STATE, "cannot start container '%s': it is %s, not created",
 			       d->id, status_name(status));
@@ -582,12 +584,15 @@ int life_wait(const struct life *l, struct err *e)
 int life_kill(struct state_dir *d, const struct state *st, int sig, bool all, struct err *e)
 {
 	auto_fd int pidfd = -1;
-	enum status status = state_status(d, st, &pidfd);
+	int status;
 
 	if (all && st->cgroup && sig == SIGKILL)
 		return cgroup_kill(st->cgroup_root, st->cgroup, e);
 	if (all && st->cgroup)
 		return cgroup_signal(st->cgroup_root, st->cgroup, sig, e);
+	status = state_status(d, st, &pidfd, e);
+	if (status < 0)
+		return -1;
 	if (status == STATUS_STOPPED)
 		return err_set(e, ERR_STATE, "container not running");
 	if (sys_pidfd_send_signal(pidfd, sig) < 0)
@@ -602,7 +607,8 @@ static int end_process(struct state_dir *d, const struct state *st, struct err *
 	auto_fd int pidfd = -1;
 	struct pollfd p;
 
-	(void)state_status(d, st, &pidfd);
+	if (state_status(d, st, &pidfd, e) < 0)
+		return -1;
 	if (pidfd < 0)
 		return 0;
 	if (sys_pidfd_send_signal(pidfd, SIGKILL) < 0 && errno != ESRCH)

@@ -281,7 +281,7 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	};
 	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
 	auto_plan struct plan *p = NULL;
-	enum status status = state_status(d, st, &n.target);
+	int status = state_status(d, st, &n.target, e);
 	int r = -1;
 
 	with.process = *process;
@@ -289,6 +289,8 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	apply_init(&n.apply, &with, NULL, h, d->id);
 	if (status == STATUS_STOPPED)
 		err_set(e, ERR_STATE, "container not running");
+	else if (status < 0)
+		; /* *e says why */
 	else if (status == STATUS_PAUSED && !o->ignore_paused)
 		err_set(e, ERR_STATE,
 			"cannot exec in a paused container (use --ignore-paused to override)");

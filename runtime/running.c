@@ -49,22 +49,25 @@ int running_set_watcher(const struct state_dir *d, pid_t pid, struct err *e)
 }
 
 /* The watcher, if it is alive and the same one. */
-static void look_at_watcher(const struct state_dir *d, struct running *r)
+static int look_at_watcher(const struct state_dir *d, struct running *r, struct err *e)
 {
 	auto_str struct str text = { 0 };
 	auto_fd int fd = -1;
 	unsigned long long start;
-	struct err ignored;
 	int pid;
 
-	if (file_read(d->dir, WATCHER, 256, &text, &ignored) < 0 ||
-	    sscanf(str_text(&text), "%d %llu", &pid, &start) != 2 || pid <= 0)
-		return; /* none was written: as good as dead */
+	if (file_read(d->dir, WATCHER, 256, &text, e) < 0)
+		return e->code == ENOENT ? 0 : -1; /* none was written: as good as dead */
+	if (sscanf(str_text(&text), "%d %llu", &pid, &start) != 2 || pid <= 0)
+		return 0;
 	fd = sys_pidfd_open(pid, 0);
-	if (fd < 0 || process_start_time(pid) != start || pidfd_wait(fd, 0))
-		return;
+	if (fd < 0) /* alive but not held, it would get a rival */
+		return errno == ESRCH ? 0 : err_set(e, errno, "cannot hold on to process %d", pid);
+	if (process_start_time(pid) != start || pidfd_wait(fd, 0))
+		return 0;
 	r->watcher = pid;
 	r->watcher_fd = take_fd(&fd);
+	return 0;
 }
 
 int running_look(const struct instances *all, const char *name, struct running *r, struct err *e)
@@ -73,6 +76,7 @@ int running_look(const struct instances *all, const char *name, struct running *
 	struct running got = RUNNING_NONE;
 	struct state_dir d;
 	struct state st;
+	int status;
 
 	if (!a)
 		return err_set(e, ENOMEM, "instance '%s'", name);
@@ -83,21 +87,21 @@ int running_look(const struct instances *all, const char *name, struct running *
 		return 0;
 	}
 	got.exists = true;
-	look_at_watcher(&d, &got);
-	if (state_read(&d, a, &st, e) < 0) {
-		if (e->code != ERR_STATE) {
-			state_close(&d);
-			running_close(&got);
-			return -1;
-		}
-		got.half = true;
-		got.status = STATUS_STOPPED;
-	} else {
-		got.status = state_status(&d, &st, &got.pidfd);
+	status = look_at_watcher(&d, &got, e);
+	if (status == 0 && state_read(&d, a, &st, e) < 0) {
+		got.half = e->code == ERR_STATE;
+		status = got.half ? STATUS_STOPPED : -1;
+	} else if (status == 0) {
+		status = state_status(&d, &st, &got.pidfd, e);
 		got.pid = st.pid;
 		got.started_ns = st.created_ns;
 	}
 	state_close(&d);
+	if (status < 0) {
+		running_close(&got);
+		return -1;
+	}
+	got.status = status;
 	*r = got;
 	return 0;
 }

@@ -364,66 +364,90 @@ int state_read_config(struct state_dir *d, struct str *out, struct err *e)
 	return file_read(d->dir, CONFIG, JSON_MAX_SIZE, out, e);
 }
 
-/* Fields 3 and 22 of /proc/PID/stat (proc(5)); the name in field 2 may hold blanks and parentheses. */
-static uint64_t process_stat(pid_t pid, char *state)
+/*
+ * Fields 3 and 22 of /proc/PID/stat (proc(5)); the name in field 2 may hold blanks and parentheses. *start is 0 if
+ * there is no such process. -1 and errno.
+ */
+static int process_stat(pid_t pid, char *state, uint64_t *start)
 {
 	char path[40], text[1024], *after;
-	uint64_t start = 0;
 	auto_fd int fd = -1;
 	ssize_t n;
 
+	*start = 0;
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	do {
+		n = read(fd, text, sizeof(text) - 1);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ESRCH ? 0 : -1;
 	text[n] = '\0';
 	after = strrchr(text, ')');
-	if (!after ||
+	if (after &&
 	    sscanf(after,
 		   ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
-		   state, &start) != 2)
+		   state, start) == 2)
 		return 0;
-	return start;
+	errno = EIO;
+	return -1;
 }
 
 uint64_t process_start_time(pid_t pid)
 {
+	uint64_t start;
 	char state;
 
-	return process_stat(pid, &state);
+	return process_stat(pid, &state, &start) < 0 ? 0 : start;
 }
 
-static bool is_frozen(const struct state *s)
+/* Of a process that lives. */
+static int freezer_status(const struct state *s, struct err *e)
 {
 	auto_str struct str text = { 0 };
 	char path[PATH_MAX];
-	struct err ignored;
 
 	if (!s->cgroup || !s->cgroup_root)
-		return false;
+		return STATUS_RUNNING;
 	snprintf(path, sizeof(path), "%s/%s/cgroup.events", s->cgroup_root, s->cgroup);
-	return file_read_kernel(AT_FDCWD, path, 4096, &text, &ignored) == 0 &&
-	       strstr(str_text(&text), "frozen 1");
+	if (file_read_kernel(AT_FDCWD, path, 4096, &text, e) < 0)
+		return e->code == ENOENT || e->code == ENODEV ? STATUS_RUNNING :
+								-1; /* no such cgroup */
+	return strstr(str_text(&text), "frozen 1") ? STATUS_PAUSED : STATUS_RUNNING;
 }
 
-enum status state_status(struct state_dir *d, const struct state *s, int *pidfd)
+int state_status(struct state_dir *d, const struct state *s, int *pidfd, struct err *e)
 {
 	auto_fd int fd = -1;
+	uint64_t start;
 	char state = 0;
+	int status;
 
 	if (pidfd)
 		*pidfd = -1;
-	/* the descriptor first: after it the number cannot be given to another process unnoticed */
-	if (pidfd && s->pid)
-		fd = sys_pidfd_open(s->pid, 0);
-	if (!s->pid || process_stat(s->pid, &state) != s->pid_start || state == 'Z' || state == 'X')
+	if (!s->pid)
 		return STATUS_STOPPED;
-	if (pidfd)
-		*pidfd = take_fd(&fd);
+	/* the descriptor first: after it the number cannot be given to another process unnoticed */
+	if (pidfd) {
+		fd = sys_pidfd_open(s->pid, 0);
+		if (fd < 0 && errno != ESRCH)
+			return err_set(e, errno, "cannot hold on to process %d", s->pid);
+	}
+	if (process_stat(s->pid, &state, &start) < 0)
+		return err_set(e, errno, "cannot look at process %d", s->pid);
+	if (start != s->pid_start || state == 'Z' || state == 'X' || (pidfd && fd < 0))
+		return STATUS_STOPPED;
 	if (faccessat(d->dir, SOCKET, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return STATUS_CREATED;
-	return is_frozen(s) ? STATUS_PAUSED : STATUS_RUNNING;
+		status = STATUS_CREATED;
+	else if (errno != ENOENT)
+		return err_set(e, errno, "cannot look at the state of '%s'", d->id);
+	else
+		status = freezer_status(s, e);
+	if (status >= 0 && pidfd)
+		*pidfd = take_fd(&fd);
+	return status;
 }
 
 /* Undoes one journal line. What never happened is no failure. */

@@ -91,9 +91,10 @@ int state_read_config(struct state_dir *d, struct str *out, struct err *e);
 
 /*
  * The status as it is now: of the process (alive, and the same one), of start.sock, of the freezer.
- * *pidfd receives a descriptor of the process if it is alive and @pidfd is not NULL, else -1.
+ * *pidfd receives a descriptor of the process if it is alive and @pidfd is not NULL, else -1. An enum status; or
+ * -1 and *e if that cannot be found out, for "stopped" by mistake would mean that it may be deleted.
  */
-enum status state_status(struct state_dir *d, const struct state *s, int *pidfd);
+int state_status(struct state_dir *d, const struct state *s, int *pidfd, struct err *e);
 
 /*
  * Undoes everything the journal names, newest first, going on past what fails (the first failure is
