@@ -87,15 +87,19 @@ int apply_lsm_label(struct apply *a, const struct step *st, struct err *e)
 	bool apparmor = streq(st->why, "process.apparmorProfile");
 	char value[PATH_MAX];
 	struct err first;
+	int r;
 
 	snprintf(value, sizeof(value), "%s%s", apparmor ? "exec " : "", st->name);
-	if (write_proc(a, apparmor ? "thread-self/attr/apparmor/exec" : "thread-self/attr/exec",
-		       value, &first) == 0)
-		return 0;
-	*e = first;
-	if (apparmor && first.code == ENOENT) /* before Linux 5.8 */
-		return write_proc(a, "thread-self/attr/exec", value, e);
-	return -1;
+	r = write_proc(a, apparmor ? "thread-self/attr/apparmor/exec" : "thread-self/attr/exec",
+		       value, &first);
+	if (r < 0)
+		*e = first;
+	if (r < 0 && apparmor && first.code == ENOENT) /* before Linux 5.8 */
+		r = write_proc(a, "thread-self/attr/exec", value, e);
+	/* no directory may be open when execve looks its program up (CVE-2024-21626) */
+	if (a->proc >= 0)
+		close(take_fd(&a->proc));
+	return r;
 }
 
 int apply_hostname(struct apply *a, const struct step *st, struct err *e)

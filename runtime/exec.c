@@ -130,16 +130,25 @@ int exec_reset_signals(struct err *e)
 	return 0;
 }
 
-static void close_at_exec(int fd)
+/* The smallest of @keep that is @from or more; UINT_MAX: none. */
+static unsigned next_kept(const int *keep, size_t n, unsigned from)
 {
-	int flags = fcntl(fd, F_GETFD);
+	unsigned next = UINT_MAX;
 
-	if (flags >= 0 && !(flags & FD_CLOEXEC))
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	for (size_t i = 0; i < n; i++)
+		if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+			next = (unsigned)keep[i];
+	return next;
+}
+
+static void close_unless_kept(long fd, const int *keep, size_t n)
+{
+	if (next_kept(keep, n, (unsigned)fd) != (unsigned)fd)
+		close((int)fd);
 }
 
 /* Those that are listed in /proc/self/fd, if that is a procfs: the limit may be a billion. */
-static int close_listed(int from)
+static int close_listed(int from, const int *keep, size_t n)
 {
 	auto_dir DIR *d = opendir("/proc/self/fd");
 	struct dirent *ent;
@@ -148,21 +157,27 @@ static int close_listed(int from)
 	if (!d || fstatfs(dirfd(d), &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return -1;
 	while ((errno = 0, ent = readdir(d)))
-		if (atoi(ent->d_name) >= from)
-			close_at_exec(atoi(ent->d_name));
+		if (atoi(ent->d_name) >= from && atoi(ent->d_name) != dirfd(d))
+			close_unless_kept(atoi(ent->d_name), keep, n);
 	return errno ? -1 : 0;
 }
 
-int exec_close_files(unsigned preserve, struct err *e)
+int exec_close_files(unsigned preserve, const int *keep, size_t n, struct err *e)
 {
-	if (sys_close_range(3 + preserve, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+	unsigned first = 3 + preserve;
+
+	for (unsigned from = first, kept = 0; kept != UINT_MAX; from = kept + 1) {
+		kept = next_kept(keep, n, from);
+		if (kept == from || sys_close_range(from, kept - (kept != UINT_MAX), 0) == 0)
+			continue;
+		/* before Linux 5.9; EPERM: a sandbox around us */
+		if (errno != ENOSYS && errno != EPERM)
+			return err_set(e, errno, "cannot close descriptors");
+		if (close_listed((int)first, keep, n) < 0)
+			for (long fd = first, max = sysconf(_SC_OPEN_MAX); fd < max; fd++)
+				close_unless_kept(fd, keep, n);
 		return 0;
-	/* EPERM: a sandbox around us; EINVAL: before Linux 5.11 without this flag */
-	if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
-		return err_set(e, errno, "cannot mark descriptors to be closed");
-	if (close_listed(3 + (int)preserve) < 0)
-		for (long fd = 3 + (long)preserve, max = sysconf(_SC_OPEN_MAX); fd < max; fd++)
-			close_at_exec((int)fd);
+	}
 	return 0;
 }
 

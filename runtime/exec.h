@@ -6,6 +6,8 @@
 #ifndef CTR_EXEC_H
 #define CTR_EXEC_H
 
+#include <stddef.h>
+
 struct err;
 struct process_spec;
 
@@ -24,8 +26,13 @@ int exec_set_stdio(const int stdio[3], int console, struct err *e);
 /* Default handlers, nothing blocked, nothing ignored. */
 int exec_reset_signals(struct err *e);
 
-/* All descriptors above 2 + @preserve are closed by execve. */
-int exec_close_files(unsigned preserve, struct err *e);
+/*
+ * Closes all descriptors above 2 + @preserve but the @n in @keep (-1 among them is nothing), which must be
+ * close-on-exec. At once, not by execve: that looks its program up first, and the name of one, or of a script's
+ * interpreter, can lead through a directory that is still open: /proc/self/fd/7/../bin/sh (CVE-2024-21626). So what
+ * is kept is no directory of the host.
+ */
+int exec_close_files(unsigned preserve, const int *keep, size_t n, struct err *e);
 
 /* Becomes the payload. Returns only on failure. */
 int exec_payload(const struct process_spec *p, struct err *e);

@@ -53,8 +53,8 @@ static void run_child(const struct hook_spec *h, int input)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(input, STDIN_FILENO) < 0)
 		_exit(127);
-	/* ours are close-on-exec by birth; this is for inherited ones */
-	if (exec_close_files(0, &ignored) < 0)
+	/* inherited ones; and ours before execve, so that no name can lead through them (CVE-2024-21626) */
+	if (exec_close_files(0, NULL, 0, &ignored) < 0)
 		_exit(127);
 	execve(h->path, (char *const *)(h->args ? h->args : own_name),
 	       (char *const *)(h->env ? h->env : no_env));

@@ -30,7 +30,7 @@
  * Privileges: the parent keeps its own throughout. The child has all capabilities, over its own user namespace
  * if it has a new one, until STAGE_LAST drops them step by step. It is not dumpable until execve, so that
  * nobody inside can trace it or look through its descriptors (CVE-2016-9962), and all descriptors but those
- * asked for are closed by execve (CVE-2024-21626).
+ * asked for and the socket are closed before (CVE-2024-21626).
  *
  * Where namespaces are joined by path a third process does that, between the two: it joins with the
  * parent's privileges, makes the child as a sibling of itself (CLONE_PARENT), and says its pid.
@@ -188,6 +188,18 @@ static int die_with_parent(const struct birth *b, bool filtered, struct err *e)
 	return 0;
 }
 
+/* The host's and the new root's directories have been of use; nothing of them is open when `create` is done. */
+static int close_files(struct birth *b, struct err *e)
+{
+	const struct apply *a = &b->apply;
+	const int *in = b->o->stdio;
+	const int keep[] = { b->sock, b->listener, a->console, a->console_master,
+			     in[0],   in[1],	   in[2] };
+
+	b->apply.proc = -1;
+	return exec_close_files(b->o->preserve_fds, keep, sizeof(keep) / sizeof(keep[0]), e);
+}
+
 static void life_child(struct birth *b)
 {
 	struct apply *a = &b->apply;
@@ -209,12 +221,12 @@ static void life_child(struct birth *b)
 	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 ||
 	    apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
 	    exec_find(&b->spec->process, e) < 0 ||
+	    close_files(b, e) < 0 ||
 	    hear(b->sock, MSG_GO, e) < 0 ||
 	    say_created(b, e) < 0 ||
 	    wait_for_start(b, e) < 0 ||
 	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
-	    exec_close_files(b->o->preserve_fds, e) < 0 ||
 	    apply_stage(a, STAGE_LAST, e) < 0 ||
 	    die_with_parent(b, true, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
 	    exec_payload(&b->spec->process, e) < 0)

@@ -48,7 +48,6 @@
 struct entry {			 /* what the processes of one exec need */
 	const struct spec *spec; /* the container's, with the new process in it */
 	const struct exec_options *o;
-	const struct state_dir *dir;
 	struct apply apply;
 	int sock;
 	int target; /* pidfd of the container's first process */
@@ -141,6 +140,15 @@ static int become_root(const struct entry *n, struct err *e)
 	return 0;
 }
 
+/* What the child does not need; all but a few descriptors the joiner has closed before it went inside. */
+static int close_files(const struct entry *n, struct err *e)
+{
+	const int *in = n->o->stdio;
+	const int keep[] = { n->sock, n->cgroup_namespace, in[0], in[1], in[2] };
+
+	return exec_close_files(n->o->preserve_fds, keep, sizeof(keep) / sizeof(keep[0]), e);
+}
+
 /* setns() into the mount namespace has made its root ours. */
 static int open_console(struct entry *n, struct err *e)
 {
@@ -170,7 +178,8 @@ static void exec_child(struct entry *n)
 
 	(void)setsid(); /* a new child can always do it */
 			/* clang-format off */
-	if (join_cgroup_namespace(n, e) < 0 ||
+	if (close_files(n, e) < 0 ||
+	    join_cgroup_namespace(n, e) < 0 ||
 	    become_root(n, e) < 0 ||
 	    open_console(n, e) < 0 ||
 	    exec_find(&n->spec->process, e) < 0 ||
@@ -178,7 +187,6 @@ static void exec_child(struct entry *n)
 	    say_created(n, e) < 0 ||
 	    exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
-	    exec_close_files(n->o->preserve_fds, e) < 0 ||
 	    apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
 	    exec_payload(&n->spec->process, e) < 0)
 		entry_fail(n->sock, e);
@@ -188,13 +196,20 @@ static void exec_child(struct entry *n)
 /* Never returns. */
 static void exec_joiner(struct entry *n, int first_cgroup)
 {
+	const int *in = n->o->stdio;
+	const int keep[] = {
+		n->sock, n->target, n->apply.cgroup, first_cgroup, n->cgroup_namespace, in[0],
+		in[1],	 in[2]
+	};
+	const size_t n_keep = sizeof(keep) / sizeof(keep[0]);
 	struct err e = { 0 };
 	pid_t pid = -1;
 
-	close(n->dir->dir);
+	/* directories of the host must not even be there where a tracer with all capabilities could find them */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		err_set(&e, errno, "cannot become undumpable");
-	else if (join_namespaces(n, &e) == 0) {
+	else if (exec_close_files(n->o->preserve_fds, keep, n_keep, &e) == 0 &&
+		 join_namespaces(n, &e) == 0) {
 		pid = clone_into(n->apply.cgroup, &e);
 		if (pid < 0 && e.code == EBUSY && first_cgroup >= 0)
 			pid = clone_into(first_cgroup, &e);
@@ -276,9 +291,7 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	      const struct exec_options *o, struct life *l, struct err *e)
 {
 	struct spec with = *s;
-	struct entry n = {
-		.spec = &with, .o = o, .dir = d, .sock = -1, .target = -1, .cgroup_namespace = -1
-	};
+	struct entry n = { .spec = &with, .o = o, .sock = -1, .target = -1, .cgroup_namespace = -1 };
 	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
 	auto_plan struct plan *p = NULL;
 	int status = state_status(d, st, &n.target, e);
