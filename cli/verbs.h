@@ -144,5 +144,6 @@ extern const struct verb verb_oci_exec;			   /* oci_exec.c */
 extern const struct verb verb_oci_spec, verb_oci_features; /* oci_spec.c */
 extern const struct verb verb_oci_list, verb_oci_ps;	   /* oci_list.c */
 extern const struct verb verb_oci_update;		   /* oci_update.c */
+extern const struct verb verb_oci_events;		   /* oci_events.c */
 
 #endif

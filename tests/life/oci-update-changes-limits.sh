@@ -20,7 +20,7 @@ oci update "$ID" || fail "update of nothing"
 
 echo '{"unified": {"cgroup.max.depth": "many"}}' | refused oci update -r - "$ID"
 for text in '' '[]' '{"memory": {"limit": "1"}}' '{"pids": {"limit": -2}}'; do
-	line=$(printf %s "$text" | oci update -r - "$ID" 2>&1) && fail "'$text' is accepted"
+	printf %s "$text" | oci update -r - "$ID" 2>err && fail "'$text' is accepted"
 done
 refused oci update -r missing.json "$ID"
 mkfifo fifo && refused oci update -r fifo "$ID"
@@ -36,7 +36,7 @@ limit() {
 		equal "$4" "$(cat "$cgroup/$3")" "$1"
 	else
 		refused oci update "$1" "$ID"
-		contains "$2 controller" "$line" "$1"
+		contains "$2 controller" "$REFUSAL" "$1"
 	fi
 }
 limit --memory=64M memory memory.max 67108864
@@ -51,7 +51,7 @@ limit --cpuset-cpus=0 cpuset cpuset.cpus 0
 if grep -qw memory "$mount/cgroup.controllers"; then
 	echo '{"memory": {"limit": 4096, "checkBeforeUpdate": true}}' >r.json
 	refused oci update -r r.json "$ID"
-	contains "in use" "$line" "checkBeforeUpdate"
+	contains "in use" "$REFUSAL" "checkBeforeUpdate"
 fi
 if grep -qw hugetlb "$mount/cgroup.controllers" && [ -d /sys/kernel/mm/hugepages/hugepages-2048kB ]; then
 	# a controller that the cgroup did without until now
@@ -62,4 +62,4 @@ fi
 oci kill "$ID" KILL
 until_true is_status "$ID" stopped
 refused oci update -r - "$ID"
-contains "not running" "$line" "update of a stopped container"
+contains "not running" "$REFUSAL" "update of a stopped container"
