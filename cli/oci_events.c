@@ -420,9 +420,12 @@ static int events(struct cli *c, int argc, char **argv)
 	const struct events_options *o = c->options;
 	auto_fd int pidfd = -1, cgroup = -1;
 	char path[PATH_MAX];
+	int status = state_status(&c->dir, &c->state, &pidfd, c->e);
 
 	(void)argc, (void)argv; /* opened by oci_enter() */
-	if (state_status(&c->dir, &c->state, &pidfd) == STATUS_STOPPED)
+	if (status < 0)
+		return -1;
+	if (status == STATUS_STOPPED)
 		return err_set(c->e, ERR_STATE, "container with id %s is not running", c->dir.id);
 	if (!c->state.cgroup || !c->state.cgroup_root)
 		return err_set(c->e, ERR_NOT_SUPPORTED,
