@@ -170,7 +170,8 @@ static void check_controllers(const struct examination *x, struct finding *f)
 		return;
 	}
 	list_controllers(lacking, gone, sizeof(gone));
-	say(f, LIMITED, "only '%s': limits that need %s are refused", here, gone);
+	say(f, LIMITED, "%s%s: limits that need %s are refused", *here ? "only " : "none", here,
+	    gone);
 	if (taken) {
 		list_controllers(taken, gone, sizeof(gone));
 		cure(f,
@@ -406,8 +407,8 @@ static void check_directory(const char *path, struct finding *f)
 	} else if (st.st_uid != geteuid()) {
 		say(f, geteuid() ? LIMITED : MISSING, "%s belongs to user %u", path, st.st_uid);
 	} else if (st.st_mode & 077) {
-		say(f, MISSING, "%s has mode %04o: other users reach into it", path,
-		    st.st_mode & 07777);
+		say(f, LIMITED, "%s has mode %04o: other users reach into it until ctr uses it",
+		    path, st.st_mode & 07777);
 		cure(f, "chmod 700 %s", path);
 	} else {
 		say(f, FINE, "%s", path);
@@ -520,9 +521,11 @@ static int broken_promises(const char *root)
 
 static void check_leftovers(const struct examination *x, struct finding *f)
 {
-	int instances = broken_promises(x->c->run_root),
-	    containers = broken_promises("/run/ctr-oci");
+	int instances, containers = broken_promises("/run/ctr-oci");
+	char states[4096];
 
+	snprintf(states, sizeof(states), "%s/state", x->c->run_root);
+	instances = broken_promises(states);
 	if (!instances && !containers) {
 		say(f, FINE, "no command died half way");
 		return;

@@ -22,7 +22,10 @@
 #include "runtime/base/str.h"
 #include "runtime/self.h"
 
-/* Started with standard streams closed, the next files opened would become them. */
+/*
+ * Started with standard streams closed, the next files opened would become them. What takes their place can
+ * be used for nothing: they were closed, and reading or writing fails as before.
+ */
 static void open_missing_streams(void)
 {
 	struct pollfd fds[3] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
@@ -30,9 +33,8 @@ static void open_missing_streams(void)
 	if (poll(fds, 3, 0) <= 0)
 		return;
 	for (int i = 0; i < 3; i++)
-		if (fds[i].revents & POLLNVAL)
-			(void)!open("/dev/null",
-				    i ? O_WRONLY : O_RDONLY); /* the lowest free number is i */
+		if (fds[i].revents & POLLNVAL) /* the lowest free number is i */
+			(void)!open("/dev/null", i ? O_RDONLY : O_WRONLY);
 }
 
 static const char *environment(const char *name, const char *otherwise)
