@@ -419,6 +419,7 @@ static int events(struct cli *c, int argc, char **argv)
 {
 	const struct events_options *o = c->options;
 	auto_fd int pidfd = -1, cgroup = -1;
+	int status = state_status(&c->dir, &c->state, &pidfd, c->e);
 	char path[PATH_MAX];
 	int status = state_status(&c->dir, &c->state, &pidfd, c->e);
 
