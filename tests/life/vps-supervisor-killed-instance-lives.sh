@@ -16,10 +16,13 @@ want 0 "$CTR" start a
 said err 'has a new one'
 [ "$(field a supervised)" = true ] || fail "not adopted"
 want 0 "$CTR" wait a
-[ "$(cat out)" = 42 ] || fail "the exit code is lost: $(cat out)"
+# before Linux 6.15 only the parent learns it, and that was the dead supervisor
+code=42
+[ "$(printf '%s\n' 6.15 "$(uname -r)" | sort -V | head -n 1)" = 6.15 ] || code=unknown
+[ "$(cat out)" = $code ] || fail "the exit code is lost: $(cat out)"
 "$CTR" logs a >log
 [ "$(grep -c '^line' log)" = 40 ] && [ "$(sort -u log | wc -l)" = 40 ] || fail "lines are lost: $(cat log)"
-[ "$(field a code)" = 42 ] || fail "the record is lost"
+[ $code = unknown ] || [ "$(field a code)" = 42 ] || fail "the record is lost"
 want 0 "$CTR" rm a
 
 # more than a pipe holds is written while nobody reads: the payload waits, and nothing is lost
@@ -51,7 +54,7 @@ want 0 "$CTR" run -d --name a r sleep 100
 kill -9 "$(field a supervisor)"
 want 0 "$CTR" stop a
 [ "$(field a status)" = stopped ] || fail "not stopped: $(field a status)"
-[ "$(field a code)" = 137 ] || fail "its end is not recorded: $(field a code)"
+[ $code = unknown ] || [ "$(field a code)" = 137 ] || fail "its end is not recorded: $(field a code)"
 want 0 "$CTR" rm a
 want 0 "$CTR" run -d --rm --name a r sleep 100
 kill -9 "$(field a supervisor)"
