@@ -220,7 +220,7 @@ static int remove_cgroup(void)
 	snprintf(path, sizeof(path), "%s/cgroup.kill", cgroup.name);
 	(void)write_file(cgroup.outside, path, "1");
 	snprintf(path, sizeof(path), "%s/script", cgroup.name);
-	for (int try = 0; try < 50 && unlinkat(cgroup.outside, path, AT_REMOVEDIR) < 0; try++)
+	for (int try = 0; try < 500 && unlinkat(cgroup.outside, path, AT_REMOVEDIR) < 0; try++)
 		usleep(10000);
 	if (unlinkat(cgroup.outside, cgroup.name, AT_REMOVEDIR) < 0)
 		fprintf(stderr, "contain: cannot remove cgroup '%s': %s\n", cgroup.name,
