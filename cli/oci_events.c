@@ -421,7 +421,6 @@ static int events(struct cli *c, int argc, char **argv)
 	auto_fd int pidfd = -1, cgroup = -1;
 	int status = state_status(&c->dir, &c->state, &pidfd, c->e);
 	char path[PATH_MAX];
-	int status = state_status(&c->dir, &c->state, &pidfd, c->e);
 
 	(void)argc, (void)argv; /* opened by oci_enter() */
 	if (status < 0)
