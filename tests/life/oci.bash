@@ -7,7 +7,7 @@ skip() { echo "$*"; exit 77; }
 fail() { echo "$*"; exit 1; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 command -v python3 >/dev/null || skip "needs python3"
-busybox=$(command -v busybox) || skip "needs busybox-static"
+BUSYBOX=$(command -v busybox) || skip "needs busybox-static"
 
 ROOT=$CTR_RUN/oci
 ID=$TEST_NAME-$$
@@ -18,7 +18,7 @@ trap 'for id in $(oci list -q 2>/dev/null); do oci delete --force "$id"; done' E
 rootfs() {
 	local a
 	if ! [ -d .rootfs ]; then
-		mkdir -p .rootfs/bin .rootfs/proc .rootfs/sys .rootfs/dev .rootfs/tmp .rootfs/etc && cp "$busybox" .rootfs/bin/busybox
+		mkdir -p .rootfs/bin .rootfs/proc .rootfs/sys .rootfs/dev .rootfs/tmp .rootfs/etc && cp "$BUSYBOX" .rootfs/bin/busybox
 		for a in sh true false sleep cat ls id echo env stat head grep sed tr wc kill touch mkdir mknod mount umount \
 			readlink hostname tty stty ps test ln rm date chmod sort awk; do
 			echo "$a"
