@@ -323,12 +323,15 @@ static int create_with_image(struct making *m, const char *name, struct err *e)
 	return r;
 }
 
-/* An instance that could not be started was never there, since nobody has its name yet. */
+/*
+ * An instance that could not be started was never there, since nobody has its name yet. A supervisor that was
+ * killed may have got as far as run state.
+ */
 static int unmake(struct making *m)
 {
 	struct err other;
 
-	if (instance_remove(&m->dir, &other) < 0)
+	if (running_end(&m->dir, true, NULL, &other) < 0)
 		log_warn("%s", other.msg);
 	return -1;
 }
