@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -181,10 +182,18 @@ int hear(int sock, enum msg m, struct err *e)
 	return hear_fds(sock, m, NULL, NULL, e);
 }
 
-int hear_pid(int sock, pid_t *pid, struct err *e)
+int hear_pid(int sock, pid_t teller, pid_t *pid, struct err *e)
 {
+	struct pollfd said = { .fd = sock, .events = POLLIN };
 	struct packet p;
+	pid_t ended;
 
+	do {
+		ended = waitpid(teller, NULL, 0);
+	} while (ended < 0 && errno == EINTR);
+	if (ended == teller && poll(&said, 1, 0) == 0)
+		return err_set(e, ERR_INVALID, "the other side was killed before it said '%s'",
+			       msg_name(MSG_CLONED));
 	if (hear_packet(sock, MSG_CLONED, &p, NULL, NULL, e) < 0)
 		return -1;
 	*pid = p.pid;

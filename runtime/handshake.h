@@ -44,7 +44,12 @@ void say_failed(int sock, const struct err *e);
  */
 int hear(int sock, enum msg m, struct err *e);
 int hear_fds(int sock, enum msg m, int *fds, size_t *n, struct err *e);
-int hear_pid(int sock, pid_t *pid, struct err *e);
+
+/*
+ * Waits for the child @teller to end, and hears the pid that it said before. Its end is waited for first: the
+ * process it made has the socket as well, and would be waiting for us if @teller was killed before it spoke.
+ */
+int hear_pid(int sock, pid_t teller, pid_t *pid, struct err *e);
 
 /* Waits for the other side to close its end, which exec does for the child. Its failure becomes *e. */
 int hear_end(int sock, struct err *e);

@@ -57,11 +57,16 @@ static unsigned controller_bits(const char *list, const char *separators)
 	return bits;
 }
 
-static bool is_cgroup2(const char *path)
+/* 1, 0, or -1 and *e if that cannot be found out; what is not there, or hidden by another mount, is none. */
+static int is_cgroup2(const char *path, struct err *e)
 {
 	struct statfs fs;
 
-	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+	if (statfs(path, &fs) < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ?
+			       0 :
+			       err_set(e, errno, "cannot look at '%s'", path);
+	return fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 /*
@@ -72,11 +77,12 @@ static int find_cgroup2(struct host *h, struct err *e)
 {
 	auto_str struct str info = { 0 };
 	char *line, *rest;
+	int is = is_cgroup2("/sys/fs/cgroup", e);
 
-	if (is_cgroup2("/sys/fs/cgroup")) { /* pure v2: nothing can be bound to v1 */
+	if (is > 0) /* pure v2: nothing can be bound to v1 */
 		strcpy(h->cgroup, "/sys/fs/cgroup");
-		return 0;
-	}
+	if (is != 0)
+		return is < 0 ? -1 : 0;
 	if (file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &info, e) < 0)
 		return -1;
 	for (rest = info.s; rest && (line = strsep(&rest, "\n"));) {
@@ -87,7 +93,12 @@ static int find_cgroup2(struct host *h, struct err *e)
 			continue;
 		if (streq(type, "cgroup"))
 			h->v1_controllers |= controller_bits(options, ",");
-		else if (streq(type, "cgroup2") && !h->cgroup[0] && is_cgroup2(mount_point))
+		if (!streq(type, "cgroup2") || h->cgroup[0])
+			continue;
+		is = is_cgroup2(mount_point, e);
+		if (is < 0)
+			return -1;
+		if (is)
 			strcpy(h->cgroup, mount_point);
 	}
 	return 0;

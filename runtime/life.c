@@ -378,10 +378,8 @@ static int make_child(struct birth *b, int ends[2], struct life *l, struct err *
 			return err_set(e, errno, "cannot fork");
 		close(ends[1]);
 		ends[1] = -1;
-		if (hear_pid(ends[0], &l->pid, e) < 0)
+		if (hear_pid(ends[0], between, &l->pid, e) < 0)
 			l->pid = -1;
-		while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
-			;
 		l->pidfd = l->pid > 0 ? sys_pidfd_open(l->pid, 0) : -1;
 		if (l->pid > 0 && l->pidfd < 0)
 			err_set(e, errno, "cannot hold on to the container's process");

@@ -266,12 +266,10 @@ static int exec_parent(struct entry *n, const struct state *st, struct life *l, 
 	n->sock = ends[0];
 	if (joiner < 0)
 		return err_set(e, errno, "cannot fork");
-	if (hear_pid(n->sock, &l->pid, e) < 0)
+	if (hear_pid(n->sock, joiner, &l->pid, e) < 0) {
 		l->pid = -1;
-	while (waitpid(joiner, NULL, 0) < 0 && errno == EINTR)
-		;
-	if (l->pid < 0)
 		return -1;
+	}
 	l->pidfd = sys_pidfd_open(l->pid, 0);
 	if (l->pidfd < 0)
 		return err_set(e, errno, "cannot hold on to process %d", l->pid);
