@@ -54,7 +54,7 @@ int apply_stage(struct apply *a, enum stage stage, struct err *e);
 /* One function a kind; the table in steps.c joins them to names and printers. */
 typedef int apply_fn(struct apply *a, const struct step *st, struct err *e);
 
-apply_fn apply_cgroup_make, apply_cgroup_set,
+apply_fn apply_cgroup_make, apply_cgroup_set, apply_cgroup_delegate,
 	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
 apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */
 apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory,

@@ -114,6 +114,26 @@ int apply_cgroup_set(struct apply *a, const struct step *st, struct err *e)
 	return -1;
 }
 
+/*
+ * The files that the kernel names as safe to give away (cgroups(7), "Cgroups delegation"): its limits stay with the
+ * host's root, for those files are not in the list.
+ */
+int apply_cgroup_delegate(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_str struct str list = { 0 };
+	char *name, *rest;
+
+	if (file_read_kernel(AT_FDCWD, "/sys/kernel/cgroup/delegate", 65536, &list, e) < 0)
+		return -1;
+	if (fchown(a->cgroup, st->owner.uid, st->owner.gid) < 0)
+		return err_set(e, errno, "cannot give the cgroup away");
+	for (rest = list.s; rest && (name = strsep(&rest, "\n"));)
+		if (*name && fchownat(a->cgroup, name, st->owner.uid, st->owner.gid,
+				      AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+			return err_set(e, errno, "cannot give '%s' away", name);
+	return 0;
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec t;

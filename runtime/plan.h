@@ -46,6 +46,7 @@ enum step_kind {
 	STEP_CGROUP_MAKE,    /* make a cgroup, enabling controllers on the way down */
 	STEP_CGROUP_SET,     /* write one value into it */
 	STEP_CGROUP_DEVICES, /* attach a device filter */
+	STEP_CGROUP_DELEGATE, /* give it to the container's root: a system makes cgroups of its own */
 	STEP_ID_MAP,	     /* uid_map, gid_map, setgroups */
 	STEP_OOM_SCORE,
 	STEP_RLIMIT,
@@ -136,6 +137,9 @@ struct step {
 			size_t n_uid, n_gid;
 			bool deny_setgroups;
 		} ids;
+		struct {
+			uint32_t uid, gid;
+		} owner; /* on the host */
 		int oom_score;
 		struct {
 			int resource;

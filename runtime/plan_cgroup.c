@@ -403,6 +403,34 @@ int plan_cgroup_update(struct plan *p, const struct resources_spec *r, const str
 	return 0;
 }
 
+/* What an init such as systemd uses of what is here. */
+#define SYSTEM_CONTROLLERS (CTL_CPU | CTL_CPUSET | CTL_IO | CTL_MEMORY | CTL_PIDS)
+
+/* The host's id of the container's root. */
+static uint32_t root_id(const struct id_map *map, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (map[i].container == 0)
+			return map[i].host;
+	return 0;
+}
+
+/* A booted system makes cgroups for its services: below its own, which must then be its root's. */
+static int plan_delegate(struct limits *l, const struct spec *s)
+{
+	struct step *st;
+
+	if (!s->system || !spec_namespace(s, CLONE_NEWUSER) || !spec_namespace(s, CLONE_NEWCGROUP))
+		return 0;
+	st = plan_add(l->p, STAGE_HOST, STEP_CGROUP_DELEGATE, "system", l->e);
+	if (!st)
+		return -1;
+	st->owner.uid = root_id(s->uid_maps, s->n_uid_maps);
+	st->owner.gid = root_id(s->gid_maps, s->n_gid_maps);
+	l->needed |= l->h->controllers & SYSTEM_CONTROLLERS;
+	return 0;
+}
+
 int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
@@ -422,7 +450,7 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 	p->cgroup = cgroup_path(p, s, o, e);
 	make = p->cgroup ? plan_add(p, STAGE_HOST, STEP_CGROUP_MAKE, "linux.cgroupsPath", e) : NULL;
 	if (!make || plan_limits(&l, &s->resources, s->default_pids_max) < 0 ||
-	    plan_devices(&l, s) < 0)
+	    plan_devices(&l, s) < 0 || plan_delegate(&l, s) < 0)
 		return -1;
 	make = &p->steps[at]; /* the list may have moved */
 	make->cgroup.path = p->cgroup;

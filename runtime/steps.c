@@ -24,7 +24,7 @@
 
 typedef void print_fn(const struct plan *p, const struct step *st, struct str *out);
 
-static print_fn print_cgroup, print_set, print_devices, print_ids, print_oom, print_rlimit,
+static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom, print_rlimit,
 	print_propagation, print_mount, print_device, print_symlink, print_path, print_hook,
 	print_root_attr, print_pivot, print_sysctl, print_name, print_personality, print_scheduler,
 	print_io_priority, print_bounding, print_user, print_caps, print_cwd, print_seccomp,
@@ -38,6 +38,7 @@ static const struct {
 	[STEP_CGROUP_MAKE] = { "cgroup", apply_cgroup_make, print_cgroup },
 	[STEP_CGROUP_SET] = { "limit", apply_cgroup_set, print_set },
 	[STEP_CGROUP_DEVICES] = { "devices", apply_cgroup_devices, print_devices },
+	[STEP_CGROUP_DELEGATE] = { "delegate", apply_cgroup_delegate, print_owner },
 	[STEP_ID_MAP] = { "id-map", apply_id_map, print_ids },
 	[STEP_OOM_SCORE] = { "oom-score", apply_oom_score, print_oom },
 	[STEP_RLIMIT] = { "rlimit", apply_rlimit, print_rlimit },
@@ -227,6 +228,12 @@ static void print_ids(const struct plan *p, const struct step *st, struct str *o
 	(void)p;
 	print_map(out, "uid", st->ids.uid, st->ids.n_uid);
 	print_map(out, "gid", st->ids.gid, st->ids.n_gid);
+}
+
+static void print_owner(const struct plan *p, const struct step *st, struct str *out)
+{
+	(void)p;
+	str_addf(out, " %u:%u", st->owner.uid, st->owner.gid);
 }
 
 static void print_oom(const struct plan *p, const struct step *st, struct str *out)
