@@ -16,10 +16,12 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/spec.h"
 
+#define PASSWD_MAX   (8u << 20)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static const char *env_value(const struct process_spec *p, const char *name)
@@ -181,14 +183,66 @@ int exec_close_files(unsigned preserve, const int *keep, size_t n, struct err *e
 	return 0;
 }
 
-int exec_payload(const struct process_spec *p, struct err *e)
+/* The home of @uid: field 6 of its line in @passwd (passwd(5)); NULL. The text is cut into pieces. */
+static const char *home_of(char *passwd, uint32_t uid)
 {
-	static const char *const no_env[] = { NULL };
-	char path[PATH_MAX];
+	char *line, *rest;
 
+	for (rest = passwd; rest && (line = strsep(&rest, "\n"));) {
+		char *field[7] = { 0 };
+		uint64_t number;
+		int n = 0;
+
+		while (n < 7 && line)
+			field[n++] = strsep(&line, ":");
+		if (n >= 6 && parse_u64(field[2], 0, UINT32_MAX, &number) == 0 && number == uid)
+			return field[5];
+	}
+	return NULL;
+}
+
+void exec_find_home(const struct process_spec *p, char home[EXEC_HOME_MAX])
+{
+	auto_str struct str passwd = { 0 };
+	const char *known = NULL, *given = env_value(p, "HOME");
+	struct err ignored;
+
+	home[0] = '\0';
+	if (given && *given)
+		return;
+	if (file_read(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &passwd, &ignored) == 0)
+		known = home_of(passwd.s, p->uid);
+	if (!known || known[0] != '/' || strlen(known) >= EXEC_HOME_MAX - sizeof("HOME="))
+		known = "/";
+	snprintf(home, EXEC_HOME_MAX, "HOME=%s", known);
+}
+
+/* process.env and @home, in an array of the caller's with room for two more. */
+static void make_env(const struct process_spec *p, const char *home, const char **env)
+{
+	for (const char *const *v = p->env; v && *v; v++)
+		if (!*home || !str_after(*v, "HOME=")) /* an empty one */
+			*env++ = *v;
+	if (*home)
+		*env++ = home;
+	*env = NULL;
+}
+
+int exec_payload(const struct process_spec *p, const char *home, struct err *e)
+{
+	auto_free const char **env = NULL;
+	char path[PATH_MAX];
+	size_t n = 0;
+
+	while (p->env && p->env[n])
+		n++;
+	env = calloc(n + 2, sizeof(*env));
+	if (!env)
+		return err_set(e, ENOMEM, "cannot make the environment");
+	make_env(p, home, env);
 	if (find(p, path, sizeof(path), e) < 0)
 		return -1;
-	execve(path, (char *const *)p->args, (char *const *)(p->env ? p->env : no_env));
+	execve(path, (char *const *)p->args, (char *const *)env);
 	return err_set(e,
 		       errno == ENOENT || errno == ENOTDIR ? ERR_CMD_NOT_FOUND : ERR_CMD_NOT_EXEC,
 		       "cannot execute '%s': %s", p->args[0], strerror(errno));

@@ -34,7 +34,15 @@ int exec_reset_signals(struct err *e);
  */
 int exec_close_files(unsigned preserve, const int *keep, size_t n, struct err *e);
 
-/* Becomes the payload. Returns only on failure. */
-int exec_payload(const struct process_spec *p, struct err *e);
+/*
+ * Where process.env names no HOME: "HOME=" and what the container's /etc/passwd says of the user, else "/", as runc has
+ * it; an empty @home where it does. To be called in the new root, before a filter could refuse to read. What is wrong
+ * with that file is no failure.
+ */
+#define EXEC_HOME_MAX 1024
+void exec_find_home(const struct process_spec *p, char home[EXEC_HOME_MAX]);
+
+/* Becomes the payload, with @home in its environment if that is not empty. Returns only on failure. */
+int exec_payload(const struct process_spec *p, const char *home, struct err *e);
 
 #endif

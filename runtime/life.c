@@ -82,6 +82,7 @@ struct birth { /* what both halves need */
 	int parent_end; /* the child closes it, or it would never hear of the parent's death */
 	int listener;	/* start.sock, for the child; -1 */
 	bool must_map;	/* the child has to wait for "mapped" */
+	char home[EXEC_HOME_MAX];
 };
 
 /* ---- the child ---- */
@@ -200,6 +201,14 @@ static int close_files(struct birth *b, struct err *e)
 	return exec_close_files(b->o->preserve_fds, keep, sizeof(keep) / sizeof(keep[0]), e);
 }
 
+static int find_program(struct birth *b, struct err *e)
+{
+	if (exec_find(&b->spec->process, e) < 0)
+		return -1;
+	exec_find_home(&b->spec->process, b->home);
+	return 0;
+}
+
 static void life_child(struct birth *b)
 {
 	struct apply *a = &b->apply;
@@ -220,7 +229,7 @@ static void life_child(struct birth *b)
 	    runtime_hooks(b, e) < 0 ||
 	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 ||
 	    apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
-	    exec_find(&b->spec->process, e) < 0 ||
+	    find_program(b, e) < 0 ||
 	    close_files(b, e) < 0 ||
 	    hear(b->sock, MSG_GO, e) < 0 ||
 	    say_created(b, e) < 0 ||
@@ -229,7 +238,7 @@ static void life_child(struct birth *b)
 	    exec_reset_signals(e) < 0 ||
 	    apply_stage(a, STAGE_LAST, e) < 0 ||
 	    die_with_parent(b, true, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
-	    exec_payload(&b->spec->process, e) < 0)
+	    exec_payload(&b->spec->process, b->home, e) < 0)
 		child_fail(b->sock, e);
 	/* clang-format on */
 }

@@ -52,6 +52,7 @@ struct entry {			 /* what the processes of one exec need */
 	int sock;
 	int target; /* pidfd of the container's first process */
 	int cgroup_namespace;
+	char home[EXEC_HOME_MAX];
 };
 
 static void entry_fail(int sock, const struct err *e)
@@ -172,6 +173,14 @@ static int say_created(struct entry *n, struct err *e)
 	return 0;
 }
 
+static int find_program(struct entry *n, struct err *e)
+{
+	if (exec_find(&n->spec->process, e) < 0)
+		return -1;
+	exec_find_home(&n->spec->process, n->home);
+	return 0;
+}
+
 static void exec_child(struct entry *n)
 {
 	struct err *e = &(struct err){ 0 };
@@ -182,13 +191,13 @@ static void exec_child(struct entry *n)
 	    join_cgroup_namespace(n, e) < 0 ||
 	    become_root(n, e) < 0 ||
 	    open_console(n, e) < 0 ||
-	    exec_find(&n->spec->process, e) < 0 ||
+	    find_program(n, e) < 0 ||
 	    hear(n->sock, MSG_GO, e) < 0 ||
 	    say_created(n, e) < 0 ||
 	    exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
 	    apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
-	    exec_payload(&n->spec->process, e) < 0)
+	    exec_payload(&n->spec->process, n->home, e) < 0)
 		entry_fail(n->sock, e);
 			/* clang-format on */
 }

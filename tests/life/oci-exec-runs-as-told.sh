@@ -23,6 +23,16 @@ refused oci exec --cwd bin "$ID" true
 equal "-x --help" "$(in_it "$ID" echo -x --help)" "options of the command"
 equal "a b" "$(in_it "$ID" -- echo 'a b')" "a command after --"
 
+printf 'root:x:0:0::/root:/bin/sh\nbroken\nu:x:5:6::/home/u:/bin/sh\n' >b/rootfs/etc/passwd
+for case in 5=/home/u 0=/root 7=/; do
+	equal "${case#*=}" "$(in_it -u "${case%=*}" "$ID" sh -c 'echo $HOME')" "HOME of user ${case%=*}, from the image"
+done
+equal /given "$(in_it -e HOME=/given "$ID" sh -c 'echo $HOME')" "HOME as given"
+equal /home/u "$(in_it -e HOME= "$ID" sh -c 'echo $HOME')" "an empty HOME"
+rm b/rootfs/etc/passwd && mkfifo b/rootfs/etc/passwd
+equal / "$(in_it "$ID" env | sed -n 's/^HOME=//p')" "HOME where passwd is no file"
+rm b/rootfs/etc/passwd
+
 echo '{"args": ["/bin/id"], "cwd": "/", "user": {"uid": 33, "gid": 44}}' >process.json
 equal "uid=33 gid=44" "$(in_it --process process.json "$ID")" "--process"
 equal "uid=33 gid=44" "$(in_it -p process.json "$ID")" "-p"
