@@ -24,9 +24,9 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)                                   \
-	do {                                             \
-		if (log_enabled(LOG_DEBUG))              \
+#define log_debug(...)                                    \
+	do {                                              \
+		if (log_enabled(LOG_DEBUG))               \
 			log_line(LOG_DEBUG, __VA_ARGS__); \
 	} while (0)
 

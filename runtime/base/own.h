@@ -40,10 +40,10 @@ static inline void own_closedir(DIR **d)
 /* Kills and reaps a child that nobody took over. Errno is kept: it often explains why we are here. */
 void own_kill(pid_t *pid);
 
-#define auto_free __attribute__((cleanup(own_free)))
-#define auto_fd __attribute__((cleanup(own_close)))
-#define auto_file __attribute__((cleanup(own_fclose)))
-#define auto_dir __attribute__((cleanup(own_closedir)))
+#define auto_free  __attribute__((cleanup(own_free)))
+#define auto_fd	   __attribute__((cleanup(own_close)))
+#define auto_file  __attribute__((cleanup(own_fclose)))
+#define auto_dir   __attribute__((cleanup(own_closedir)))
 #define auto_child __attribute__((cleanup(own_kill)))
 
 static inline int take_fd(int *fd)
