@@ -128,8 +128,10 @@ int apply_cgroup_delegate(struct apply *a, const struct step *st, struct err *e)
 	if (fchown(a->cgroup, st->owner.uid, st->owner.gid) < 0)
 		return err_set(e, errno, "cannot give the cgroup away");
 	for (rest = list.s; rest && (name = strsep(&rest, "\n"));)
-		if (*name && fchownat(a->cgroup, name, st->owner.uid, st->owner.gid,
-				      AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+		if (*name &&
+		    fchownat(a->cgroup, name, st->owner.uid, st->owner.gid, AT_SYMLINK_NOFOLLOW) <
+			    0 &&
+		    errno != ENOENT)
 			return err_set(e, errno, "cannot give '%s' away", name);
 	return 0;
 }

@@ -24,11 +24,11 @@
 
 typedef void print_fn(const struct plan *p, const struct step *st, struct str *out);
 
-static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom, print_rlimit,
-	print_propagation, print_mount, print_device, print_symlink, print_path, print_hook,
-	print_root_attr, print_pivot, print_sysctl, print_name, print_personality, print_scheduler,
-	print_io_priority, print_bounding, print_user, print_caps, print_cwd, print_seccomp,
-	print_nothing;
+static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom,
+	print_rlimit, print_propagation, print_mount, print_device, print_symlink, print_path,
+	print_hook, print_root_attr, print_pivot, print_sysctl, print_name, print_personality,
+	print_scheduler, print_io_priority, print_bounding, print_user, print_caps, print_cwd,
+	print_seccomp, print_nothing;
 
 static const struct {
 	const char *name;

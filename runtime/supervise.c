@@ -330,6 +330,7 @@ int supervise(const struct instances *all, const char *name, struct err *e)
 	auto_fd int peer = -1;
 	bool ephemeral;
 
+	(void)prctl(PR_SET_NAME, "ctr", 0, 0, 0); /* executed as /proc/self/exe it would be "exe" */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* two megabytes at once would be a lot here */
 	if (instance_look(all, name, &d, e) < 0)
 		return -1;
