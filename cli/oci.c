@@ -259,31 +259,6 @@ int oci_connect(const char *path, int *sock, struct err *e)
 	return 0;
 }
 
-int oci_send_pidfd(int sock, int pidfd, struct err *e)
-{
-	char name[] = "pidfd";
-	struct iovec iov = { .iov_base = name, .iov_len = sizeof(name) - 1 };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr h = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = control.buf,
-			    .msg_controllen = sizeof(control.buf) };
-	struct cmsghdr *m = CMSG_FIRSTHDR(&h);
-
-	if (sock < 0)
-		return 0;
-	m->cmsg_level = SOL_SOCKET;
-	m->cmsg_type = SCM_RIGHTS;
-	m->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(m), &pidfd, sizeof(int));
-	return sendmsg(sock, &h, MSG_NOSIGNAL) < 0 ?
-		       err_set(e, errno, "cannot send the pidfd to its socket") :
-		       0;
-}
-
 int oci_check_console(bool terminal, bool detached, const char *console_socket, struct err *e)
 {
 	if (detached && terminal && !console_socket)

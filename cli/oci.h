@@ -56,9 +56,6 @@ int oci_preserved(struct cli *c, uint64_t preserve, struct spec *s, struct proce
 /* Connects to the unix socket @path; NULL: -1 and success. */
 int oci_connect(const char *path, int *sock, struct err *e);
 
-/* Sends @pidfd to the socket, as --pidfd-socket wants; a socket of -1 is success. */
-int oci_send_pidfd(int sock, int pidfd, struct err *e);
-
 /* In the foreground: terminal and signals until the payload has ended; its exit code, or -1 and *e. */
 int oci_attend(struct life *l, struct err *e);
 

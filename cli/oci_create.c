@@ -9,6 +9,7 @@
 #include "cli/bundle.h"
 #include "cli/oci.h"
 #include "cli/verbs.h"
+#include "runtime/handover.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
@@ -127,7 +128,7 @@ static int make(struct cli *c, const char *id, bool wait_for_start, struct makin
 	lo.console_socket = m->console_sock;
 	if (life_create(s, plan, &host, &lo, &m->life, c->e) < 0)
 		return undo(&c->dir);
-	if (oci_send_pidfd(m->pidfd_sock, m->life.pidfd, c->e) < 0) {
+	if (fd_send(m->pidfd_sock, m->life.pidfd, "pidfd", c->e) < 0) {
 		struct err ignored;
 
 		(void)sys_pidfd_send_signal(m->life.pidfd, SIGKILL); /* dead already is as good */

@@ -9,6 +9,7 @@
 
 #include "cli/oci.h"
 #include "cli/verbs.h"
+#include "runtime/handover.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
@@ -221,7 +222,7 @@ static int exec(struct cli *c, int argc, char **argv)
 	eo.console_socket = console_sock;
 	if (life_exec(&c->dir, &c->state, s, &host, &p, &eo, &l, c->e) < 0)
 		return err_in(c->e, "exec failed");
-	code = oci_send_pidfd(pidfd_sock, l.pidfd, c->e);
+	code = fd_send(pidfd_sock, l.pidfd, "pidfd", c->e);
 	state_close(&c->dir); /* others may use the container while this process runs */
 	if (code == 0 && !o->detach)
 		code = oci_attend(&l, c->e);

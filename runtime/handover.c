@@ -12,10 +12,9 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 
-int console_send(int socket, int *master, struct err *e)
+int fd_send(int socket, int fd, const char *name, struct err *e)
 {
-	char name[] = "/dev/ptmx";
-	struct iovec iov = { .iov_base = name, .iov_len = sizeof(name) - 1 };
+	struct iovec iov = { .iov_base = (char *)name, .iov_len = strlen(name) };
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int))];
@@ -28,14 +27,23 @@ int console_send(int socket, int *master, struct err *e)
 
 	if (socket < 0)
 		return 0;
-	if (*master < 0)
-		return err_set(e, ERR_INVALID, "a console socket is of use only with a terminal");
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), master, sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
 	if (sendmsg(socket, &h, MSG_NOSIGNAL) < 0)
-		return err_set(e, errno, "cannot send the console to its socket");
+		return err_set(e, errno, "cannot send '%s' to its socket", name);
+	return 0;
+}
+
+int console_send(int socket, int *master, struct err *e)
+{
+	if (socket < 0)
+		return 0;
+	if (*master < 0)
+		return err_set(e, ERR_INVALID, "a console socket is of use only with a terminal");
+	if (fd_send(socket, *master, "/dev/ptmx", e) < 0)
+		return -1;
 	close(take_fd(master));
 	return 0;
 }

@@ -9,6 +9,9 @@
 
 struct err;
 
+/* Sends a copy of @fd over the connected socket @socket, with @name as the message. @socket -1: nothing. */
+int fd_send(int socket, int fd, const char *name, struct err *e);
+
 /*
  * Sends the master side of the payload's pty over the connected socket @socket, its name being the message
  * (the agreement of runc, crun and conmon), and closes it: *@master becomes -1. @socket -1: nothing.

@@ -47,7 +47,7 @@ enum step_kind {
 	STEP_CGROUP_SET,     /* write one value into it */
 	STEP_CGROUP_DEVICES, /* attach a device filter */
 	STEP_CGROUP_DELEGATE, /* give it to the container's root: a system makes cgroups of its own */
-	STEP_ID_MAP,	     /* uid_map, gid_map, setgroups */
+	STEP_ID_MAP,	      /* uid_map, gid_map, setgroups */
 	STEP_OOM_SCORE,
 	STEP_RLIMIT,
 	STEP_PROPAGATION, /* of the whole tree that the child got from the host */
