@@ -77,12 +77,6 @@ static void put_names(struct json_writer *w, const char *key, name_at *name,
 	json_close(w);
 }
 
-/* plan.c refuses what is known by name and not done yet. */
-static bool is_done(size_t i)
-{
-	return !streq(plan_mount_option(i), "tmpcopyup");
-}
-
 static void put_enabled(struct json_writer *w, const char *key, bool enabled)
 {
 	json_open(w, key, '{');
@@ -152,7 +146,7 @@ static int features(struct cli *c, int argc, char **argv)
 	json_put_string(&w, "ociVersionMin", "1.0.0");
 	json_put_string(&w, "ociVersionMax", OCI_SPEC);
 	json_put_strings(&w, "hooks", hooks);
-	put_names(&w, "mountOptions", plan_mount_option, is_done);
+	put_names(&w, "mountOptions", plan_mount_option, NULL);
 	put_linux(&w);
 	json_put_strings(&w, "potentiallyUnsafeConfigAnnotations", unsafe);
 	json_close(&w);

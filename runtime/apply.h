@@ -78,6 +78,12 @@ int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
  */
 int apply_bind_fd(int what, int target);
 
+/*
+ * Child: copies what the directory @from, of the image, holds to @to, the root of a new tmpfs that is not attached yet
+ * and can be written to (tmpcopyup). apply_copyup.c says what is copied.
+ */
+int apply_copy_up(const struct mount_step *m, int from, int to, struct err *e);
+
 /* Child: a pty of the container's own devpts below a->root, into a->console and a->console_master. */
 int apply_open_pty(struct apply *a, const struct process_spec *p, struct err *e);
 

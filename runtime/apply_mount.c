@@ -92,7 +92,9 @@ static int open_new_fs(const struct mount_step *m, struct err *e)
 			return fs_failure(fs, errno, m->type, e);
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_failure(fs, errno, m->type, e);
-	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)m->attr_set);
+	/* what begins with a copy is made read-only after it */
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
+			 (unsigned)(m->attr_set & ~(m->copy_up ? MOUNT_ATTR_RDONLY : 0ull)));
 	if (fd < 0)
 		return fs_failure(fs, errno, m->type, e);
 	return fd;
@@ -625,7 +627,7 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	char from[PATH_MAX], to[40];
 	struct stat s = { .st_mode = S_IFDIR };
 
-	if (m->idmap || m->what == MOUNT_OVERLAY)
+	if (m->idmap || m->copy_up || m->what == MOUNT_OVERLAY)
 		return err_set(e, ENOSYS, "cannot mount %s on '%s'", mount_name(m), m->target);
 	if (bind) {
 		if (m->what == MOUNT_CGROUP && cgroup_path(a, from, sizeof(from), e) < 0)
@@ -651,6 +653,16 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	return placed < 0 ? -1 : set_attrs(m, placed, bind, e);
 }
 
+/* The image's directory @target into the new tmpfs @fd, which open_mount() has left writable for it. */
+static int fill_tmpfs(const struct mount_step *m, int target, int fd, struct err *e)
+{
+	if (apply_copy_up(m, target, fd, e) < 0)
+		return -1;
+	if (set_attr(fd, false, m->attr_set & MOUNT_ATTR_RDONLY, 0, 0) < 0)
+		return err_set(e, errno, "cannot make '%s' read-only", m->target);
+	return 0;
+}
+
 int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
@@ -665,7 +677,7 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	if (m->what == MOUNT_BIND && fstat(fd, &s) < 0)
 		return err_set(e, errno, "cannot stat '%s'", m->source);
 	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
-	if (target < 0)
+	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
 		return -1;
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0)

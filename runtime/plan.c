@@ -229,11 +229,6 @@ static int check_supported(const struct spec *s, struct err *e)
 			       "linux.mountLabel: SELinux contexts of mounts are not supported");
 	if (s->seccomp && s->seccomp->listener_path)
 		return err_set(e, ERR_NOT_SUPPORTED, "linux.seccomp.listenerPath is not supported");
-	for (size_t i = 0; i < s->n_mounts; i++)
-		for (const char *const *o = s->mounts[i].options; o && *o; o++)
-			if (streq(*o, "tmpcopyup"))
-				return err_set(e, ERR_NOT_SUPPORTED,
-					       "mounts[%zu]: tmpcopyup is not supported", i);
 	return 0;
 }
 

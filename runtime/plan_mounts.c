@@ -277,6 +277,8 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct mount_s
 	else if (ms->idmap && !new_namespace(s, CLONE_NEWUSER))
 		return err_set(e, ERR_INVALID, "%s: 'idmap' needs mappings or a new user namespace",
 			       why);
+	if (ms->copy_up && (ms->what != MOUNT_NEW_FS || !streq(ms->type, "tmpfs")))
+		return err_set(e, ERR_INVALID, "%s: 'tmpcopyup' is for a tmpfs", why);
 	if (ms->idmap && ms->what != MOUNT_BIND)
 		return err_set(e, ERR_NOT_SUPPORTED, "%s: only bind mounts can be id-mapped", why);
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
