@@ -122,7 +122,8 @@ static int delete (struct cli *c, int argc, char **argv)
 			       status_name(status));
 	s = oci_read_spec(c);
 	if (!s) {
-		if (!o->force)
+		/* as above: a damaged one says nothing of hooks, but one that was not read may */
+		if (!o->force || (c->e->code < ERR_INVALID && c->e->code != ENOENT))
 			return -1;
 		log_warn("%s: its poststop hooks do not run", c->e->msg);
 	}

@@ -204,10 +204,14 @@ static int kill_all(int cgroup, const char *path, struct err *e)
 	struct err ignored;
 
 	for (;;) {
-		ssize_t n = pread(events, text, sizeof(text) - 1, 0);
+		ssize_t n = events < 0 ? -1 : pread(events, text, sizeof(text) - 1, 0);
 
-		text[n > 0 ? n : 0] = '\0';
-		if (n <= 0 || strstr(text, "populated 0"))
+		if (n < 0) /* ENODEV, or ENOENT at the open: somebody has removed it */
+			return errno == ENODEV || errno == ENOENT ?
+				       0 :
+				       err_set(e, errno, "cannot look into cgroup '%s'", path);
+		text[n] = '\0';
+		if (strstr(text, "populated 0"))
 			return 0;
 		if (now_ms() >= deadline)
 			return err_set(e, ETIMEDOUT, "processes in cgroup '%s' do not die", path);

@@ -148,22 +148,27 @@ static int say_created(struct birth *b, struct err *e)
 	return 0;
 }
 
-/* Until `start` knocks; from then on it is the one who hears how it ends. */
+/*
+ * Until `start` knocks; from then on it is the one who hears how it ends. Whoever goes away without a word, being
+ * killed, leaves the container as it was. And nobody would be told why we cannot let him in, but would take our
+ * end for the payload's beginning: so what is short (descriptors, memory) is waited for.
+ */
 static int wait_for_start(struct birth *b, struct err *e)
 {
-	int sock;
+	char c;
 
 	if (!b->o->wait_for_start)
 		return 0;
 	close(b->sock); /* the creator is told: created */
-	b->sock = -1;
-	do {
-		sock = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
-	} while (sock < 0 && errno == EINTR);
-	if (sock < 0)
-		return err_set(e, errno, "cannot wait for start");
-	b->sock = sock;
-	return hear(sock, MSG_START, e);
+	for (;;) {
+		b->sock = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
+		if (b->sock >= 0 && recv(b->sock, &c, 1, MSG_PEEK) != 0)
+			return hear(b->sock, MSG_START, e);
+		if (b->sock >= 0)
+			close(b->sock);
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
 }
 
 /*
@@ -576,8 +581,12 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 		return err_set(e, ERR_STATE, "cannot start container '%s': it is %s, not created",
 			       d->id, status_name(status));
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/start.sock", d->dir);
-	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		/* nobody listens: an earlier start was killed after it had been heard */
+		if (errno == ECONNREFUSED && unlinkat(d->dir, "start.sock", 0) == 0)
+			return err_set(e, ERR_STATE, "container '%s' was started already", d->id);
 		return err_set(e, errno, "cannot start container '%s'", d->id);
+	}
 	if (say(sock, MSG_START, e) < 0) {
 		hear_why(sock, e);
 		return -1;
