@@ -9,8 +9,8 @@
  * which they call; so with more than one the same N need not be the same call twice, but over a sweep of N each
  * call is met.
  *
- * Prints to descriptor 3, if that is open, "N CALL ARGUMENT (PROCESS)" for the call it hit, or "end TOTAL" if
- * there were fewer. Exits as COMMAND did (128+n for a signal); 124 if it was not over in time (10 s by default),
+ * Prints to descriptor 3, if that is open, "N CALL ARGUMENT (PROCESS[, child])" for the call it hit, where a child
+ * is one that was forked and has not executed anything since; or "end TOTAL" if there were fewer. Exits as COMMAND did (128+n for a signal); 124 if it was not over in time (10 s by default),
  * when all is killed; 125 if it could not be run. COMMAND is over when all processes that it left are as well.
  *
  * By ptrace(2): no special build is needed, so what is tested is what is shipped.
@@ -38,6 +38,7 @@
 struct traced {
 	pid_t pid;
 	int counted; /* runs PROGRAM; others are only followed, for their children */
+	int born;    /* of a process that runs it, by fork; others have executed it */
 	int in_call; /* between the stops at entry and exit */
 	int fail;    /* the call under way is the one */
 };
@@ -71,6 +72,7 @@ static struct traced *find(pid_t pid)
 		exit(125);
 	}
 	traced[n_traced] = (struct traced){ .pid = pid, .counted = runs_program(pid) };
+	traced[n_traced].born = traced[n_traced].counted;
 	return &traced[n_traced++];
 }
 
@@ -116,7 +118,7 @@ static void on_alarm(int sig)
 
 static pid_t start(char **argv)
 {
-	pid_t pid = fork();
+	pid_t pid = fork(), stopped;
 
 	if (pid == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
@@ -124,7 +126,10 @@ static pid_t start(char **argv)
 		execvp(argv[0], argv);
 		_exit(125);
 	}
-	if (pid < 0 || waitpid(pid, NULL, 0) < 0 ||
+	do {
+		stopped = waitpid(pid, NULL, 0); /* the clock ticks already */
+	} while (pid > 0 && stopped < 0 && errno == EINTR);
+	if (pid < 0 || stopped < 0 ||
 	    ptrace(PTRACE_SETOPTIONS, pid, NULL,
 		   PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK |
 			   PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC) < 0) {
@@ -205,7 +210,7 @@ static void describe(pid_t pid, const struct user_regs_struct *r, char *buf, siz
 	snprintf(buf, size, "%lld %#llx", args[0], args[1]);
 }
 
-static void report(pid_t pid, int is_main, const struct user_regs_struct *regs)
+static void report(pid_t pid, int born, const struct user_regs_struct *regs)
 {
 	char name[64] = "?", path[64], argument[200], number[24];
 	int fd;
@@ -220,18 +225,18 @@ static void report(pid_t pid, int is_main, const struct user_regs_struct *regs)
 	}
 	describe(pid, regs, argument, sizeof(argument));
 	dprintf(3, "%ld %s %s (%s%s)\n", count, call_name(regs->orig_rax, number, sizeof(number)),
-		argument, name, is_main ? "" : ", child");
+		argument, name, born ? ", child" : "");
 }
 
 /* At the entry of a call of a process that counts. */
-static void at_entry(struct traced *t, int is_main)
+static void at_entry(struct traced *t)
 {
 	struct user_regs_struct regs;
 
 	if (ptrace(PTRACE_GETREGS, t->pid, NULL, &regs) < 0 || is_spared(regs.orig_rax) ||
 	    ++count != at)
 		return;
-	report(t->pid, is_main, &regs);
+	report(t->pid, t->born, &regs);
 	if (kill_it) {
 		kill(t->pid, SIGKILL);
 		return;
@@ -266,6 +271,7 @@ static int at_exec(struct traced *t)
 		known = stat(path, &program) == 0;
 	}
 	t->counted = runs_program(t->pid);
+	t->born = 0;
 	t->in_call = 1; /* the exit of execve comes next */
 	return t->counted || !before;
 }
@@ -349,7 +355,7 @@ int main(int argc, char **argv)
 		} else if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
 			t->in_call = !t->in_call;
 			if (t->in_call && t->counted)
-				at_entry(t, pid == main_pid);
+				at_entry(t);
 			else if (!t->in_call)
 				at_exit(t);
 		} else if (WSTOPSIG(status) == SIGSTOP && !t->in_call) {
