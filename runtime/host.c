@@ -69,24 +69,14 @@ static int is_cgroup2(const char *path, struct err *e)
 	return fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/*
- * The first cgroup2 mount in /proc/self/mountinfo (proc(5)); and, on the way, which controllers are
- * taken by cgroup v1. The usual two places are tried before, since the file is long on a busy machine.
- */
-static int find_cgroup2(struct host *h, struct err *e)
+int host_read_mountinfo(char *text, struct host *h,
+			int (*is_cgroup2)(const char *path, struct err *e), struct err *e)
 {
-	auto_str struct str info = { 0 };
 	char *line, *rest;
-	int is = is_cgroup2("/sys/fs/cgroup", e);
 
-	if (is > 0) /* pure v2: nothing can be bound to v1 */
-		strcpy(h->cgroup, "/sys/fs/cgroup");
-	if (is != 0)
-		return is < 0 ? -1 : 0;
-	if (file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &info, e) < 0)
-		return -1;
-	for (rest = info.s; rest && (line = strsep(&rest, "\n"));) {
+	for (rest = text; rest && (line = strsep(&rest, "\n"));) {
 		char *tail = strstr(line, " - "), mount_point[256], type[32], options[256];
+		int is;
 
 		if (!tail || sscanf(line, "%*s %*s %*s %*s %255s", mount_point) != 1 ||
 		    sscanf(tail, " - %31s %*s %255s", type, options) != 2)
@@ -102,6 +92,24 @@ static int find_cgroup2(struct host *h, struct err *e)
 			strcpy(h->cgroup, mount_point);
 	}
 	return 0;
+}
+
+/*
+ * The first cgroup2 mount in /proc/self/mountinfo (proc(5)); and, on the way, which controllers are
+ * taken by cgroup v1. The usual two places are tried before, since the file is long on a busy machine.
+ */
+static int find_cgroup2(struct host *h, struct err *e)
+{
+	auto_str struct str info = { 0 };
+	int is = is_cgroup2("/sys/fs/cgroup", e);
+
+	if (is > 0) /* pure v2: nothing can be bound to v1 */
+		strcpy(h->cgroup, "/sys/fs/cgroup");
+	if (is != 0)
+		return is < 0 ? -1 : 0;
+	if (file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &info, e) < 0)
+		return -1;
+	return host_read_mountinfo(info.s, h, is_cgroup2, e);
 }
 
 /* The kernel knows all capabilities up to some number and none above: halving finds it in six calls. */

@@ -45,6 +45,13 @@ int host_probe(struct host *h, struct err *e);
 int host_parse(const char *text, struct host *h, struct err *e);
 void host_dump(const struct host *h, struct str *out);
 
+/*
+ * What a mountinfo text (proc(5); cut in place) says: where cgroup2 is, for the first mount for which @is_cgroup2
+ * returns 1 (-1: failure), and which controllers are bound to cgroup v1.
+ */
+int host_read_mountinfo(char *text, struct host *h,
+			int (*is_cgroup2)(const char *path, struct err *e), struct err *e);
+
 /* "memory", ... for one bit; NULL for none. And back: 0 for an unknown name. */
 const char *controller_name(unsigned bit);
 unsigned controller_bit(const char *name, size_t len);

@@ -324,23 +324,16 @@ int state_write(struct state_dir *d, const struct state *s, struct err *e)
 	return file_replace(d->dir, STATE, text.s, text.len, 0600, 0, e);
 }
 
-int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err *e)
+int state_parse(const char *text, size_t len, const char *id, struct arena *a, struct state *s,
+		struct err *e)
 {
-	auto_str struct str text = { 0 };
-	const struct json *v;
+	const struct json *v = json_parse(a, text, len, e);
 	uint64_t owner = 0;
 	int64_t pid = 0;
 
 	memset(s, 0, sizeof(*s));
-	if (file_read(d->dir, STATE, 1u << 20, &text, e) < 0)
-		return e->code == ENOENT ? err_set(e, ERR_STATE,
-						   "container '%s' is half made: its creation was "
-						   "interrupted (delete --force removes it)",
-						   d->id) :
-					   -1;
-	v = json_parse(a, str_text(&text), text.len, e);
 	if (!v)
-		return err_in(e, "state of '%s'", d->id);
+		return err_in(e, "state of '%s'", id);
 	if (json_string(json_get(v, "id"), &s->id, e) < 0 ||
 	    json_string(json_get(v, "ociVersion"), &s->oci_version, e) < 0 ||
 	    json_i64(json_get(v, "pid"), 0, INT_MAX, &pid, e) < 0 ||
@@ -351,17 +344,44 @@ int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err
 	    json_string(json_get(v, "cgroupRoot"), &s->cgroup_root, e) < 0 ||
 	    json_i64(json_get(v, "created"), 0, INT64_MAX, &s->created_ns, e) < 0 ||
 	    json_u64(json_get(v, "owner"), 0, UINT32_MAX, &owner, e) < 0)
-		return err_in(e, "state of '%s'", d->id);
-	if (!s->id || strcmp(s->id, d->id) != 0)
-		return err_set(e, ERR_INVALID, "state of '%s': it is another's", d->id);
+		return err_in(e, "state of '%s'", id);
+	if (!s->id || strcmp(s->id, id) != 0)
+		return err_set(e, ERR_INVALID, "state of '%s': it is another's", id);
 	s->pid = (pid_t)pid;
 	s->owner = (uint32_t)owner;
 	return 0;
 }
 
+int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err *e)
+{
+	auto_str struct str text = { 0 };
+
+	if (file_read(d->dir, STATE, 1u << 20, &text, e) == 0)
+		return state_parse(str_text(&text), text.len, d->id, a, s, e);
+	if (e->code != ENOENT)
+		return -1;
+	return err_set(e, ERR_STATE,
+		       "container '%s' is half made: its creation was interrupted (delete --force "
+		       "removes it)",
+		       d->id);
+}
+
 int state_read_config(struct state_dir *d, struct str *out, struct err *e)
 {
 	return file_read(d->dir, CONFIG, JSON_MAX_SIZE, out, e);
+}
+
+int process_stat_parse(const char *text, char *state, uint64_t *start)
+{
+	const char *after = strrchr(text, ')');
+
+	if (after &&
+	    sscanf(after,
+		   ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
+		   state, start) == 2)
+		return 0;
+	errno = EIO;
+	return -1;
 }
 
 /*
@@ -370,7 +390,7 @@ int state_read_config(struct state_dir *d, struct str *out, struct err *e)
  */
 static int process_stat(pid_t pid, char *state, uint64_t *start)
 {
-	char path[40], text[1024], *after;
+	char path[40], text[1024];
 	auto_fd int fd = -1;
 	ssize_t n;
 
@@ -385,14 +405,7 @@ static int process_stat(pid_t pid, char *state, uint64_t *start)
 	if (n < 0)
 		return errno == ESRCH ? 0 : -1;
 	text[n] = '\0';
-	after = strrchr(text, ')');
-	if (after &&
-	    sscanf(after,
-		   ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
-		   state, start) == 2)
-		return 0;
-	errno = EIO;
-	return -1;
+	return process_stat_parse(text, state, start);
 }
 
 uint64_t process_start_time(pid_t pid)
@@ -450,40 +463,60 @@ int state_status(struct state_dir *d, const struct state *s, int *pidfd, struct 
 	return status;
 }
 
-/* Undoes one journal line. What never happened is no failure. */
-static int undo_line(const char *line, const char *cgroup_root, struct err *e)
+/* A path of ours below the cgroup root: no component of it leads upwards. */
+static bool leads_upwards(const char *path)
 {
-	unsigned levels;
-	int at = 0;
+	for (size_t len; *path; path += len + (path[len] == '/')) {
+		len = strcspn(path, "/");
+		if (len == 2 && path[0] == '.' && path[1] == '.')
+			return true;
+	}
+	return false;
+}
 
-	if (sscanf(line, "cgroup %u %n", &levels, &at) == 1 && at && line[at]) {
-		if (!*cgroup_root || levels < 1 || levels > 64 || strstr(line + at, ".."))
+int journal_parse(char *text, struct journal *j, struct err *e)
+{
+	char *line, *rest = text;
+
+	*j = (struct journal){ .cgroup_root = "" };
+	/* a last line without its end was being written, and so never acted upon */
+	while ((line = strsep(&rest, "\n")) && rest) {
+		struct journal_cgroup *c = &j->cgroups[j->n];
+		int at = 0;
+
+		if (str_after(line, "root ")) {
+			j->cgroup_root = line + strlen("root ");
+			continue;
+		}
+		if (j->n == JOURNAL_MAX || sscanf(line, "cgroup %u %n", &c->levels, &at) != 1 ||
+		    !at || !line[at] || !*j->cgroup_root || c->levels < 1 || c->levels > 64 ||
+		    line[at] == '/' || leads_upwards(line + at))
 			return err_set(e, ERR_INVALID, "the journal's line '%s' makes no sense",
 				       line);
-		return cgroup_remove(cgroup_root, line + at, levels, e);
+		c->path = line + at;
+		j->n++;
 	}
-	return err_set(e, ERR_INVALID, "unknown journal line '%s'", line);
+	return 0;
 }
 
 static int undo_journal(struct state_dir *d, struct err *e)
 {
 	auto_str struct str text = { 0 };
 	struct err first = { 0 }, other;
-	char *lines[64], *line, *rest, *root = "";
-	size_t n = 0;
+	struct journal j;
 
 	if (file_read(d->dir, JOURNAL, 1u << 20, &text, e) < 0)
 		return e->code == ENOENT ? 0 : -1; /* nothing was done before it was written */
-	for (rest = text.s; rest && (line = strsep(&rest, "\n"));) {
-		if (str_after(line, "root "))
-			root = line + 5;
-		else if (*line && rest &&
-			 n < 64) /* a last line without its end was never acted upon */
-			lines[n++] = line;
-	}
-	while (n)
-		if (undo_line(lines[--n], root, &other) < 0 && !first.code)
+	if (!text.len)
+		return 0;
+	if (journal_parse(text.s, &j, e) < 0)
+		return -1;
+	while (j.n) {
+		struct journal_cgroup *c = &j.cgroups[--j.n];
+
+		if (cgroup_remove(j.cgroup_root, c->path, c->levels, &other) < 0 && !first.code)
 			first = other;
+	}
 	if (first.code) {
 		*e = first;
 		return -1;

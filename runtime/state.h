@@ -114,4 +114,29 @@ int state_each(int root, int (*each)(const char *id, void *arg), void *arg, stru
 /* The start time of process @pid; 0 if there is none. */
 uint64_t process_start_time(pid_t pid);
 
+/* ---- the readers alone: text in, struct out, nothing touched ---- */
+
+/* What state_read() makes of the text of state.json of the container @id. */
+int state_parse(const char *text, size_t len, const char *id, struct arena *a, struct state *s,
+		struct err *e);
+
+#define JOURNAL_MAX 16 /* effects of one container */
+
+struct journal_cgroup {
+	unsigned levels;  /* how many of the path's last components are to be removed */
+	const char *path; /* below the root, without "..", as far as the text goes */
+};
+
+struct journal {
+	const char *cgroup_root; /* "" if there is none */
+	struct journal_cgroup cgroups[JOURNAL_MAX];
+	size_t n;
+};
+
+/* Cuts @text, which *j then points into. A line that we cannot have written is an error: better stop than guess. */
+int journal_parse(char *text, struct journal *j, struct err *e);
+
+/* The state letter and start time of the text of /proc/PID/stat; -1 with errno if it is not that. */
+int process_stat_parse(const char *text, char *state, uint64_t *start);
+
 #endif
