@@ -8,10 +8,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/apply.h"
@@ -37,18 +39,76 @@ static int write_map(pid_t pid, const char *file, const struct id_map *map, size
 	return file_write_kernel(AT_FDCWD, path, str_text(&text), e);
 }
 
-int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const struct id_map *gid,
-		      size_t n_gid, bool deny_setgroups, struct err *e)
+/* newuidmap(1) or newgidmap(1): they may map what /etc/subuid or /etc/subgid gives the user. */
+static int run_mapper(const char *program, pid_t pid, const struct id_map *map, size_t n,
+		      struct err *e)
+{
+	auto_free char(*numbers)[16] = calloc(3 * n + 1, sizeof(*numbers));
+	auto_free const char **argv = calloc(3 * n + 3, sizeof(*argv));
+	siginfo_t end = { 0 };
+	pid_t child;
+
+	if (!numbers || !argv)
+		return err_set(e, ENOMEM, "cannot map ids");
+	argv[0] = program;
+	snprintf(numbers[0], sizeof(*numbers), "%d", pid);
+	argv[1] = numbers[0];
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t values[3] = { map[i].container, map[i].host, map[i].size };
+
+		for (int j = 0; j < 3; j++) {
+			snprintf(numbers[3 * i + j + 1], sizeof(*numbers), "%u", values[j]);
+			argv[3 * i + j + 2] = numbers[3 * i + j + 1];
+		}
+	}
+	child = fork();
+	if (child == 0) {
+		execvp(program, (char *const *)argv);
+		_exit(127);
+	}
+	if (child < 0)
+		return err_set(e, errno, "cannot fork");
+	while (waitid(P_PID, (id_t)child, &end, WEXITED) < 0 && errno == EINTR)
+		;
+	if (end.si_code == CLD_EXITED && end.si_status == 127)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "'%s' cannot be executed: without it a user can map one id alone "
+			       "(Debian: package uidmap)",
+			       program);
+	if (end.si_code != CLD_EXITED || end.si_status != 0)
+		return err_set(e, ERR_INVALID,
+			       "%s refused to map ids (are they given to this user in /etc/%s?)",
+			       program, streq(program, "newuidmap") ? "subuid" : "subgid");
+	return 0;
+}
+
+static bool is_own(const struct id_map *map, size_t n, uint32_t id)
+{
+	return n == 1 && map->size == 1 && map->host == id;
+}
+
+static int map_groups(pid_t pid, const struct id_map *map, size_t n, bool unprivileged,
+		      struct err *e)
 {
 	char path[64];
 
-	if (deny_setgroups) { /* Linux 3.19: before an unprivileged gid_map */
-		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
-		if (file_write_kernel(AT_FDCWD, path, "deny", e) < 0)
-			return -1;
-	}
-	if (write_map(pid, "gid_map", gid, n_gid, e) < 0)
+	if (!unprivileged)
+		return write_map(pid, "gid_map", map, n, e);
+	if (!is_own(map, n, getegid()))
+		return run_mapper("newgidmap", pid, map, n, e);
+	snprintf(path, sizeof(path), "/proc/%d/setgroups", pid); /* Linux 3.19: before gid_map */
+	if (file_write_kernel(AT_FDCWD, path, "deny", e) < 0)
 		return -1;
+	return write_map(pid, "gid_map", map, n, e);
+}
+
+int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const struct id_map *gid,
+		      size_t n_gid, bool unprivileged, struct err *e)
+{
+	if (map_groups(pid, gid, n_gid, unprivileged, e) < 0)
+		return -1;
+	if (unprivileged && !is_own(uid, n_uid, geteuid()))
+		return run_mapper("newuidmap", pid, uid, n_uid, e);
 	return write_map(pid, "uid_map", uid, n_uid, e);
 }
 
@@ -83,7 +143,7 @@ int userns_open(const struct id_map *uid, size_t n_uid, const struct id_map *gid
 int apply_id_map(struct apply *a, const struct step *st, struct err *e)
 {
 	return userns_write_maps(a->pid, st->ids.uid, st->ids.n_uid, st->ids.gid, st->ids.n_gid,
-				 st->ids.deny_setgroups, e);
+				 st->ids.unprivileged, e);
 }
 
 int apply_oom_score(struct apply *a, const struct step *st, struct err *e)
@@ -93,6 +153,15 @@ int apply_oom_score(struct apply *a, const struct step *st, struct err *e)
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", a->pid);
 	snprintf(value, sizeof(value), "%d", st->oom_score);
 	if (file_write_kernel(AT_FDCWD, path, value, e) < 0) {
+		auto_str struct str now = { 0 };
+		struct err ignored;
+		int64_t is;
+
+		/* who may not write need not, if it has come to be so by inheritance */
+		if (file_read_kernel(AT_FDCWD, path, 16, &now, &ignored) == 0 && now.len &&
+		    (now.s[strcspn(now.s, "\n")] = '\0',
+		     parse_i64(now.s, -1000, 1000, &is) == 0 && is == st->oom_score))
+			return 0;
 		if (e->code == EACCES || e->code == EPERM)
 			return err_in(e, "lowering it needs CAP_SYS_RESOURCE");
 		return -1;

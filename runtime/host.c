@@ -148,6 +148,8 @@ int host_probe(struct host *h, struct err *e)
 		str_free(&text);
 	}
 	h->euid = geteuid();
+	/* root of the host's user namespace is told by mkdir, if at all */
+	h->cgroup_readonly = h->cgroup[0] && access(h->cgroup, W_OK) < 0;
 	if (file_read_kernel(AT_FDCWD, "/proc/self/uid_map", 65536, &text, e) < 0)
 		return -1; /* not knowing is not being outside: a device filter hangs on it */
 	h->initial_userns = sscanf(str_text(&text), "%u %u %u", &first, &host_first, &count) == 3 &&
@@ -177,6 +179,8 @@ void host_dump(const struct host *h, struct str *out)
 	str_addf(out, "cgroup=%s\n", h->cgroup);
 	dump_controllers(out, "controllers", h->controllers);
 	dump_controllers(out, "v1-controllers", h->v1_controllers);
+	if (h->cgroup_readonly)
+		str_add(out, "cgroup-read-only=1\n");
 	str_addf(out,
 		 "euid=%u\ninitial-userns=%d\ncap-sys-resource=%d\nlast-cap=%u\nkernel=%u.%u\n",
 		 h->euid, h->initial_userns, h->cap_sys_resource, h->last_cap, h->kernel_major,
@@ -218,6 +222,8 @@ int host_parse(const char *text, struct host *h, struct err *e)
 			return err_set(e, ERR_INVALID, "line %u: wrong value '%s'", line_no, value);
 		else if (streq(line, "euid"))
 			h->euid = (uid_t)n;
+		else if (streq(line, "cgroup-read-only"))
+			h->cgroup_readonly = n;
 		else if (streq(line, "initial-userns"))
 			h->initial_userns = n;
 		else if (streq(line, "cap-sys-resource"))

@@ -28,8 +28,9 @@ enum controller {
 };
 
 struct host {
-	char cgroup[256];	 /* where cgroup2 is mounted; "" if nowhere */
-	unsigned controllers;	 /* available in its root */
+	char cgroup[256];     /* where cgroup2 is mounted; "" if nowhere */
+	unsigned controllers; /* available in its root */
+	bool cgroup_readonly; /* nothing can be made there: containers stay in their caller's cgroup */
 	unsigned v1_controllers; /* bound to a cgroup v1 hierarchy, so not available to v2 */
 	uid_t euid;
 	bool initial_userns;   /* uid_map is the identity over all ids */

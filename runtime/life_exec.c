@@ -214,6 +214,10 @@ static void exec_joiner(struct entry *n, int first_cgroup)
 	struct err e = { 0 };
 	pid_t pid = -1;
 
+	/* what only a dumpable process may do to itself, and its child inherits */
+	n->apply.pid = getpid();
+	if (apply_stage(&n->apply, STAGE_IDS, &e) < 0)
+		entry_fail(n->sock, &e);
 	/* directories of the host must not even be there where a tracer with all capabilities could find them */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		err_set(&e, errno, "cannot become undumpable");

@@ -102,7 +102,7 @@ static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, 
 	st->ids.n_uid = s->n_uid_maps;
 	st->ids.gid = s->gid_maps;
 	st->ids.n_gid = s->n_gid_maps;
-	st->ids.deny_setgroups = h->euid != 0;
+	st->ids.unprivileged = h->euid != 0;
 	return 0;
 }
 

@@ -135,7 +135,7 @@ struct step {
 		struct {
 			const struct id_map *uid, *gid;
 			size_t n_uid, n_gid;
-			bool deny_setgroups;
+			bool unprivileged; /* one's own id alone, or newuidmap(1) and newgidmap(1) */
 		} ids;
 		struct {
 			uint32_t uid, gid;

@@ -443,6 +443,15 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 			return err_set(e, ERR_INVALID, "linux.resources: cgroups are disabled");
 		return 0;
 	}
+	if (h->cgroup_readonly) {
+		if (wants_limits(s))
+			return err_set(
+				e, ERR_NOT_SUPPORTED,
+				"linux.resources: '%s' cannot be written to here: without a cgroup there "
+				"are no limits",
+				h->cgroup);
+		return 0;
+	}
 	if (!h->cgroup[0])
 		return err_set(
 			e, ERR_NOT_SUPPORTED,

@@ -234,8 +234,8 @@ static void bind_if_not_ours(const struct spec *s, struct mount_step *ms)
 		}
 }
 
-static int plan_mount(struct plan *p, const struct spec *s, const struct mount_spec *m,
-		      const char *why, struct err *e)
+static int plan_mount(struct plan *p, const struct spec *s, const struct host *h,
+		      const struct mount_spec *m, const char *why, struct err *e)
 {
 	struct step *st = plan_add(p, STAGE_OLD_ROOT, STEP_MOUNT, why, e);
 	struct mount_step *ms;
@@ -281,8 +281,12 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct mount_s
 		return err_set(e, ERR_INVALID, "%s: 'tmpcopyup' is for a tmpfs", why);
 	if (ms->idmap && ms->what != MOUNT_BIND)
 		return err_set(e, ERR_NOT_SUPPORTED, "%s: only bind mounts can be id-mapped", why);
+	if (ms->idmap && h->euid != 0)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "%s: only root can map the ids of a mount (mount_setattr(2))", why);
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
-	if (ms->what == MOUNT_BIND && (new_namespace(s, CLONE_NEWUSER) || ms->idmap))
+	if (ms->what == MOUNT_BIND && h->euid == 0 &&
+	    (new_namespace(s, CLONE_NEWUSER) || ms->idmap))
 		ms->slot = (int)p->slots++;
 	return 0;
 }
@@ -295,7 +299,7 @@ static unsigned propagation_of(const struct spec *s)
 	return o && o->kind == OPT_PROPAGATION ? (unsigned)o->set : 0;
 }
 
-static int plan_root(struct plan *p, const struct spec *s, struct err *e)
+static int plan_root(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
 {
 	unsigned propagation = propagation_of(s);
 	struct step *st;
@@ -325,7 +329,7 @@ static int plan_root(struct plan *p, const struct spec *s, struct err *e)
 		ms->attr_set =
 			MOUNT_ATTR_NODEV; /* no node of an image is a device here: see plan_devices() */
 	ms->idmap = s->root.idmap && new_namespace(s, CLONE_NEWUSER);
-	if (new_namespace(s, CLONE_NEWUSER))
+	if (new_namespace(s, CLONE_NEWUSER) && h->euid == 0)
 		ms->slot = (int)p->slots++;
 	return 0;
 }
@@ -502,11 +506,11 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 	unsigned propagation = propagation_of(s);
 	struct step *st;
 
-	if (plan_root(p, s, e) < 0)
+	if (plan_root(p, s, h, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->n_mounts; i++)
-		if (plan_mount(p, s, &s->mounts[i], arena_printf(p->arena, "mounts[%zu]", i), e) <
-		    0)
+		if (plan_mount(p, s, h, &s->mounts[i], arena_printf(p->arena, "mounts[%zu]", i),
+			       e) < 0)
 			return -1;
 	if (plan_dev(p, s, h, e) < 0)
 		return -1;

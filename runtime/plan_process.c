@@ -21,7 +21,7 @@
  * Raising a hard limit needs CAP_SYS_RESOURCE in the initial user namespace, which a child in a user
  * namespace of its own has lost: its parent sets the limits.
  */
-static int plan_limits(struct plan *p, const struct spec *s, struct err *e)
+static int plan_limits(struct plan *p, const struct spec *s, bool ids_stage, struct err *e)
 {
 	const struct process_spec *pr = &s->process;
 	enum stage stage = spec_namespace(s, CLONE_NEWUSER) ? STAGE_HOST_WITH_PID : STAGE_LAST;
@@ -37,7 +37,9 @@ static int plan_limits(struct plan *p, const struct spec *s, struct err *e)
 		st->rlimit.hard = pr->rlimits[i].hard;
 	}
 	if (pr->has_oom_score_adj) {
-		st = plan_add(p, STAGE_HOST_WITH_PID, STEP_OOM_SCORE, "process.oomScoreAdj", e);
+		/* later the child is not dumpable, and its files in /proc are the host's root's (proc(5)) */
+		st = plan_add(p, ids_stage ? STAGE_IDS : STAGE_HOST_WITH_PID, STEP_OOM_SCORE,
+			      "process.oomScoreAdj", e);
 		if (!st)
 			return -1;
 		st->oom_score = pr->oom_score_adj;
@@ -105,7 +107,7 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 
 	if (!s->has_process)
 		return 0;
-	if (plan_limits(p, s, e) < 0)
+	if (plan_limits(p, s, h->euid != 0, e) < 0)
 		return -1;
 	if (!o->no_new_keyring && !plan_add(p, STAGE_LAST, STEP_KEYRING, "session keyring", e))
 		return -1;
@@ -135,6 +137,5 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 	    (!plan_add(p, STAGE_LAST, STEP_NO_NEW_PRIVS, "process.noNewPrivileges", e) ||
 	     plan_seccomp(p, s, e) < 0))
 		return -1;
-	(void)h;
 	return 0;
 }

@@ -12,9 +12,13 @@
 struct err;
 struct id_map;
 
-/* Writes the maps of process @pid's user namespace, which must be new. */
+/*
+ * Writes the maps of process @pid's user namespace, which must be new. An @unprivileged caller may map its own id
+ * alone (user_namespaces(7)), and gives up setgroups(2) for the group; all else newuidmap(1) and newgidmap(1) do for
+ * it, found by PATH.
+ */
 int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const struct id_map *gid,
-		      size_t n_gid, bool deny_setgroups, struct err *e);
+		      size_t n_gid, bool unprivileged, struct err *e);
 
 /* The user namespace of process @pid, as a descriptor. */
 int userns_of(pid_t pid, struct err *e);

@@ -42,7 +42,7 @@ refused oci run -b b "$ID"
 contains "No space left" "$REFUSAL" "a copy that does not fit"
 rm $d/big
 at=$d
-for i in $(seq 140); do at=$at/x; done
+for _ in $(seq 140); do at=$at/x; done
 mkdir -p $at
 refused oci run -b b "$ID"
 contains deep "$REFUSAL" "too deep a tree"
