@@ -11,7 +11,7 @@ cat >r/etc/inittab <<-'END'
 	::shutdown:/bin/echo going down
 END
 want 0 "$CTR" run -d --name s r
-soon grep -q booted <("$CTR" logs s)
+soon logged s 'booted'
 [ "$("$CTR" inspect s | grep -c '"system": true')" = 1 ] || fail "not taken for a system: $("$CTR" inspect s)"
 want 0 "$CTR" exec s sh -c 'tr "\0" " " </proc/1/cmdline; cat /etc/machine-id; echo $container $container_uuid; test -c /dev/console; grep -q " /run tmpfs" /proc/mounts && echo run; mkdir /sys/fs/cgroup/own && rmdir /sys/fs/cgroup/own && echo cgroup'
 said out init

@@ -57,6 +57,11 @@ is() {
 	[ "$(field "$1" "$2")" = "$3" ]
 }
 
+# logged NAME TEXT: for `soon`
+logged() {
+	"$CTR" logs "$1" 2>&1 | grep -q -- "$2"
+}
+
 # Nothing of any instance is left: files, ids, run state, cgroups
 nothing_left() {
 	local left

@@ -18,11 +18,14 @@ static int dir_fd(void)
 	return fd;
 }
 
+/* Kept till the end, and reachable. */
+static struct str text;
+
 static char *log_text(int dir, const char *name)
 {
-	struct str text = { 0 };
 	struct err e = { 0 };
 
+	str_free(&text);
 	if (file_read(dir, name, 64u << 20, &text, &e) < 0)
 		FAIL("%s", e.msg);
 	return text.s;
@@ -50,7 +53,7 @@ static void put_together(const char *log, const char *stream, struct str *out)
 TEST(output_comes_back_whatever_chunks_it_came_in)
 {
 	struct log_file log = { .fd = -1 };
-	struct str want = { 0 }, got = { 0 };
+	auto_str struct str want = { 0 }, got = { 0 };
 	int dir = dir_fd();
 	unsigned seed = 1;
 
@@ -77,17 +80,17 @@ TEST(a_line_is_written_as_kubernetes_reads_it)
 {
 	struct log_file log = { .fd = -1 };
 	int dir = dir_fd();
-	char *text;
+	char *log_is;
 
 	log_file_open(&log, dir);
 	log_file_write(&log, "stdout", "a\n\nb", 4);
-	text = log_text(dir, LOG_FILE);
-	CHECK_INT(strlen(text), 3 * 41 + 2);
-	CHECK_HAS(text, "Z stdout F a\n");
-	CHECK_HAS(text, "Z stdout F \n");
-	CHECK_HAS(text, "Z stdout P b\n");
-	CHECK_INT(text[10], 'T');
-	CHECK_INT(text[19], '.');
+	log_is = log_text(dir, LOG_FILE);
+	CHECK_INT(strlen(log_is), 3 * 41 + 2);
+	CHECK_HAS(log_is, "Z stdout F a\n");
+	CHECK_HAS(log_is, "Z stdout F \n");
+	CHECK_HAS(log_is, "Z stdout P b\n");
+	CHECK_INT(log_is[10], 'T');
+	CHECK_INT(log_is[19], '.');
 }
 
 TEST(two_files_of_ten_megabytes_are_kept)
@@ -112,7 +115,7 @@ TEST(what_could_not_be_written_is_told_when_it_can_be_again)
 	struct rlimit small = { 2000, RLIM_INFINITY }, big = { RLIM_INFINITY, RLIM_INFINITY };
 	struct log_file log = { .fd = -1 };
 	int dir = dir_fd();
-	char chunk[1000], *text, *end;
+	char chunk[1000], *log_is, *end;
 	int lost = 0;
 
 	signal(SIGXFSZ, SIG_IGN);
@@ -126,10 +129,10 @@ TEST(what_could_not_be_written_is_told_when_it_can_be_again)
 	CHECK(setrlimit(RLIMIT_FSIZE, &big) == 0);
 	log_file_write(&log, "stdout", "again\n", 6);
 	CHECK_INT(log.lost, 0);
-	text = log_text(dir, LOG_FILE);
-	CHECK_HAS(text, "stdout F again\n");
+	log_is = log_text(dir, LOG_FILE);
+	CHECK_HAS(log_is, "stdout F again\n");
 	/* and no half line is left; a short line about the loss may have fitted where output did not */
-	for (char *line = text; *line; line = end + 1) {
+	for (char *line = log_is; *line; line = end + 1) {
 		struct log_line l;
 
 		end = strchr(line, '\n');

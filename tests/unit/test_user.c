@@ -7,6 +7,7 @@
 #include "cli/user.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/own.h"
 #include "runtime/base/path.h"
 
 static struct err e;
@@ -143,7 +144,8 @@ TEST(links_stay_inside)
 
 TEST(the_number_of_groups_is_bounded)
 {
-	char *text = malloc(1 << 20), *at = text;
+	auto_free char *text = malloc(1 << 20);
+	char *at = text;
 	struct user u;
 
 	files();
