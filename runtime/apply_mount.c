@@ -332,17 +332,22 @@ static int make_attached_overlay(void *arg)
 
 static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
 {
+	const struct host *h = a->host;
 	struct err refused = *e;
 	struct overlay_request r = { .a = a, .m = m, .e = e, .fd = -1 };
 	_Alignas(16) char stack[64 << 10];
-	int fd = make_overlay(a, m, false, &refused);
 	pid_t pid;
 
-	if (fd >= 0)
-		return fd;
-	if (refused.code != EINVAL) {
-		*e = refused;
-		return -1;
+	/* where it is known to fail the kernel would also log each attempt */
+	if (h->kernel_major > 6 || (h->kernel_major == 6 && h->kernel_minor >= 15)) {
+		int fd = make_overlay(a, m, false, &refused);
+
+		if (fd >= 0)
+			return fd;
+		if (refused.code != EINVAL) {
+			*e = refused;
+			return -1;
+		}
 	}
 	/* shares memory and descriptors with us, who wait: what it opens and reports is here */
 	pid = clone(make_attached_overlay, stack + sizeof(stack),
