@@ -51,6 +51,7 @@ done
 [ $killed -ge 10 ] || fail "only $killed were killed"
 "$CTR" image rm old >/dev/null || fail rm
 "$CTR" image rm big >/dev/null 2>&1
+"$CTR" image rm "$big" >/dev/null 2>&1 # killed between the image and its name: whole, without one
 "$CTR" image import -q old.tar old >/dev/null && "$CTR" image rm old >/dev/null || fail 'a last import'
 # helpers that outlived their ctr by a moment keep their directory locked that long
 for i in 1 2 3 4 5; do

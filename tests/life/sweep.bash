@@ -60,8 +60,12 @@ nothing_left() {
 }
 
 no_processes_left() {
-	local left
-	left=$(grep -lsz "^$ID\$" /proc/[0-9]*/cmdline | grep -v "^/proc/$$/" || :)
+	local left i
+	for ((i = 0; i < 40; i++)); do # what was killed may be on its way out
+		left=$(grep -lsz "^$ID\$" /proc/[0-9]*/cmdline | grep -v "^/proc/$$/" || :)
+		[ -n "$left" ] || return 0
+		sleep 0.1
+	done
 	[ -z "$left" ] || { complain "$1: processes left: $left"; return 1; }
 }
 

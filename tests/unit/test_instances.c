@@ -28,9 +28,27 @@ static struct instances open_all(void)
 	return s;
 }
 
+/* Tests keep their instances until they end, as a command would. */
+static struct instance *kept[256];
+static size_t n_kept;
+
+static struct instance *keep(struct instance *i)
+{
+	if (n_kept == sizeof(kept) / sizeof(kept[0]))
+		FAIL("more instances than a test should need");
+	kept[n_kept++] = i;
+	return i;
+}
+
+__attribute__((destructor)) static void free_kept(void)
+{
+	while (n_kept)
+		instance_free(kept[--n_kept]);
+}
+
 static struct instance *config(void)
 {
-	struct instance *i = instance_new();
+	struct instance *i = keep(instance_new());
 
 	i->image_id = ID;
 	return i;
@@ -59,7 +77,7 @@ static int count(int dir)
 /* Bits that are set in the table of id ranges. */
 static int ids_taken(const struct instances *s)
 {
-	struct str text = { 0 };
+	auto_str struct str text = { 0 };
 	int n = 0;
 
 	CHECK(file_read(s->run, "idrange", 65536, &text, &e) == 0);
@@ -81,7 +99,7 @@ TEST(what_is_created_is_there_and_what_is_removed_is_gone)
 	CHECK(fstatat(s.dir, "web/config.json", &st, 0) == 0 && (st.st_mode & 07777) == 0600);
 	CHECK_INT(count(s.tmp), 0);
 	CHECK_INT(ids_taken(&s), 1);
-	again = instance_load(&d, &e);
+	again = keep(instance_load(&d, &e));
 	CHECK(again && again->ids == ids);
 	CHECK_STR(again->uuid, i->uuid);
 	CHECK(instance_remove(&d, &e) == 0);
@@ -275,11 +293,14 @@ TEST(patterns_match_and_names_must_exist)
 	CHECK_INT(n, 3);
 	CHECK_STR(names[0], "db");
 	CHECK(!names[3]);
+	free(names);
 	CHECK(instances_match(&s, globs, &names, &n, &e) == 0);
 	CHECK_INT(n, 2);
 	CHECK_STR(names[1], "web2");
+	free(names);
 	CHECK(instances_match(&s, none, &names, &n, &e) == 0);
 	CHECK_INT(n, 0);
+	free(names);
 	CHECK(instances_match(&s, bad, &names, &n, &e) < 0);
 	CHECK_INT(e.code, ERR_NO_SUCH);
 }
@@ -298,7 +319,6 @@ TEST(ten_processes_create_and_remove_without_losing_an_id)
 				if (instance_create(&s, "", i, false, k % 2, &d, &e) < 0 ||
 				    instance_remove(&d, &e) < 0)
 					_exit(1);
-				instance_free(i);
 				instances_sweep(&s);
 			}
 			_exit(0);
