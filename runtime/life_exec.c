@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,8 @@
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
+
+#define MAX_CPUS 8192 /* NR_CPUS of the kernel's largest configurations */
 
 struct entry {			 /* what the processes of one exec need */
 	const struct spec *spec; /* the container's, with the new process in it */
@@ -181,13 +184,34 @@ static int find_program(struct entry *n, struct err *e)
 	return 0;
 }
 
+/*
+ * process.execCPUAffinity: "initial" on the way into the container's cgroup, so that nothing of ours runs on its
+ * processors' neighbours meanwhile; "final" once there (runtime-spec, config.md). More than the cgroup has is cut.
+ */
+static int set_affinity(const char *list, const char *which, struct err *e)
+{
+	unsigned long mask[MAX_CPUS / (8 * sizeof(unsigned long))] = { 0 };
+
+	if (!list || !*list)
+		return 0;
+	if (parse_bits(list, mask, MAX_CPUS) < 0)
+		return err_set(e, ERR_INVALID,
+			       "process.execCPUAffinity.%s: '%s' is no list of numbers below %d",
+			       which, list, MAX_CPUS);
+	if (syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask) < 0)
+		return err_set(e, errno, "process.execCPUAffinity.%s: cannot run on CPUs %s", which,
+			       list);
+	return 0;
+}
+
 static void exec_child(struct entry *n)
 {
 	struct err *e = &(struct err){ 0 };
 
 	(void)setsid(); /* a new child can always do it */
 			/* clang-format off */
-	if (close_files(n, e) < 0 ||
+	if (set_affinity(n->spec->process.exec_affinity_final, "final", e) < 0 ||
+	    close_files(n, e) < 0 ||
 	    join_cgroup_namespace(n, e) < 0 ||
 	    become_root(n, e) < 0 ||
 	    open_console(n, e) < 0 ||
@@ -216,7 +240,8 @@ static void exec_joiner(struct entry *n, int first_cgroup)
 
 	/* what only a dumpable process may do to itself, and its child inherits */
 	n->apply.pid = getpid();
-	if (apply_stage(&n->apply, STAGE_IDS, &e) < 0)
+	if (set_affinity(n->spec->process.exec_affinity_initial, "initial", &e) < 0 ||
+	    apply_stage(&n->apply, STAGE_IDS, &e) < 0)
 		entry_fail(n->sock, &e);
 	/* directories of the host must not even be there where a tracer with all capabilities could find them */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)

@@ -219,8 +219,6 @@ static int check_supported(const struct spec *s, struct err *e)
 	if (s->n_net_devices)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "linux.netDevices: moving network devices is not supported");
-	if (s->memory_policy.mode)
-		return err_set(e, ERR_NOT_SUPPORTED, "linux.memoryPolicy is not supported");
 	if (s->intel_rdt.clos_id || s->intel_rdt.l3_cache_schema || s->intel_rdt.mem_bw_schema ||
 	    s->intel_rdt.schemata)
 		return err_set(e, ERR_NOT_SUPPORTED, "linux.intelRdt: resctrl is not supported");

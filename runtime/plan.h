@@ -68,6 +68,7 @@ enum step_kind {
 	STEP_HOSTNAME,
 	STEP_DOMAINNAME,
 	STEP_PERSONALITY,
+	STEP_MEMORY_POLICY,
 	STEP_SCHEDULER,
 	STEP_IO_PRIORITY,
 	STEP_KEYRING, /* a session keyring of its own */
@@ -173,6 +174,10 @@ struct step {
 		bool no_pivot; /* chroot alone: for a host whose root cannot be pivoted, an initramfs */
 		const char *name; /* hostname, domainname, LSM label */
 		unsigned long personality;
+		struct {
+			const char *mode, *nodes; /* "MPOL_BIND", "0-1" or NULL */
+			int number;		  /* of the mode, with its flags */
+		} memory_policy;
 		uint64_t caps;			    /* bounding set */
 		const struct process_spec *process; /* user, capabilities, scheduler, I/O priority */
 	};

@@ -13,6 +13,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/host.h"
+#include "runtime/names.h"
 #include "runtime/plan.h"
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
@@ -57,6 +58,27 @@ static int plan_personality(struct plan *p, const struct spec *s, struct err *e)
 	if (!st)
 		return -1;
 	st->personality = streq(s->personality_domain, "LINUX32") ? PER_LINUX32 : PER_LINUX;
+	return 0;
+}
+
+static int plan_memory_policy(struct plan *p, const struct spec *s, struct err *e)
+{
+	struct step *st;
+	long value;
+
+	if (!s->memory_policy.mode)
+		return 0;
+	st = plan_add(p, STAGE_LAST, STEP_MEMORY_POLICY, "linux.memoryPolicy", e);
+	if (!st)
+		return -1;
+	st->memory_policy.mode = s->memory_policy.mode;
+	st->memory_policy.nodes = s->memory_policy.nodes;
+	/* the reader has checked the names */
+	if (table_value(memory_policy_names, s->memory_policy.mode, &value))
+		st->memory_policy.number = (int)value;
+	for (const char *const *f = s->memory_policy.flags; f && *f; f++)
+		if (table_value(memory_policy_flag_names, *f, &value))
+			st->memory_policy.number |= (int)value;
 	return 0;
 }
 
@@ -111,7 +133,7 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	if (!o->no_new_keyring && !plan_add(p, STAGE_LAST, STEP_KEYRING, "session keyring", e))
 		return -1;
-	if (plan_personality(p, s, e) < 0 ||
+	if (plan_personality(p, s, e) < 0 || plan_memory_policy(p, s, e) < 0 ||
 	    (pr->scheduler.policy &&
 	     plan_self(p, STEP_SCHEDULER, "process.scheduler", pr, e) < 0) ||
 	    (pr->has_io_priority &&

@@ -27,8 +27,8 @@ typedef void print_fn(const struct plan *p, const struct step *st, struct str *o
 static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom,
 	print_rlimit, print_propagation, print_mount, print_device, print_symlink, print_path,
 	print_hook, print_root_attr, print_pivot, print_sysctl, print_name, print_personality,
-	print_scheduler, print_io_priority, print_bounding, print_user, print_caps, print_cwd,
-	print_seccomp, print_nothing;
+	print_memory_policy, print_scheduler, print_io_priority, print_bounding, print_user,
+	print_caps, print_cwd, print_seccomp, print_nothing;
 
 static const struct {
 	const char *name;
@@ -60,6 +60,7 @@ static const struct {
 	[STEP_HOSTNAME] = { "hostname", apply_hostname, print_name },
 	[STEP_DOMAINNAME] = { "domainname", apply_domainname, print_name },
 	[STEP_PERSONALITY] = { "personality", apply_personality, print_personality },
+	[STEP_MEMORY_POLICY] = { "memory-policy", apply_memory_policy, print_memory_policy },
 	[STEP_SCHEDULER] = { "scheduler", apply_scheduler, print_scheduler },
 	[STEP_IO_PRIORITY] = { "io-priority", apply_io_priority, print_io_priority },
 	[STEP_KEYRING] = { "keyring", apply_keyring, print_nothing },
@@ -403,6 +404,17 @@ static void print_personality(const struct plan *p, const struct step *st, struc
 
 	(void)p;
 	str_addf(out, " %s", name ? name : "?");
+}
+
+static void print_memory_policy(const struct plan *p, const struct step *st, struct str *out)
+{
+	(void)p;
+	str_addf(out, " %s", st->memory_policy.mode);
+	for (const struct name_value *f = memory_policy_flag_names; f->name; f++)
+		if (st->memory_policy.number & f->value)
+			str_addf(out, " %s", f->name);
+	if (st->memory_policy.nodes)
+		str_addf(out, " nodes %s", st->memory_policy.nodes);
 }
 
 static void print_scheduler(const struct plan *p, const struct step *st, struct str *out)

@@ -139,6 +139,41 @@ int parse_size(const char *s, uint64_t *out)
 	return 0;
 }
 
+int parse_bits(const char *s, unsigned long *mask, size_t bits)
+{
+	const size_t word = 8 * sizeof(*mask);
+
+	for (;;) {
+		char number[24];
+		size_t len = strcspn(s, ",-");
+		uint64_t first, last;
+
+		if (len >= sizeof(number))
+			return -1;
+		memcpy(number, s, len);
+		number[len] = '\0';
+		if (parse_u64(number, 0, bits - 1, &first) < 0)
+			return -1;
+		last = first;
+		s += len;
+		if (*s == '-') {
+			len = strcspn(++s, ",");
+			if (len >= sizeof(number))
+				return -1;
+			memcpy(number, s, len);
+			number[len] = '\0';
+			if (parse_u64(number, first, bits - 1, &last) < 0)
+				return -1;
+			s += len;
+		}
+		for (; first <= last; first++)
+			mask[first / word] |= 1ul << first % word;
+		if (!*s)
+			return 0;
+		s++;
+	}
+}
+
 char *format_size(uint64_t bytes, char *buf, size_t size)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

@@ -63,6 +63,12 @@ int parse_mode(const char *s, unsigned *out);
 /* Bytes: "65536", "512k", "512M", "1.5G", "2T", also with "iB" or "B"; powers of 1024. */
 int parse_size(const char *s, uint64_t *out);
 
+/*
+ * "0-3,7" (cpuset(7), "List format") into a bit mask of @bits, which must be zero before. 0, or -1 for anything else, an
+ * empty list and numbers of @bits and more included.
+ */
+int parse_bits(const char *s, unsigned long *mask, size_t bits);
+
 /* Prints @bytes for people: "1.4 MiB". @buf takes at least 16 bytes; returns @buf. */
 char *format_size(uint64_t bytes, char *buf, size_t size);
 

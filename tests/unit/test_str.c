@@ -145,3 +145,18 @@ TEST(the_nearest_word_is_suggested_only_if_near)
 	CHECK(!str_nearest(
 		"a-word-of-more-than-sixty-four-characters-that-was-surely-not-mistyped-", words));
 }
+
+TEST(a_list_of_numbers_becomes_a_mask)
+{
+	static const char *const wrong[] = { "",    ",",  "1,",	  ",1", "-",	 "1-",	"-1",
+					     "2-1", "64", "0-64", "a",	"1 - 2", "0x1", "1-2-3" };
+	unsigned long mask[1] = { 0 };
+
+	CHECK_INT(parse_bits("0-3,7,63", mask, 64), 0);
+	CHECK(mask[0] == (0x8full | 1ull << 63));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		mask[0] = 0;
+		if (parse_bits(wrong[i], mask, 64) == 0)
+			FAIL("'%s' is accepted", wrong[i]);
+	}
+}
