@@ -21,25 +21,14 @@ static int dir_fd(void)
 /* Kept till the end, and reachable. */
 static struct str text;
 
-static struct str logs[16];
-static size_t n_logs;
-
-__attribute__((destructor)) static void free_logs(void)
-{
-	while (n_logs)
-		str_free(&logs[--n_logs]);
-}
-
-/* The text of a log, kept until the test ends. */
 static char *log_text(int dir, const char *name)
 {
 	struct err e = { 0 };
 
-	if (n_logs == sizeof(logs) / sizeof(logs[0]))
-		FAIL("more logs than a test should need");
-	if (file_read(dir, name, 64u << 20, &logs[n_logs++], &e) < 0)
+	str_free(&text);
+	if (file_read(dir, name, 64u << 20, &text, &e) < 0)
 		FAIL("%s", e.msg);
-	return logs[n_logs - 1].s;
+	return text.s;
 }
 
 /* What a reader makes of the log: the output of one stream, put together again. */
