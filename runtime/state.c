@@ -92,18 +92,28 @@ static int promise_lock(int fd, bool wait)
 	return r;
 }
 
+/* Whether the promise that @fd is still stands in .open: it may have been kept between our open and our lock. */
+static bool promise_stands(int root, const char *path, int fd)
+{
+	struct stat held, named;
+
+	return fstat(fd, &held) == 0 && fstatat(root, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_ino == named.st_ino;
+}
+
 /*
- * Makes and locks <root>/.open/<id>. It may be removed between our open and our lock, by whoever kept an earlier
- * promise: then the file we hold has no name any more, and we begin again.
+ * Makes and locks <root>/.open/<id>. It may be locked by someone who undoes what is broken and saw it before we
+ * locked it: that takes a moment, as long as there is nothing to undo.
  */
 static int promise_make(struct state_dir *d, struct err *e)
 {
 	char path[300];
-	struct stat held, named;
+	struct stat st;
 
 	snprintf(path, sizeof(path), PROMISES "/%s", d->id);
-	for (;;) {
+	for (int tries = 0;;) {
 		int fd = openat(d->root, path, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+		bool locked;
 
 		if (fd < 0 && errno == ENOENT) {
 			if (mkdirat(d->root, PROMISES, 0700) < 0 && errno != EEXIST)
@@ -112,19 +122,53 @@ static int promise_make(struct state_dir *d, struct err *e)
 		}
 		if (fd < 0)
 			return err_set(e, errno, "cannot make '%s'", path);
-		if (promise_lock(fd, false) < 0) {
-			close(fd);
-			return err_set(e, ERR_EXISTS, "container with id '%s' already exists",
-				       d->id);
-		}
-		if (fstat(fd, &held) == 0 &&
-		    fstatat(d->root, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    held.st_ino == named.st_ino) {
+		locked = promise_lock(fd, false) == 0;
+		if (locked && promise_stands(d->root, path, fd)) {
 			d->open = fd;
 			return 0;
 		}
+		if (!locked && errno != EWOULDBLOCK) {
+			err_set(e, errno, "cannot lock '%s'", path);
+			close(fd);
+			return -1;
+		}
 		close(fd);
+		if (locked)
+			continue; /* kept just before we locked it */
+		if (++tries > 200 || fstatat(d->root, d->id, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return err_set(e, ERR_EXISTS, "container with id '%s' already exists",
+				       d->id);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
+}
+
+/* Says which directory the promise is about. */
+static int promise_name(struct state_dir *d, struct err *e)
+{
+	char text[24];
+	struct stat st;
+	int len;
+
+	if (fstat(d->dir, &st) < 0)
+		return err_set(e, errno, "cannot open the state of '%s'", d->id);
+	len = snprintf(text, sizeof(text), "%" PRIu64 "\n", (uint64_t)st.st_ino);
+	if (pwrite(d->open, text, (size_t)len, 0) != len)
+		return err_set(e, errno, "cannot write the promise of '%s'", d->id);
+	return 0;
+}
+
+/* One that names nothing comes from before anything was done, and then there is nothing to undo. */
+static bool promise_names(const struct state_dir *d)
+{
+	char text[24] = "";
+	struct stat st;
+	uint64_t inode;
+
+	if (pread(d->open, text, sizeof(text) - 1, 0) <= 0)
+		return faccessat(d->dir, JOURNAL, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_u64(text, 0, UINT64_MAX, &inode) == 0 && fstat(d->dir, &st) == 0 &&
+	       st.st_ino == inode;
 }
 
 static void promise_keep(struct state_dir *d)
@@ -198,12 +242,13 @@ int state_create(int root, const char *id, struct state_dir *d, struct err *e)
 		return -1;
 	}
 	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (d->dir < 0 || lock_dir(d->dir) < 0) {
+	if (d->dir < 0 || lock_dir(d->dir) < 0)
 		err_set(e, errno, "cannot open the state of '%s'", id);
-		state_close(d);
-		return -1;
-	}
-	return 0;
+	else if (promise_name(d, e) == 0)
+		return 0;
+	(void)unlinkat(root, id, AT_REMOVEDIR); /* left behind, it is found to be empty */
+	state_close(d);
+	return -1;
 }
 
 static int recover_one(int root, const char *id, struct err *e);
@@ -551,14 +596,14 @@ static int recover_one(int root, const char *id, struct err *e)
 	dir_init(&d, root, id);
 	snprintf(path, sizeof(path), PROMISES "/%s", id);
 	fd = openat(root, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || promise_lock(fd, false) < 0) {
+	if (fd < 0 || promise_lock(fd, false) < 0 || !promise_stands(root, path, fd)) {
 		if (fd >= 0)
 			close(fd);
 		return 0;
 	}
 	d.open = fd;
 	d.dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (d.dir >= 0 && lock_dir(d.dir) == 0) {
+	if (d.dir >= 0 && promise_names(&d) && lock_dir(d.dir) == 0) {
 		if (state_undo(&d, e) < 0) {
 			state_forget(&d);
 			return -1;

@@ -6,10 +6,12 @@
  *     <root>/<id>/state.json   the process, when there is one
  *     <root>/<id>/config.json  the spec as it was read
  *     <root>/<id>/start.sock   while `created`: where `start` knocks
- *     <root>/.open/<id>        locked by a process that has promised to finish or undo
+ *     <root>/.open/<id>        locked by a process that has promised to finish or undo: the directory's inode
  *
  * The root is on tmpfs and gone after a reboot, as is all that the journal names; so nothing is synced.
- * A file in .open that nobody has locked is a command that died: state_recover() undoes its container.
+ * A file in .open that nobody has locked is a command that died: state_recover() undoes its container. That is the
+ * directory which the file names, never another one of the same name: a command that dies before it has found out
+ * that the id is in use must not take that container along.
  */
 #ifndef CTR_STATE_H
 #define CTR_STATE_H
