@@ -491,6 +491,14 @@ static int begin(struct job *j, struct err *e)
 	return rc;
 }
 
+static void hash_of_stripped(char id[IMAGE_ID_LEN + 1], unsigned n)
+{
+	char text[IMAGE_ID_LEN + 32];
+	int len = snprintf(text, sizeof(text), "%s strip %u\n", id, n);
+
+	sha256_text(text, (size_t)len, id);
+}
+
 static int fill(struct job *j, int in, struct err *e)
 {
 	auto_fd int layer = -1, fs = -1;
@@ -504,6 +512,8 @@ static int fill(struct job *j, int in, struct err *e)
 	if (unpack(in, fs, j->staging.lock, j->o, &j->progress, &j->report, e) < 0)
 		return -1;
 	hex_of_digest(j->report.digest, j->diff_id);
+	if (j->o->strip) /* another tree than the archive's own: it must not pass for that one */
+		hash_of_stripped(j->diff_id, j->o->strip);
 	return 0;
 }
 

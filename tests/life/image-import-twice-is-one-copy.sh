@@ -16,6 +16,13 @@ tmp_is_empty
 # another command line makes another image of the same layer
 "$CTR" image import --cmd /bin/true a.tar three >/dev/null || fail 'with a command'
 [ "$(ls "$CTR_ROOT/layers" | wc -l) $(ls "$CTR_ROOT/images" | wc -l)" = '1 2' ] || fail 'the layer is not shared'
+# less of each name is another tree, and not the one that is there
+"$CTR" image import --strip 1 a.tar four >out || fail '--strip'
+grep -q 'already' out && fail 'what is stripped passes for what is not'
+"$CTR" image import --strip 1 a.tar.gz four | grep -q 'was there already' || fail 'stripped twice'
+[ "$(ls "$CTR_ROOT/layers" | wc -l) $(find "$CTR_ROOT"/layers/*/fs -name motd | wc -l)" = '2 2' ] || fail 'the stripped layer'
+[ "$(cat "$CTR_ROOT"/layers/*/fs/motd)" = small ] || fail '--strip 1 of ./etc/motd is not motd'
+"$CTR" image rm four >/dev/null || fail 'rm'
 # a name moves to what is imported last
 small b.tar other
 "$CTR" image import b.tar one >/dev/null || fail 'moving a name'
