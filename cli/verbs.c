@@ -165,7 +165,7 @@ static const struct verb *refuse(const struct door *d, int argc, char **argv, st
 		for (n = 0; n < n_seconds; n++)
 			known[n] = seconds[n];
 		known[n] = NULL;
-		if (argc < 2) {
+		if (argc < 2 || *argv[1] == '-') {
 			auto_str struct str list = { 0 };
 
 			for (n = 0; n < n_seconds; n++)
@@ -175,9 +175,9 @@ static const struct verb *refuse(const struct door *d, int argc, char **argv, st
 			return NULL;
 		}
 		near = str_nearest(argv[1], known);
-		err_set(e, ERR_USAGE, "unknown verb '%s %s'%s%s %s%s", argv[0], argv[1],
-			near ? ": did you mean '" : "", near ? argv[0] : "", near ? near : "",
-			near ? "'?" : "");
+		err_set(e, ERR_USAGE, "unknown verb '%s %s'%s%s%s%s%s", argv[0], argv[1],
+			near ? ": did you mean '" : "", near ? argv[0] : "", near ? " " : "",
+			near ? near : "", near ? "'?" : "");
 		return NULL;
 	}
 	for (size_t i = 0; d->verbs[i] && n < 127; i++) {

@@ -24,6 +24,11 @@ try 2 'does not expect' "$CTR" version x
 try 125 "did you mean '--rm'" "$CTR" run --rn image
 try 125 'needs' "$CTR" run
 try 125 "not a size" "$CTR" run -m 5q image
+try 2 'second word: import, ls, rm' "$CTR" image --help
+try 2 "unknown verb 'image foo'
+" "$CTR" image foo
+try 2 "did you mean 'image ls'" "$CTR" image lss
+try 125 "--env: '' is not" "$CTR" run -e '' image
 try 1 'unknown verb' "$CTR_OCI" rum
 try 1 'needs ID' "$CTR_OCI" state
 try 255 'unknown option' "$CTR_OCI" exec --nothing x true
