@@ -149,6 +149,11 @@ struct store *store_open(const char *root, struct err *e)
 			return NULL;
 		s->fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
+	if (s->fd < 0 && errno == EACCES && geteuid() != 0) {
+		err_set(e, errno, "cannot open the store '%s', being user %u: try as root", root,
+			(unsigned)geteuid());
+		return NULL;
+	}
 	if (s->fd < 0) {
 		err_set(e, errno, "cannot open the store '%s'", root);
 		return NULL;
