@@ -158,7 +158,7 @@ static int open_streams(const struct launch *l, const struct spec *s, const stru
 /* ---- the payload ---- */
 
 /* A limit that this host cannot enforce is named as the person wrote it, not as the specification does. */
-static int in_own_words(struct err *e)
+static int in_own_words(const struct spec *s, struct err *e)
 {
 	static const struct {
 		const char *spec, *option;
@@ -168,6 +168,9 @@ static int in_own_words(struct err *e)
 		{ "linux.resources.pids.limit: ", "--pids: " },
 		{ "process.cwd: ", "--workdir: " },
 	};
+	char text[ERR_MSG_MAX + 512];
+	size_t mount;
+	int skip = 0;
 
 	for (size_t k = 0; k < sizeof(words) / sizeof(*words); k++) {
 		const char *rest = str_after(e->msg, words[k].spec);
@@ -178,6 +181,13 @@ static int in_own_words(struct err *e)
 		memmove(e->msg + len, rest,
 			strlen(rest) + 1); /* the option's name is the shorter one */
 		memcpy(e->msg, words[k].option, len);
+	}
+	if (s && sscanf(e->msg, "mounts[%zu]: %n", &mount, &skip) == 1 && skip &&
+	    mount < s->n_mounts && streq(s->mounts[mount].type, "bind")) {
+		snprintf(text, sizeof(text), "--volume %.200s:%.200s: %s", s->mounts[mount].source,
+			 s->mounts[mount].destination, e->msg + skip);
+		text[ERR_MSG_MAX - 1] = '\0';
+		memcpy(e->msg, text, ERR_MSG_MAX);
 	}
 	return -1;
 }
@@ -223,7 +233,7 @@ static int decide(const struct launch *l, struct decided *d, struct err *e)
 		return -1;
 	d->spec = spec_from_image(&d->scene.from, e);
 	d->plan = d->spec ? plan_build(d->spec, &d->host, &po, e) : NULL;
-	return d->plan ? 0 : in_own_words(e);
+	return d->plan ? 0 : in_own_words(d->spec, e);
 }
 
 int launch_check(const struct launch *l, struct err *e)
@@ -272,7 +282,7 @@ fail:
 		log_warn("%s", other.msg);
 		state_forget(sd); /* the promise is broken so, and the next command tries again */
 	}
-	return in_own_words(e);
+	return in_own_words(d.spec, e);
 }
 
 int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd,

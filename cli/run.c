@@ -114,6 +114,10 @@ static const char *env_word(struct arena *a, const char *word, struct err *e)
 
 	if (strchr(word, '='))
 		return word;
+	if (!*word) {
+		err_set(e, ERR_USAGE, "--env: '' is not NAME=VALUE");
+		return NULL;
+	}
 	if (!value)
 		return "";
 	value = arena_printf(a, "%s=%s", word, value);
@@ -134,6 +138,23 @@ static const char *cap_word(struct arena *a, const char *word, struct err *e)
 	for (char *c = name; c && *c; c++)
 		*c = (char)toupper((unsigned char)*c);
 	return name;
+}
+
+/* Most of an instance's keys are called as the options are: a refusal says which option it is about. */
+static void as_option(struct err *e)
+{
+	static const char *const others[] = { "uuid: ",	  "created: ", "image: ",  "image-id: ",
+					      "rootfs: ", "ids: ",     "command: " };
+	const char *rest = str_after(e->msg, "volumes: ");
+	char text[ERR_MSG_MAX + sizeof("--volume: ")];
+
+	e->code = ERR_USAGE;
+	for (size_t k = 0; k < sizeof(others) / sizeof(*others); k++)
+		if (str_after(e->msg, others[k]))
+			return;
+	snprintf(text, sizeof(text), "--%s%s", rest ? "volume: " : "", rest ? rest : e->msg);
+	text[ERR_MSG_MAX - 1] = '\0';
+	memcpy(e->msg, text, ERR_MSG_MAX);
 }
 
 /* The source as an absolute path: what "." means here, it will not mean at a later start. */
@@ -359,7 +380,7 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0)
 		return -1;
 	if (instance_check(m->instance, c->e) < 0) {
-		c->e->code = ERR_USAGE;
+		as_option(c->e);
 		return -1;
 	}
 	if (create_with_image(m, o->name, c->e) < 0)

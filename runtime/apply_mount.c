@@ -133,7 +133,7 @@ static int idmap_mount(int fd, int userns, bool recursive, const char *what, str
 		return err_set(
 			e, ERR_NOT_SUPPORTED,
 			"the file system of '%s' cannot be id-mapped (ext4, xfs, btrfs, tmpfs since Linux 6.3 "
-			"can); leave out 'idmap', or share the host's user namespace",
+			"can); do without (':noidmap' for `ctr run -v`, no 'idmap' in a bundle), or share the host's user namespace",
 			what);
 	return err_set(e, errno, "cannot map the ids of '%s'", what);
 }
@@ -672,7 +672,7 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
 	auto_fd int fd = -1, target = -1;
-	struct stat s = { .st_mode = S_IFDIR };
+	struct stat s = { .st_mode = S_IFDIR }, there;
 
 	if (check_ordinary(a, m, e) < 0)
 		return -1;
@@ -685,8 +685,16 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
 		return -1;
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
-	    0)
+	    0) {
+		/* the kernel's word for a file on a directory */
+		if (errno == EINVAL && !S_ISDIR(s.st_mode) && fstat(target, &there) == 0 &&
+		    S_ISDIR(there.st_mode))
+			return err_set(
+				e, ERR_INVALID,
+				"cannot mount %s on '%s': there is a directory, and the source is none",
+				mount_name(m), m->target);
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
+	}
 	return set_attrs(m, fd, m->what == MOUNT_BIND || m->what == MOUNT_CGROUP, e);
 }
 

@@ -94,12 +94,17 @@ static int check_image_id(const char *s, struct err *e)
 static int check_word(const char *key, const char *s, const char *const *words, struct err *e)
 {
 	const char *near = str_nearest(s, words);
+	auto_str struct str known = { 0 };
 
-	for (const char *const *w = words; *w; w++)
+	for (const char *const *w = words; *w; w++) {
 		if (streq(s, *w))
 			return 0;
-	return err_set(e, ERR_INVALID, "%s: '%.80s' is unknown%s%s%s", key, s,
-		       near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+		str_addf(&known, "%s%s", w == words ? "" : ", ", *w);
+	}
+	if (near)
+		return err_set(e, ERR_INVALID, "%s: '%.80s' is unknown, did you mean '%s'?", key, s,
+			       near);
+	return err_set(e, ERR_INVALID, "%s: '%.80s' is none of: %s", key, s, str_text(&known));
 }
 
 static int check_net(const char *s, struct err *e)
@@ -187,7 +192,7 @@ static int check_env(const char *s, struct err *e)
 	const char *eq = strchr(s, '=');
 
 	if (!eq || eq == s)
-		return err_set(e, ERR_INVALID, "env: '%.80s' is not NAME=VALUE", s);
+		return err_set(e, ERR_INVALID, "'%.80s' is not NAME=VALUE", s);
 	return 0;
 }
 
@@ -344,6 +349,9 @@ static int key_check(const struct key *k, const struct instance *i, struct err *
 		v = *(const uint64_t *)at;
 		if (k->has ? !*(bool *)field(i, k->has) : !v)
 			return 0;
+		if (v < k->lo && k->hi == INT64_MAX)
+			return err_set(e, ERR_INVALID, "%s: %llu is too little: %llu at least",
+				       k->name, (unsigned long long)v, (unsigned long long)k->lo);
 		if (v < k->lo || v > k->hi)
 			return err_set(e, ERR_INVALID, "%s: %llu is not between %llu and %llu",
 				       k->name, (unsigned long long)v, (unsigned long long)k->lo,
