@@ -127,9 +127,11 @@ TEST(makers_and_readers_do_not_disturb_each_other)
 
 	for (int i = 0; i < 2; i++) {
 		readers[i] = fork();
-		if (readers[i] == 0)
+		if (readers[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test ends by exit */
 			for (;;)
 				(void)state_recover(root, &e);
+		}
 	}
 	for (int i = 0; i < 300; i++) {
 		struct state_dir d = begin(root, "web");
