@@ -38,6 +38,7 @@ struct apply {
 	int console_master;
 	int empty_dir; /* child: one empty read-only tmpfs, for all masks */
 	int null;      /* child: the host's /dev/null, checked */
+	int sock;      /* child, in STAGE_LAST: to the parent or `start`; -1 */
 	int proc; /* child: a procfs of its own, for what is written to /proc; -1 until needed */
 };
 

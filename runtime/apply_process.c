@@ -239,18 +239,19 @@ int apply_cwd(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
+/* From the moment the other side has the listener, whatever is called may be notified, and is answered. */
 int apply_seccomp_filter(struct apply *a, const struct step *st, struct err *e)
 {
-	int listener = -1;
+	auto_fd int listener = -1;
 
 	(void)st;
 	if (seccomp_install(a->plan->seccomp, &listener, e) < 0)
 		return -1;
-	if (listener >= 0) {
-		close(listener);
-		return err_set(e, ERR_NOT_SUPPORTED, "seccomp notifications have no listener");
-	}
-	return 0;
+	if (listener < 0)
+		return 0;
+	if (say_listener(a->sock, listener, e) < 0)
+		return -1;
+	return hear(a->sock, MSG_LISTENER_SENT, e);
 }
 
 int apply_hook(struct apply *a, const struct step *st, struct err *e)

@@ -23,9 +23,16 @@ struct packet {
 static const char *msg_name(int m)
 {
 	static const char *const names[] = {
-		[MSG_MAPPED] = "mapped",	 [MSG_CLONED] = "cloned", [MSG_MOUNTED] = "mounted",
-		[MSG_HOOKS_DONE] = "hooks done", [MSG_GO] = "go",	  [MSG_CREATED] = "created",
-		[MSG_START] = "start",		 [MSG_FAILED] = "failed",
+		[MSG_MAPPED] = "mapped",
+		[MSG_CLONED] = "cloned",
+		[MSG_MOUNTED] = "mounted",
+		[MSG_HOOKS_DONE] = "hooks done",
+		[MSG_GO] = "go",
+		[MSG_CREATED] = "created",
+		[MSG_START] = "start",
+		[MSG_FAILED] = "failed",
+		[MSG_LISTENER] = "listener",
+		[MSG_LISTENER_SENT] = "listener sent",
 	};
 
 	return m > 0 && m <= MSG_FAILED ? names[m] : "nothing";
@@ -142,6 +149,13 @@ int say_pid(int sock, pid_t pid, struct err *e)
 	return send_packet(sock, &p, PACKET_MIN, NULL, 0, e);
 }
 
+int say_listener(int sock, int fd, struct err *e)
+{
+	struct packet p = { .msg = MSG_LISTENER, .pid = fd };
+
+	return write(sock, &p, PACKET_MIN) < 0 ? err_set(e, errno, "cannot say 'listener'") : 0;
+}
+
 void say_failed(int sock, const struct err *e)
 {
 	struct packet p = { .msg = MSG_FAILED, .err = *e };
@@ -210,7 +224,7 @@ void hear_why(int sock, struct err *e)
 		*e = other;
 }
 
-int hear_end(int sock, struct err *e)
+int hear_listener(int sock, int *fd, struct err *e)
 {
 	struct packet p;
 	ssize_t len = receive_packet(sock, &p, NULL, NULL, e);
@@ -224,5 +238,18 @@ int hear_end(int sock, struct err *e)
 		e->msg[sizeof(e->msg) - 1] = '\0';
 		return -1;
 	}
+	if (len == PACKET_MIN && p.msg == MSG_LISTENER) {
+		*fd = p.pid;
+		return 1;
+	}
 	return err_set(e, ERR_INVALID, "expected the end and heard '%s'", msg_name((int)p.msg));
+}
+
+int hear_end(int sock, struct err *e)
+{
+	int fd, r = hear_listener(sock, &fd, e);
+
+	return r > 0 ? err_set(e, ERR_INVALID, "expected the end and heard '%s'",
+			       msg_name(MSG_LISTENER)) :
+		       r;
 }

@@ -21,7 +21,9 @@ enum msg {
 	MSG_GO,		/* parent: you are confined and recorded */
 	MSG_CREATED, /* child: nothing can fail any more but the last stage; here is my console */
 	MSG_START,   /* start: execute the payload */
-	MSG_FAILED,  /* child: with its error */
+	MSG_LISTENER, /* child: my filter notifies, and this is the number of its listener's descriptor */
+	MSG_LISTENER_SENT, /* parent, start: who listens has it */
+	MSG_FAILED,	   /* child: with its error */
 };
 
 /* Descriptors in one message: the kernel's SCM_MAX_FD is 253. */
@@ -50,6 +52,15 @@ int hear_fds(int sock, enum msg m, int *fds, size_t *n, struct err *e);
  * process it made has the socket as well, and would be waiting for us if @teller was killed before it spoke.
  */
 int hear_pid(int sock, pid_t teller, pid_t *pid, struct err *e);
+
+/*
+ * Says the number of a seccomp listener, by write(2): the one call that a filter may not notify, since before this is
+ * heard nobody could answer.
+ */
+int say_listener(int sock, int fd, struct err *e);
+
+/* As hear_end(); or 1 and *fd if the other side says a listener's number instead. */
+int hear_listener(int sock, int *fd, struct err *e);
 
 /* Waits for the other side to close its end, which exec does for the child. Its failure becomes *e. */
 int hear_end(int sock, struct err *e);

@@ -67,6 +67,7 @@
 #include "runtime/handshake.h"
 #include "runtime/hooks.h"
 #include "runtime/host.h"
+#include "runtime/listener.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
@@ -214,6 +215,12 @@ static int find_program(struct birth *b, struct err *e)
 	return 0;
 }
 
+static int last_stage(struct birth *b, struct err *e)
+{
+	b->apply.sock = b->sock; /* by now it is `start` whom we speak to */
+	return apply_stage(&b->apply, STAGE_LAST, e);
+}
+
 static void life_child(struct birth *b)
 {
 	struct apply *a = &b->apply;
@@ -241,7 +248,7 @@ static void life_child(struct birth *b)
 	    wait_for_start(b, e) < 0 ||
 	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
-	    apply_stage(a, STAGE_LAST, e) < 0 ||
+	    last_stage(b, e) < 0 ||
 	    die_with_parent(b, true, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
 	    exec_payload(&b->spec->process, b->home, e) < 0)
 		child_fail(b->sock, e);
@@ -477,11 +484,12 @@ static int hear_created(struct birth *b, struct life *l, struct err *e)
 }
 
 /* For `run` the payload's execve is awaited: the socket ends, or brings what went wrong. */
-static int hear_executed(struct birth *b, struct err *e)
+static int hear_executed(struct birth *b, int pidfd, struct err *e)
 {
 	if (b->o->wait_for_start)
 		return 0;
-	if (hear_end(b->sock, e) < 0)
+	if (listener_hear_end(b->sock, pidfd, b->apply.pid, b->spec, b->o->state->id,
+			      STATUS_CREATED, e) < 0)
 		return -1;
 	return hooks_run(&b->spec->hooks[HOOK_POSTSTART], b->spec, b->o->state->id, b->apply.pid,
 			 STATUS_RUNNING, true, e);
@@ -516,7 +524,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    hear_created(b, l, e) < 0 ||
 	    console_send(b->o->console_socket, &l->console, e) < 0 ||
 	    pid_file_write(b->o->pid_file, l->pid, e) < 0 ||
-	    hear_executed(b, e) < 0)
+	    hear_executed(b, l->pidfd, e) < 0)
 		goto out;
 	/* clang-format on */
 	r = 0;
@@ -573,7 +581,8 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	auto_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int status = state_status(d, st, NULL, e);
+	auto_fd int pidfd = -1;
+	int status = state_status(d, st, &pidfd, e);
 
 	if (status < 0)
 		return -1;
@@ -593,8 +602,11 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 	}
 	if (unlinkat(d->dir, "start.sock", 0) < 0)
 		return err_set(e, errno, "cannot record the start of '%s'", d->id);
-	if (hear_end(sock, e) < 0)
+	if (listener_hear_end(sock, pidfd, st->pid, s, d->id, STATUS_CREATED, e) < 0) {
+		/* one that waits for its listener to be sent has nobody now who could answer its calls */
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
 		return -1;
+	}
 	return hooks_run(&s->hooks[HOOK_POSTSTART], s, d->id, st->pid, STATUS_RUNNING, true, e);
 }
 

@@ -41,6 +41,7 @@
 #include "runtime/handover.h"
 #include "runtime/handshake.h"
 #include "runtime/host.h"
+#include "runtime/listener.h"
 #include "runtime/life.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
@@ -204,6 +205,12 @@ static int set_affinity(const char *list, const char *which, struct err *e)
 	return 0;
 }
 
+static int last_stage(struct entry *n, struct err *e)
+{
+	n->apply.sock = n->sock;
+	return apply_stage(&n->apply, STAGE_LAST, e);
+}
+
 static void exec_child(struct entry *n)
 {
 	struct err *e = &(struct err){ 0 };
@@ -220,7 +227,7 @@ static void exec_child(struct entry *n)
 	    say_created(n, e) < 0 ||
 	    exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
-	    apply_stage(&n->apply, STAGE_LAST, e) < 0 ||
+	    last_stage(n, e) < 0 ||
 	    exec_payload(&n->spec->process, n->home, e) < 0)
 		entry_fail(n->sock, e);
 			/* clang-format on */
@@ -314,7 +321,8 @@ static int exec_parent(struct entry *n, const struct state *st, struct life *l, 
 	n->apply.pid = l->pid;
 	if (apply_stage(&n->apply, STAGE_HOST_WITH_PID, e) < 0 || say(n->sock, MSG_GO, e) < 0 ||
 	    hear_created(n, l, e) < 0 || console_send(n->o->console_socket, &l->console, e) < 0 ||
-	    hear_end(n->sock, e) < 0) {
+	    listener_hear_end(n->sock, l->pidfd, l->pid, n->spec, n->apply.id, STATUS_RUNNING, e) <
+		    0) {
 		hear_why(n->sock, e);
 		return -1;
 	}

@@ -225,8 +225,6 @@ static int check_supported(const struct spec *s, struct err *e)
 	if (s->mount_label)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "linux.mountLabel: SELinux contexts of mounts are not supported");
-	if (s->seccomp && s->seccomp->listener_path)
-		return err_set(e, ERR_NOT_SUPPORTED, "linux.seccomp.listenerPath is not supported");
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * plan_process.c - how the payload's process is dressed, in the order in which privileges allow it.
  */
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -91,6 +92,9 @@ static int plan_seccomp(struct plan *p, const struct spec *s, struct err *e)
 		return err_set(e, ENOMEM, "cannot plan");
 	if (seccomp_compile(s->seccomp, p->seccomp, e) < 0)
 		return err_in(e, "linux.seccomp");
+	if (p->seccomp->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER && !s->seccomp->listener_path)
+		return err_set(e, ERR_INVALID,
+			       "linux.seccomp.listenerPath is needed: a rule has SCMP_ACT_NOTIFY");
 	if (!plan_add(p, STAGE_LAST, STEP_SECCOMP, "linux.seccomp", e))
 		return -1;
 	return 0;
