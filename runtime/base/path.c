@@ -222,11 +222,36 @@ int file_replace(int dir, const char *name, const char *data, size_t len, mode_t
 	return 0;
 }
 
-/* One frame a level: the depth is bounded by what fits a path from inside (a few thousand frames). */
-int tree_remove(int dir, const char *name, struct err *e)
+/*
+ * What lies deeper than this is moved up to the top first: whoever filled the tree may have made it deeper than we
+ * have descriptors or stack (a path from inside can grow without end).
+ */
+#define REMOVE_DEPTH 32
+
+struct removal {
+	int top; /* the directory that is being removed, for what is moved up; -1 until it is open */
+	unsigned long moved;
+};
+
+/* Gives the directory @name in @dir a place at the top. */
+static int move_up(struct removal *r, int dir, const char *name, struct err *e)
+{
+	char place[32];
+
+	for (;;) {
+		snprintf(place, sizeof(place), ".deep-%lu", r->moved++);
+		if (sys_renameat2(dir, name, r->top, place, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return err_set(e, errno, "cannot remove '%s'", name);
+	}
+}
+
+static int remove_below(struct removal *r, int dir, const char *name, unsigned depth, struct err *e)
 {
 	auto_dir DIR *d = NULL;
 	struct dirent *ent;
+	unsigned long before;
 	int fd;
 
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
@@ -237,6 +262,8 @@ int tree_remove(int dir, const char *name, struct err *e)
 		return 0;
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		return err_set(e, errno, "cannot remove '%s'", name);
+	if (depth == REMOVE_DEPTH)
+		return move_up(r, dir, name, e);
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, errno, "cannot open '%s'", name);
@@ -245,15 +272,28 @@ int tree_remove(int dir, const char *name, struct err *e)
 		close(fd);
 		return err_set(e, errno, "cannot list '%s'", name);
 	}
-	while ((ent = readdir(d))) {
-		if (streq(ent->d_name, ".") || streq(ent->d_name, ".."))
-			continue;
-		if (tree_remove(fd, ent->d_name, e) < 0)
-			return -1;
-	}
+	if (depth == 0)
+		r->top = fd;
+	do {
+		before = r->moved;
+		while ((ent = readdir(d))) {
+			if (streq(ent->d_name, ".") || streq(ent->d_name, ".."))
+				continue;
+			if (remove_below(r, fd, ent->d_name, depth + 1, e) < 0)
+				return -1;
+		}
+		rewinddir(d);
+	} while (depth == 0 && r->moved != before); /* what was moved up may not have been listed */
 	if (unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_set(e, errno, "cannot remove '%s'", name);
 	return 0;
+}
+
+int tree_remove(int dir, const char *name, struct err *e)
+{
+	struct removal r = { .top = -1 };
+
+	return remove_below(&r, dir, name, 0, e);
 }
 
 int dir_make_all(const char *path, mode_t mode, struct err *e)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/test.h"
 
+#include <sys/resource.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -203,4 +205,30 @@ TEST(missing_parents_are_made_on_the_host)
 	strcat(path, "/d");
 	CHECK_INT(dir_make_all(path, 0755, &e), -1);
 	CHECK_INT(e.code, ENOTDIR);
+}
+
+TEST(a_tree_deeper_than_there_are_descriptors_is_removed)
+{
+	struct rlimit few = { 64, 64 };
+	int dir = open(test_dir(), O_RDONLY | O_DIRECTORY);
+	int at = dup(dir);
+	struct err e;
+
+	CHECK(mkdirat(dir, "t", 0755) == 0 && mkdirat(dir, "t/.deep-0", 0755) == 0);
+	CHECK(mkdirat(dir, "t/.deep-0/x", 0755) == 0);
+	for (int i = 0; i < 5000; i++) {
+		int next;
+
+		CHECK(i == 0 || mkdirat(at, "d", 0755) == 0);
+		CHECK(i % 100 || i == 0 || symlinkat("/", at, "link") == 0);
+		next = openat(at, i ? "d" : "t", O_RDONLY | O_DIRECTORY);
+		CHECK(next >= 0);
+		close(at);
+		at = next;
+	}
+	close(at);
+	CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+	if (tree_remove(dir, "t", &e) < 0)
+		FAIL("%s", e.msg);
+	CHECK(faccessat(dir, "t", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT);
 }
