@@ -419,20 +419,26 @@ static void sweep_promise(const struct instances *s, const char *entry, const ch
 {
 	auto_fd int promise = seize(s, entry);
 	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_instance struct instance *i = NULL;
 	struct err e;
 
 	if (promise < 0)
-		return;
-	/* Still alive, or not undone yet: somebody must end it first, and the promise stays. */
-	if (faccessat(s->states, name, F_OK, 0) == 0)
 		return;
 	if (instance_open(s, name, &d, &e) < 0) {
 		if (e.code == ERR_NO_SUCH)
 			(void)unlinkat(s->tmp, entry, 0); /* kept: there is nothing to remove */
 		return;
 	}
+	/* Still alive, or not undone yet: somebody must end it first, and the promise stays. */
+	if (faccessat(s->states, name, F_OK, 0) == 0) {
+		instance_close(&d);
+		return;
+	}
 	d.promise = take_fd(&promise);
-	if (instance_remove(&d, &e) < 0)
+	i = instance_load(&d, &e);
+	if (!i || !i->ephemeral)
+		instance_close(&d); /* another one, that was made since and is to stay */
+	else if (instance_remove(&d, &e) < 0)
 		log_warn("cannot remove what is left of '%s': %s", name, e.msg);
 }
 

@@ -157,9 +157,11 @@ static void die_after(void (*f)(const struct instances *s), const struct instanc
 
 static void promise_and_die(const struct instances *s)
 {
+	struct instance *i = config();
 	struct instance_dir d;
 
-	if (instance_create(s, "doomed", config(), false, true, &d, &e) < 0)
+	i->ephemeral = true;
+	if (instance_create(s, "doomed", i, false, true, &d, &e) < 0)
 		_exit(1);
 }
 
@@ -174,6 +176,19 @@ TEST(a_promise_that_was_broken_is_kept_by_the_next)
 	CHECK(fstatat(s.dir, "doomed", &st, 0) < 0);
 	CHECK_INT(count(s.tmp), 0);
 	CHECK_INT(ids_taken(&s), 0);
+}
+
+TEST(an_old_promise_does_not_take_a_new_instance_of_the_name)
+{
+	struct instances s = open_all();
+	struct instance_dir d = create(&s, "web", config());
+	struct stat st;
+
+	instance_close(&d);
+	CHECK(close(openat(s.tmp, "rm-web", O_WRONLY | O_CREAT, 0600)) == 0);
+	instances_sweep(&s);
+	CHECK(fstatat(s.dir, "web", &st, 0) == 0);
+	CHECK_INT(count(s.tmp), 0);
 }
 
 TEST(a_promise_of_somebody_alive_is_left_alone)
