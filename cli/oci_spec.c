@@ -125,6 +125,10 @@ static void put_linux(struct json_writer *w)
 	put_enabled(w, "idmap", true);
 	json_close(w);
 	put_enabled(w, "netDevices", false);
+	json_open(w, "memoryPolicy", '{');
+	put_table(w, "modes", memory_policy_names);
+	put_table(w, "flags", memory_policy_flag_names);
+	json_close(w);
 	json_close(w);
 }
 

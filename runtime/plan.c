@@ -219,9 +219,10 @@ static int check_supported(const struct spec *s, struct err *e)
 	if (s->n_net_devices)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "linux.netDevices: moving network devices is not supported");
-	if (s->intel_rdt.clos_id || s->intel_rdt.l3_cache_schema || s->intel_rdt.mem_bw_schema ||
-	    s->intel_rdt.schemata)
-		return err_set(e, ERR_NOT_SUPPORTED, "linux.intelRdt: resctrl is not supported");
+	/* even an empty one asks for a group of the container's own (config-linux.md) */
+	if (s->intel_rdt.given)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "linux.intelRdt: groups of resctrl are not supported");
 	if (s->mount_label)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "linux.mountLabel: SELinux contexts of mounts are not supported");
