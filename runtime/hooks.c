@@ -75,14 +75,13 @@ static int left(const struct timespec *deadline)
 	return ms < 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
 }
 
-/* Feeds the state and waits; a hook that neither reads nor ends is cut off at the deadline. */
-static int feed_and_wait(int input, const char *text, size_t len, int pidfd,
+/* Feeds the state, closing *input after it, and waits; a hook that neither reads nor ends is cut off at the deadline. */
+static int feed_and_wait(int *input, const char *text, size_t len, int pidfd,
 			 const struct timespec *deadline, struct err *e)
 {
-	struct pollfd fds[2] = { { .fd = pidfd, .events = POLLIN },
-				 { .fd = input, .events = POLLOUT } };
-
 	for (;;) {
+		struct pollfd fds[2] = { { .fd = pidfd, .events = POLLIN },
+					 { .fd = *input, .events = POLLOUT } };
 		int n = poll(fds, 2, left(deadline));
 
 		if (n < 0 && errno != EINTR)
@@ -92,19 +91,26 @@ static int feed_and_wait(int input, const char *text, size_t len, int pidfd,
 		if (n > 0 && fds[0].revents)
 			return 0;
 		if (n > 0 && fds[1].revents) {
-			ssize_t put = len ? write(input, text, len) : 0;
+			ssize_t put = len ? write(*input, text, len) : 0;
 
 			if (put > 0) {
 				text += put;
 				len -= (size_t)put;
 			}
+			if (put < 0 && errno != EPIPE && errno != EAGAIN && errno != EINTR)
+				return err_set(e, errno, "cannot tell it the state");
 			/* all written, or a hook that does not care to read */
-			if (!len || (put < 0 && errno != EAGAIN && errno != EINTR)) {
-				close(input);
-				fds[1].fd = -1;
-			}
+			if (!len || (put < 0 && errno == EPIPE))
+				close(take_fd(input));
 		}
 	}
+}
+
+/* The hook and what it started, if it has got as far as having a process group of its own. */
+static void kill_hook(pid_t child)
+{
+	(void)kill(-child, SIGKILL);
+	(void)kill(child, SIGKILL); /* it is a zombie by now, or had not got that far */
 }
 
 int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
@@ -113,7 +119,8 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 	auto_str struct str state = { 0 };
 	struct timespec deadline = { 0 };
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
-	int pipe[2], pidfd, code, r;
+	auto_fd int input = -1, pidfd = -1;
+	int pipe[2], code, r;
 	pid_t child;
 
 	/* what the child finds out could be told by its exit code alone */
@@ -128,27 +135,26 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 	if (child == 0)
 		run_child(h, pipe[0]); /* does not return */
 	close(pipe[0]);
-	pidfd = child > 0 ? sys_pidfd_open(child, 0) : -1;
-	if (pidfd < 0) {
-		err_set(e, errno, "cannot run hook '%s'", h->path);
-		close(pipe[1]);
-		own_kill(&child);
-		return -1;
+	input = pipe[1];
+	if (child < 0)
+		return err_set(e, errno, "cannot run hook '%s'", h->path);
+	pidfd = sys_pidfd_open(child, 0);
+	if (pidfd < 0 || fcntl(input, F_SETFL, O_NONBLOCK) < 0) {
+		r = err_set(e, errno, "cannot watch it");
+	} else {
+		if (h->timeout) {
+			clock_gettime(CLOCK_MONOTONIC, &deadline);
+			deadline.tv_sec += h->timeout;
+		}
+		sigaction(SIGPIPE, &ignore, &old);
+		r = feed_and_wait(&input, state.s, state.len, pidfd, &deadline, e);
+		sigaction(SIGPIPE, &old, NULL);
 	}
-	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
-	fcntl(pipe[1], F_SETFL, O_NONBLOCK);
-	if (h->timeout) {
-		clock_gettime(CLOCK_MONOTONIC, &deadline);
-		deadline.tv_sec += h->timeout;
-	}
-	sigaction(SIGPIPE, &ignore, &old);
-	r = feed_and_wait(pipe[1], state.s, state.len, pidfd, &deadline, e);
-	sigaction(SIGPIPE, &old, NULL);
-	close(pidfd);
 	if (r < 0)
-		kill(-child, SIGKILL);
-	while (waitpid(child, &code, 0) < 0 && errno == EINTR)
-		;
+		kill_hook(child);
+	while (waitpid(child, &code, 0) < 0)
+		if (errno != EINTR)
+			return err_set(e, errno, "cannot wait for hook '%s'", h->path);
 	if (r < 0)
 		return err_in(e, "hook '%s'", h->path);
 	if (WIFSIGNALED(code))

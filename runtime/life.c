@@ -329,7 +329,7 @@ static void joiner(struct birth *b)
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		err_set(&e, errno, "cannot become undumpable");
 	else if (join_all(b->plan, &e) == 0) {
-		if (b->must_map)
+		if (b->plan->clone_flags & CLONE_NEWUSER)
 			(void)prctl(PR_SET_DUMPABLE,
 				    1); /* or else nobody could map the child's ids */
 		pid = clone_child(b, CLONE_PARENT, NULL, &e);

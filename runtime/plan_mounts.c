@@ -286,7 +286,7 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 			       "%s: only root can map the ids of a mount (mount_setattr(2))", why);
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
 	if (ms->what == MOUNT_BIND && h->euid == 0 &&
-	    (new_namespace(s, CLONE_NEWUSER) || ms->idmap))
+	    (spec_namespace(s, CLONE_NEWUSER) || ms->idmap))
 		ms->slot = (int)p->slots++;
 	return 0;
 }
@@ -329,7 +329,7 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 		ms->attr_set =
 			MOUNT_ATTR_NODEV; /* no node of an image is a device here: see plan_devices() */
 	ms->idmap = s->root.idmap && new_namespace(s, CLONE_NEWUSER);
-	if (new_namespace(s, CLONE_NEWUSER) && h->euid == 0)
+	if (spec_namespace(s, CLONE_NEWUSER) && h->euid == 0)
 		ms->slot = (int)p->slots++;
 	return 0;
 }
