@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each system call of `create` and `start` fails, or is the last of its process: what starts is as confined as asked, nothing
 # waits for ever, and one `delete --force` leaves nothing.
-# timeout: 300
+# timeout: 900
 . "$TESTS/life/sweep.bash"
 
 make_bundle bundle

@@ -7,8 +7,6 @@
 
 # where the container's first process is: of use only if its own cgroup cannot be entered (life_exec.c)
 tolerated+=('openat /proc/*/cgroup (ctr)' 'read * (ctr)' 'open /sys/fs/cgroup/* (ctr)')
-# whether the process between said anything before its end: only if it was killed would we wait for that in vain
-tolerated+=('poll * 0x1 (ctr)')
 
 running_bundle bundle
 # shellcheck disable=SC2086 # one argument each
