@@ -150,6 +150,8 @@ int host_probe(struct host *h, struct err *e)
 	h->euid = geteuid();
 	/* root of the host's user namespace is told by mkdir, if at all */
 	h->cgroup_readonly = h->cgroup[0] && access(h->cgroup, W_OK) < 0;
+	if (h->cgroup_readonly && errno != EACCES && errno != EROFS)
+		return err_set(e, errno, "cannot look at '%s'", h->cgroup);
 	if (file_read_kernel(AT_FDCWD, "/proc/self/uid_map", 65536, &text, e) < 0)
 		return -1; /* not knowing is not being outside: a device filter hangs on it */
 	h->initial_userns = sscanf(str_text(&text), "%u %u %u", &first, &host_first, &count) == 3 &&
