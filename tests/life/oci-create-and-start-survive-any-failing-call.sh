@@ -27,6 +27,7 @@ check() {
 	fi
 	delete_leaves_nothing "$2"
 }
+# shellcheck disable=SC2034 # read by sweep.bash
 INJECT_OPTIONS=(-p "$CTR_OCI")
 # the created one waits until there is enough of what is short (life.c: wait_for_start), and looks who is there before it listens
 tolerated+=('accept4 *' 'recvfrom * (ctr, child)')

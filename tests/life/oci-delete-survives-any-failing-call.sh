@@ -23,6 +23,7 @@ check() {
 	delete_leaves_nothing "$2"
 	is_dead "$first" || complain "$2: the payload lives"
 }
+# shellcheck disable=SC2034 # read by sweep.bash
 may_succeed=
 # the processes are killed when the container is, and again when its cgroup is removed: once must do
 tolerated+=('open /sys/fs/cgroup/*' 'openat cgroup.events *' 'openat cgroup.kill *' 'write 1 *' 'pread64 *' 'poll *')

@@ -76,6 +76,7 @@ check() {
 	[ "$1" = 0 ] || [[ $2 = kill* ]] || [ ! -e pid ] || complain "$2: a pid file is left"
 	rm -f pid
 }
+# shellcheck disable=SC2034 # read by sweep.bash
 INJECT_OPTIONS=(-p "$CTR_OCI")
 # EPERM: it may belong to the user namespace that is joined next, after which it is tried again
 tolerated+=('open /proc/*/ns/* (ctr, child)')

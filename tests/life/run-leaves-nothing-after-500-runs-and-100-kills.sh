@@ -3,6 +3,7 @@
 # 500 runs, and 100 that are killed with SIGKILL at a random moment, each followed by a next command: no mounts, cgroups,
 # namespaces, processes or files are there that were not there before.
 # timeout: 240
+# shellcheck disable=SC2034 # read by sweep.bash
 WITHOUT_INJECT=yes
 . "$TESTS/life/sweep.bash"
 
