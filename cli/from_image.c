@@ -647,7 +647,8 @@ int exec_process(const struct spec *s, const struct instance *i, int root, const
 		env_set(&all, *env);
 	if (all.failed)
 		return err_set(e, ENOMEM, "environment");
-	all.v[all.n] = NULL;
+	if (all.v)
+		all.v[all.n] = NULL;
 	got.env = all.v;
 	got.args = args;
 	got.terminal = terminal;
