@@ -124,7 +124,7 @@ static void put_linux(struct json_writer *w)
 	json_open(w, "mountExtensions", '{');
 	put_enabled(w, "idmap", true);
 	json_close(w);
-	put_enabled(w, "netDevices", false);
+	put_enabled(w, "netDevices", true);
 	json_open(w, "memoryPolicy", '{');
 	put_table(w, "modes", memory_policy_names);
 	put_table(w, "flags", memory_policy_flag_names);

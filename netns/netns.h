@@ -13,4 +13,12 @@ struct err;
  */
 int netns_loopback_up(struct err *e);
 
+/*
+ * Moves the device @device of the caller's network namespace into @netns, under @name, with its permanent addresses of
+ * global scope, and brings it up. The caller enters @netns meanwhile: it must be single-threaded and have CAP_NET_ADMIN
+ * in both, CAP_SYS_ADMIN in that. 0, or -1 and *e; it may have been moved then. With the namespace a physical device
+ * goes back to the host's first one, a virtual one ends (network_namespaces(7)).
+ */
+int netns_move_device(const char *device, int netns, const char *name, struct err *e);
+
 #endif

@@ -125,6 +125,18 @@ int apply_loopback(struct apply *a, const struct step *st, struct err *e)
 	return netns_loopback_up(e);
 }
 
+int apply_net_device(struct apply *a, const struct step *st, struct err *e)
+{
+	char path[40];
+	auto_fd int netns = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", a->pid);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	return netns_move_device(st->net_device.host, netns, st->net_device.name, e);
+}
+
 int apply_personality(struct apply *a, const struct step *st, struct err *e)
 {
 	(void)a;

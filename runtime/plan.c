@@ -106,6 +106,21 @@ static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, 
 	return 0;
 }
 
+/* While the child waits, so that its sysctls and hooks find them. */
+static int plan_net_devices(struct plan *p, const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_net_devices; i++) {
+		const struct net_device *d = &s->net_devices[i];
+		struct step *st = plan_add(p, STAGE_IDS, STEP_NET_DEVICE, "linux.netDevices", e);
+
+		if (!st)
+			return -1;
+		st->net_device.host = d->host;
+		st->net_device.name = d->name && *d->name ? d->name : d->host;
+	}
+	return 0;
+}
+
 static int plan_hooks(struct plan *p, const struct spec *s, struct err *e)
 {
 	static const struct {
@@ -216,9 +231,6 @@ static int check_sysctls(const struct spec *s, struct err *e)
 /* What can be asked for and is not done yet is refused: nothing asked for is dropped in silence. */
 static int check_supported(const struct spec *s, struct err *e)
 {
-	if (s->n_net_devices)
-		return err_set(e, ERR_NOT_SUPPORTED,
-			       "linux.netDevices: moving network devices is not supported");
 	/* even an empty one asks for a group of the container's own (config-linux.md) */
 	if (s->intel_rdt.given)
 		return err_set(e, ERR_NOT_SUPPORTED,
@@ -244,6 +256,7 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	    plan_namespaces(p, s, e) < 0 ||
 	    plan_cgroup(p, s, h, o, e) < 0 ||
 	    plan_ids(p, s, h, e) < 0 ||
+	    plan_net_devices(p, s, e) < 0 ||
 	    plan_mounts(p, s, h, o, e) < 0 ||
 	    plan_hooks(p, s, e) < 0 ||
 	    plan_names(p, s, e) < 0 ||

@@ -49,6 +49,7 @@ enum step_kind {
 	STEP_CGROUP_DELEGATE, /* give it to the container's root: a system makes cgroups of its own */
 	STEP_ID_MAP,	      /* uid_map, gid_map, setgroups */
 	STEP_OOM_SCORE,
+	STEP_NET_DEVICE, /* from the host into the new network namespace */
 	STEP_RLIMIT,
 	STEP_PROPAGATION, /* of the whole tree that the child got from the host */
 	STEP_ROOT,	  /* the new root file system, mounted over "/" */
@@ -142,6 +143,9 @@ struct step {
 			uint32_t uid, gid;
 		} owner; /* on the host */
 		int oom_score;
+		struct {
+			const char *host, *name;
+		} net_device;
 		struct {
 			int resource;
 			uint64_t soft, hard;

@@ -27,8 +27,8 @@ typedef void print_fn(const struct plan *p, const struct step *st, struct str *o
 static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom,
 	print_rlimit, print_propagation, print_mount, print_device, print_symlink, print_path,
 	print_hook, print_root_attr, print_pivot, print_sysctl, print_name, print_personality,
-	print_memory_policy, print_scheduler, print_io_priority, print_bounding, print_user,
-	print_caps, print_cwd, print_seccomp, print_nothing;
+	print_net_device, print_memory_policy, print_scheduler, print_io_priority, print_bounding,
+	print_user, print_caps, print_cwd, print_seccomp, print_nothing;
 
 static const struct {
 	const char *name;
@@ -41,6 +41,7 @@ static const struct {
 	[STEP_CGROUP_DELEGATE] = { "delegate", apply_cgroup_delegate, print_owner },
 	[STEP_ID_MAP] = { "id-map", apply_id_map, print_ids },
 	[STEP_OOM_SCORE] = { "oom-score", apply_oom_score, print_oom },
+	[STEP_NET_DEVICE] = { "net-device", apply_net_device, print_net_device },
 	[STEP_RLIMIT] = { "rlimit", apply_rlimit, print_rlimit },
 	[STEP_PROPAGATION] = { "propagation", apply_propagation, print_propagation },
 	[STEP_ROOT] = { "root", apply_root, print_mount },
@@ -242,6 +243,12 @@ static void print_oom(const struct plan *p, const struct step *st, struct str *o
 {
 	(void)p;
 	str_addf(out, " %d", st->oom_score);
+}
+
+static void print_net_device(const struct plan *p, const struct step *st, struct str *out)
+{
+	(void)p;
+	str_addf(out, " %s as %s", st->net_device.host, st->net_device.name);
 }
 
 static void print_limit(struct str *out, uint64_t v)
