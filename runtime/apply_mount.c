@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -312,31 +313,58 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 	return fd;
 }
 
-struct overlay_request {
-	const struct apply *a;
-	const struct mount_step *m;
-	struct err *e;
+/* What the helper below has to tell, in memory that both share. */
+struct overlay_result {
+	struct err err;
 	int fd;
 };
 
-static int make_attached_overlay(void *arg)
+static void make_attached_overlay(const struct apply *a, const struct mount_step *m,
+				  struct overlay_result *r)
 {
-	struct overlay_request *r = arg;
-
 	if (mount(NULL, "/", NULL, MS_PRIVATE, NULL) < 0 || chdir("/proc/self/fd") < 0)
-		err_set(r->e, errno, "cannot prepare a mount namespace for overlay");
+		err_set(&r->err, errno, "cannot prepare a mount namespace for overlay");
 	else
-		r->fd = make_overlay(r->a, r->m, true, r->e);
-	return 0;
+		r->fd = make_overlay(a, m, true, &r->err);
+}
+
+/*
+ * A helper in a mount namespace of its own, which shares our descriptors: the one that it makes is ours. It shares no
+ * memory, since before Linux 6.3 a process that has unshared its time namespace cannot have such a child (EINVAL).
+ */
+static int open_attached_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	struct clone_args args = { .flags = CLONE_FILES | CLONE_NEWNS };
+	struct overlay_result *r =
+		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+	int fd;
+
+	if (r == MAP_FAILED)
+		return err_set(e, errno, "cannot share memory with a helper");
+	r->fd = -1;
+	pid = sys_clone3(&args);
+	if (pid == 0) {
+		make_attached_overlay(a, m, r);
+		_exit(0);
+	}
+	if (pid < 0)
+		err_set(e, errno, "cannot make a mount namespace for overlay");
+	while (pid > 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	fd = r->fd;
+	if (pid > 0 && fd < 0)
+		*e = r->err.code ? r->err :
+				   (struct err){ .code = ERR_INVALID,
+						 .msg = "the helper for overlay died" };
+	munmap(r, sizeof(*r));
+	return fd;
 }
 
 static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
 {
 	const struct host *h = a->host;
 	struct err refused = *e;
-	struct overlay_request r = { .a = a, .m = m, .e = e, .fd = -1 };
-	_Alignas(16) char stack[64 << 10];
-	pid_t pid;
 
 	/* where it is known to fail the kernel would also log each attempt */
 	if (h->kernel_major > 6 || (h->kernel_major == 6 && h->kernel_minor >= 15)) {
@@ -349,14 +377,7 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 			return -1;
 		}
 	}
-	/* shares memory and descriptors with us, who wait: what it opens and reports is here */
-	pid = clone(make_attached_overlay, stack + sizeof(stack),
-		    CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWNS, &r);
-	if (pid < 0)
-		return err_set(e, errno, "cannot make a mount namespace for overlay");
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
-	return r.fd;
+	return open_attached_overlay(a, m, e);
 }
 
 static const char *mount_name(const struct mount_step *m)
