@@ -52,6 +52,12 @@ static bool is_missing_call(int error)
 	       error == EPERM; /* EPERM: a sandbox; mount(2) will say if it is the real reason */
 }
 
+static char *fd_path(int fd, char *buf, size_t size)
+{
+	snprintf(buf, size, "/proc/self/fd/%d", fd);
+	return buf;
+}
+
 /* What the file system has to say about a failure, which is better than EINVAL (fsopen(2), "message log"). */
 static int fs_failure(int fs, int error, const char *type, struct err *e)
 {
@@ -472,9 +478,6 @@ int apply_propagation(struct apply *a, const struct step *st, struct err *e)
 	(void)a;
 	if (mount(NULL, "/", NULL, st->propagation, NULL) < 0)
 		return err_set(e, errno, "cannot set the propagation of '/'");
-	/* pivot_root(2) refuses a shared parent; the mounts below stay as asked */
-	if (st->propagation & MS_SHARED && mount(NULL, "/", NULL, MS_PRIVATE, NULL) < 0)
-		return err_set(e, errno, "cannot make '/' private");
 	return 0;
 }
 
@@ -503,12 +506,6 @@ static unsigned long ms_flags(uint64_t attr)
 	if ((attr & MOUNT_ATTR__ATIME) == MOUNT_ATTR_STRICTATIME)
 		flags |= MS_STRICTATIME;
 	return flags;
-}
-
-static char *fd_path(int fd, char *buf, size_t size)
-{
-	snprintf(buf, size, "/proc/self/fd/%d", fd);
-	return buf;
 }
 
 /* The attributes of a mount, as far as statfs(2) knows them. */
@@ -567,8 +564,12 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
 	auto_fd int fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
+	char path[40];
 
 	if (fd < 0 && m->what == MOUNT_BIND && is_missing_call(errno)) {
+		if (m->propagation) /* the host would get this mount as well */
+			return err_set(e, ERR_NOT_SUPPORTED,
+				       "shared mounts need the mount calls of Linux 5.2");
 		if (mount(m->source, m->source, NULL, MS_BIND | MS_REC, NULL) < 0)
 			return err_set(e, errno, "cannot bind '%s'", m->source);
 		a->root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -578,6 +579,9 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 		return e->code ? -1 : err_set(e, errno, "cannot open the root file system");
 	if (sys_move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_set(e, errno, "cannot attach the root file system");
+	if (m->propagation &&
+	    mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0)
+		return err_set(e, errno, "cannot set the propagation of the root");
 	a->root = take_fd(&fd);
 	return 0;
 }
@@ -904,15 +908,21 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
  */
 int apply_pivot(struct apply *a, const struct step *st, struct err *e)
 {
+	auto_fd int old = st->pivot.shared ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
 	if (fchdir(a->root) < 0)
 		return err_set(e, errno, "cannot enter the new root");
-	if (st->no_pivot) {
+	if (st->pivot.chroot) {
 		if (chroot(".") < 0 || chdir("/") < 0)
 			return err_set(e, errno, "cannot change the root");
 		return 0;
 	}
 	if (sys_pivot_root(".", ".") < 0)
 		return err_set(e, errno, "cannot pivot into the new root");
+	/* taken away from peers of the host's mounts, they would be so from the host */
+	if (st->pivot.shared &&
+	    (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0))
+		return err_set(e, errno, "cannot part the old root from the host's");
 	if (umount2(".", MNT_DETACH) < 0)
 		return err_set(e, errno, "cannot let go of the old root");
 	if (chdir("/") < 0)

@@ -175,7 +175,10 @@ struct step {
 		struct {
 			const char *key, *value;
 		} sysctl;
-		bool no_pivot; /* chroot alone: for a host whose root cannot be pivoted, an initramfs */
+		struct {
+			bool chroot; /* alone: for a host whose root cannot be pivoted, an initramfs */
+			bool shared; /* the old root's mounts are still peers of the host's */
+		} pivot;
 		const char *name; /* hostname, domainname, LSM label */
 		unsigned long personality;
 		struct {

@@ -234,6 +234,14 @@ static void bind_if_not_ours(const struct spec *s, struct mount_step *ms)
 		}
 }
 
+static unsigned propagation_of(const struct spec *s)
+{
+	const struct mount_option *o = s->rootfs_propagation ? find_option(s->rootfs_propagation) :
+							       NULL;
+
+	return o && o->kind == OPT_PROPAGATION ? (unsigned)o->set : 0;
+}
+
 static int plan_mount(struct plan *p, const struct spec *s, const struct host *h,
 		      const struct mount_spec *m, const char *why, struct err *e)
 {
@@ -284,19 +292,14 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	if (ms->idmap && h->euid != 0)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "%s: only root can map the ids of a mount (mount_setattr(2))", why);
+	/* in a shared tree, what is mounted on it later would be so on the host; who wants that says "rshared" */
+	if (ms->what == MOUNT_BIND && !ms->propagation && propagation_of(s) & MS_SHARED)
+		ms->propagation = MS_SLAVE | MS_REC;
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
 	if (ms->what == MOUNT_BIND && h->euid == 0 &&
 	    (spec_namespace(s, CLONE_NEWUSER) || ms->idmap))
 		ms->slot = (int)p->slots++;
 	return 0;
-}
-
-static unsigned propagation_of(const struct spec *s)
-{
-	const struct mount_option *o = s->rootfs_propagation ? find_option(s->rootfs_propagation) :
-							       NULL;
-
-	return o && o->kind == OPT_PROPAGATION ? (unsigned)o->set : 0;
 }
 
 static int plan_root(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
@@ -311,7 +314,13 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	st = plan_add(p, STAGE_OLD_ROOT, STEP_PROPAGATION, "linux.rootfsPropagation", e);
 	if (!st)
 		return -1;
-	st->propagation = propagation ? propagation | MS_REC : MS_SLAVE | MS_REC;
+	/*
+	 * Shared means that volumes stay peers of the host's mounts. Nothing else may: only "/" is made private, since
+	 * pivot_root(2) refuses a shared one, and the new root, whatever file system it is on, a slave.
+	 */
+	st->propagation = propagation & MS_SHARED  ? MS_PRIVATE :
+			  propagation & MS_PRIVATE ? MS_PRIVATE | MS_REC :
+						     MS_SLAVE | MS_REC;
 	st = plan_add(p, STAGE_OLD_ROOT, STEP_ROOT, "root", e);
 	if (!st)
 		return -1;
@@ -321,6 +330,7 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	ms->source = s->root.path;
 	ms->target = "/";
 	ms->recursive = true;
+	ms->propagation = propagation & MS_SHARED ? MS_SLAVE | MS_REC : 0;
 	ms->layers = s->root.layers;
 	ms->upper = s->root.upper;
 	ms->work = s->root.work;
@@ -529,7 +539,8 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 	st = plan_add(p, STAGE_NEW_ROOT, STEP_PIVOT, "root", e);
 	if (!st)
 		return -1;
-	st->no_pivot = o->no_pivot;
+	st->pivot.chroot = o->no_pivot;
+	st->pivot.shared = propagation & MS_SHARED;
 	if (s->root.readonly || propagation) {
 		st = plan_add(p, STAGE_NEW_ROOT, STEP_ROOT_ATTR,
 			      s->root.readonly ? "root.readonly" : "linux.rootfsPropagation", e);

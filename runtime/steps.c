@@ -390,7 +390,7 @@ static void print_root_attr(const struct plan *p, const struct step *st, struct 
 static void print_pivot(const struct plan *p, const struct step *st, struct str *out)
 {
 	(void)p;
-	if (st->no_pivot)
+	if (st->pivot.chroot)
 		str_add(out, " by chroot alone");
 }
 
