@@ -182,8 +182,12 @@ static int exec(struct cli *c, int argc, char **argv)
 	    instance_look(&all, argv[0], &d, c->e) < 0)
 		return -1;
 	close(d.fd);
-	if (enter(c, &all, argv[0], &n) < 0 || begin(&n, o, argv + 1, &life, c->e) < 0)
+	if (enter(c, &all, argv[0], &n) < 0 || begin(&n, o, argv + 1, &life, c->e) < 0) {
+		/* whatever failed first when it ended under our hands */
+		if (n.state.pid && state_status(&n.dir, &n.state, NULL) == STATUS_STOPPED)
+			err_set(c->e, ERR_STATE, "it does not run");
 		return err_in(c->e, "cannot exec in '%s'", argv[0]);
+	}
 	state_close(&n.dir); /* others may work on it while the process runs */
 	if (o->detach)
 		return EXIT_DONE;

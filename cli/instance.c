@@ -129,7 +129,7 @@ static int start(struct cli *c, int argc, char **argv)
 		return -1;
 	if (any_on_host(&all, argv) && self_protect(c->argv, c->e) < 0)
 		return -1;
-	return each_instance(c, &all, argv, start_one);
+	return each_instance(c, &all, argv, true, start_one);
 }
 
 const struct verb verb_start = {
@@ -380,7 +380,7 @@ static int stop(struct cli *c, int argc, char **argv)
 		return err_set(c->e, ERR_USAGE, "there is no signal '%s'", o->signal);
 	if (open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, stop_one);
+	return each_instance(c, &all, argv, true, stop_one);
 }
 
 const struct verb verb_stop = {
@@ -441,7 +441,7 @@ static int kill_verb(struct cli *c, int argc, char **argv)
 		return err_set(c->e, ERR_USAGE, "there is no signal '%s'", o->signal);
 	if (open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, kill_one);
+	return each_instance(c, &all, argv, false, kill_one);
 }
 
 const struct verb verb_kill = {
@@ -499,7 +499,7 @@ static int wait_verb(struct cli *c, int argc, char **argv)
 	(void)argc;
 	if (open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, wait_one);
+	return each_instance(c, &all, argv, false, wait_one);
 }
 
 const struct verb verb_wait = {
@@ -555,13 +555,13 @@ static int rm(struct cli *c, int argc, char **argv)
 	if (open_instances(c, &all) < 0)
 		return -1;
 	if (!o->force)
-		return each_instance(c, &all, argv, rm_one);
+		return each_instance(c, &all, argv, true, rm_one);
 	/* With --force a name that is not there is no failure, and must not hide the others. */
 	rc = EXIT_DONE;
 	for (int k = 0; k < argc; k++) {
 		char *one[] = { argv[k], NULL };
 
-		if (each_instance(c, &all, one, rm_one) < 0 && c->e->code != ERR_NO_SUCH) {
+		if (each_instance(c, &all, one, true, rm_one) < 0 && c->e->code != ERR_NO_SUCH) {
 			if (k + 1 < argc)
 				log_error("%s", c->e->msg);
 			rc = k + 1 < argc ? EXIT_FAILED : -1;

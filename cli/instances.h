@@ -5,6 +5,8 @@
 #ifndef CTR_CLI_INSTANCES_H
 #define CTR_CLI_INSTANCES_H
 
+#include <stdbool.h>
+
 #include "runtime/instances.h"
 
 struct cli;
@@ -19,9 +21,11 @@ int open_instances(struct cli *c, struct instances *all);
 
 /*
  * Calls @one for each instance that the operands name or match. Goes on after a failure; the last one is
- * returned (-1, *c->e), others are printed.
+ * returned (-1, *c->e), others are printed. With @parallel up to PARALLEL at once, each in a process of its own: for
+ * what waits, and prints nothing whose order matters.
  */
-int each_instance(struct cli *c, const struct instances *all, char **operands,
+#define PARALLEL 16
+int each_instance(struct cli *c, const struct instances *all, char **operands, bool parallel,
 		  int (*one)(struct cli *c, const struct instances *all, const char *name,
 			     struct err *e));
 
