@@ -54,18 +54,20 @@ struct entry {
 	struct arena *arena;
 	struct state_dir dir; /* locked */
 	struct state state;
-	int root; /* of the instance */
+	int root;  /* of the instance */
+	int pidfd; /* of its first process */
 };
 
-#define ENTRY_NONE                                                       \
-	{                                                                \
-		.dir = { .root = -1, .dir = -1, .open = -1 }, .root = -1 \
+#define ENTRY_NONE                                                                    \
+	{                                                                             \
+		.dir = { .root = -1, .dir = -1, .open = -1 }, .root = -1, .pidfd = -1 \
 	}
 
 static void own_entry(struct entry *n)
 {
 	state_close(&n->dir);
 	own_close(&n->root);
+	own_close(&n->pidfd);
 	spec_free(n->spec);
 	image_free(n->image);
 	instance_free(n->instance);
@@ -77,18 +79,17 @@ static void own_entry(struct entry *n)
 /* The root directory of the payload, through the host's /proc: users are looked up in what is there now. */
 static int open_payload_root(struct entry *n, struct err *e)
 {
-	auto_fd int pidfd = -1;
 	char path[40];
 	int status;
 
-	status = state_status(&n->dir, &n->state, &pidfd, e);
+	status = state_status(&n->dir, &n->state, &n->pidfd, e);
 	if (status < 0)
 		return -1;
 	if (status == STATUS_STOPPED)
 		return err_set(e, ERR_STATE, "it does not run");
 	snprintf(path, sizeof(path), "/proc/%d/root", n->state.pid);
 	n->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (n->root < 0 || pidfd_wait(pidfd, 0))
+	if (n->root < 0 || pidfd_wait(n->pidfd, 0))
 		return err_set(e, ERR_STATE, "it does not run");
 	return 0;
 }
@@ -105,8 +106,9 @@ static int enter(struct cli *c, const struct instances *all, const char *name, s
 		return err_set(e, ENOMEM, "exec");
 	if (state_open(all->states, name, &n->dir, e) < 0)
 		return e->code == ERR_NO_SUCH ? err_set(e, ERR_STATE, "it does not run") : -1;
-	if (state_read(&n->dir, n->arena, &n->state, e) < 0 ||
-	    state_read_config(&n->dir, &config, e) < 0)
+	if (state_read(&n->dir, n->arena, &n->state, e) < 0) /* half made: not yet, or never */
+		return e->code == ERR_STATE ? err_set(e, ERR_STATE, "it does not run") : -1;
+	if (state_read_config(&n->dir, &config, e) < 0)
 		return -1;
 	n->instance = instance_parse(str_text(&config), config.len, e);
 	if (!n->instance)
@@ -158,7 +160,13 @@ static int begin(struct entry *n, const struct exec_verb_options *o, char **comm
 		xo.stdio[0] = null;
 	if (!o->tty && o->detach)
 		xo.stdio[1] = xo.stdio[2] = null;
-	return life_exec(&n->dir, &n->state, n->spec, &host, &p, &xo, life, e);
+	if (life_exec(&n->dir, &n->state, n->spec, &host, &p, &xo, life, e) == 0)
+		return 0;
+	/* whatever it is that failed first when the instance ended under our hands */
+	if (e->code != ERR_CMD_NOT_FOUND && e->code != ERR_CMD_NOT_EXEC &&
+	    pidfd_wait(n->pidfd, 100))
+		return err_set(e, ERR_STATE, "it does not run");
+	return -1;
 }
 
 static int exec(struct cli *c, int argc, char **argv)
@@ -182,12 +190,8 @@ static int exec(struct cli *c, int argc, char **argv)
 	    instance_look(&all, argv[0], &d, c->e) < 0)
 		return -1;
 	close(d.fd);
-	if (enter(c, &all, argv[0], &n) < 0 || begin(&n, o, argv + 1, &life, c->e) < 0) {
-		/* whatever failed first when it ended under our hands */
-		if (n.state.pid && state_status(&n.dir, &n.state, NULL) == STATUS_STOPPED)
-			err_set(c->e, ERR_STATE, "it does not run");
+	if (enter(c, &all, argv[0], &n) < 0 || begin(&n, o, argv + 1, &life, c->e) < 0)
 		return err_in(c->e, "cannot exec in '%s'", argv[0]);
-	}
 	state_close(&n.dir); /* others may work on it while the process runs */
 	if (o->detach)
 		return EXIT_DONE;
