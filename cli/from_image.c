@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/from_image.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -193,19 +194,62 @@ static int set_env(const struct from_image *f, const char *home, struct spec *s,
 
 /* ---- the user ---- */
 
+#define SHORT_STACK 12
+
+/* One option for all, as before Linux 6.5, has room for 255 bytes: a dozen descriptors. */
+static int name_short_stack(int fs, const char *const *layers, size_t n, int *fds, struct err *e)
+{
+	char names[256];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = open(layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fds[i] < 0)
+			return err_set(e, errno, "cannot open '%s'", layers[i]);
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s/proc/self/fd/%d",
+					i ? ":" : "", fds[i]);
+	}
+	return sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", names, 0) < 0 ?
+		       err_set(e, errno, "cannot name the image's layers") :
+		       0;
+}
+
+static int name_tall_stack(int fs, const char *const *layers, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layers[i], 0) < 0)
+			return err_set(e, errno, "cannot name the image's layers");
+	return 0;
+}
+
 static int open_overlay(const struct from_image *f, struct err *e)
 {
 	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-	int fd, bad = 0;
+	const char **layers;
+	int fds[SHORT_STACK], fd, r;
+	size_t n = 0;
 
 	if (fs < 0)
 		return err_set(e, errno, "cannot look into the image's layers");
+	while (f->image->layers[n])
+		n++;
+	layers = alloca((n + 1) * sizeof(*layers));
+	n = 0;
 	if (f->upper && !f->fresh)
-		bad |= sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", f->upper, 0);
-	for (const char *const *l = f->image->layers; *l && !bad; l++)
-		bad |= sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", *l, 0);
-	if (bad || sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return err_set(e, errno, "cannot look into the image's layers");
+		layers[n++] = f->upper;
+	for (const char *const *l = f->image->layers; *l; l++)
+		layers[n++] = *l;
+	for (size_t i = 0; i < SHORT_STACK; i++)
+		fds[i] = -1;
+	r = n <= SHORT_STACK ? name_short_stack(fs, layers, n, fds, e) :
+			       name_tall_stack(fs, layers, n, e);
+	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		r = err_set(e, errno, "cannot look into the image's layers");
+	for (size_t i = 0; i < SHORT_STACK; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (r < 0)
+		return -1;
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
 			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
 	return fd < 0 ? err_set(e, errno, "cannot look into the image's layers") : fd;
