@@ -135,10 +135,10 @@ static void find_cgroup2(char *at, size_t size)
 
 /* The test's cgroup: seen from outside as `name` below the directory `outside`, from inside as `at`. */
 static struct {
-	int outside;
+	int outside, first_namespace;
 	int mounted; /* what is seen at `at` is this cgroup, and not the host's */
 	char name[32], at[4096];
-} cgroup = { .outside = -1 };
+} cgroup = { .outside = -1, .first_namespace = -1 };
 
 static int write_file(int dir, const char *name, const char *text)
 {
@@ -182,6 +182,7 @@ static int enter_cgroup(void)
 	    mkdirat(cgroup.outside, path, 0755) < 0)
 		return -1;
 	snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup.name);
+	cgroup.first_namespace = open("/proc/self/ns/cgroup", O_RDONLY | O_CLOEXEC);
 	if (write_file(cgroup.outside, procs, "0") < 0 || unshare(CLONE_NEWCGROUP) < 0)
 		return -1;
 	snprintf(procs, sizeof(procs), "%s/script/cgroup.procs", cgroup.name);
@@ -215,6 +216,9 @@ static int remove_cgroup(void)
 		return 0;
 	if (cgroup.mounted)
 		(void)nftw(cgroup.at, leave_cgroup, 16, FTW_PHYS | FTW_MOUNT | FTW_DEPTH);
+	/* with "nsdelegate" nobody leaves a cgroup namespace by a write alone */
+	if (cgroup.first_namespace >= 0)
+		(void)setns(cgroup.first_namespace, CLONE_NEWCGROUP);
 	(void)write_file(cgroup.outside, "cgroup.procs", "0");
 	/* What is still there has escaped everything else. */
 	snprintf(path, sizeof(path), "%s/cgroup.kill", cgroup.name);
