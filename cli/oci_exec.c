@@ -148,6 +148,37 @@ static int add_env(struct process_spec *p, const struct words *env, struct arena
 	return 0;
 }
 
+/*
+ * What the file leaves open is as for the container's own process: to exec must not be a way to more than the
+ * container has. (Only noNewPrivileges is a mere yes or no, of the file's own; so it is for runc and crun.)
+ */
+static void inherit(struct process_spec *p, const struct process_spec *from)
+{
+	if (!p->has_caps) {
+		p->has_caps = from->has_caps;
+		memcpy(p->caps, from->caps, sizeof(p->caps));
+	}
+	if (!p->apparmor_profile)
+		p->apparmor_profile = from->apparmor_profile;
+	if (!p->selinux_label)
+		p->selinux_label = from->selinux_label;
+	if (!p->n_rlimits) {
+		p->rlimits = from->rlimits;
+		p->n_rlimits = from->n_rlimits;
+	}
+	if (!p->has_oom_score_adj) {
+		p->has_oom_score_adj = from->has_oom_score_adj;
+		p->oom_score_adj = from->oom_score_adj;
+	}
+	if (!p->scheduler.policy)
+		p->scheduler = from->scheduler;
+	if (!p->has_io_priority) {
+		p->has_io_priority = from->has_io_priority;
+		p->io_priority_class = from->io_priority_class;
+		p->io_priority = from->io_priority;
+	}
+}
+
 /* The container's own process with what the command line changes in it; or the file's. */
 static int make_process(const struct exec_verb_options *o, const struct spec *s, char **command,
 			struct process_spec *p, struct err *e)
@@ -161,6 +192,7 @@ static int make_process(const struct exec_verb_options *o, const struct spec *s,
 			return -1;
 		if (spec_oci_parse_process(str_text(&text), text.len, s->arena, p, e) < 0)
 			return err_in(e, "%s", o->process);
+		inherit(p, &s->process);
 		return 0;
 	}
 	if (!command[0])

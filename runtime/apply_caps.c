@@ -111,8 +111,6 @@ int apply_caps(struct apply *a, const struct step *st, struct err *e)
 	uint64_t have = 0;
 	int r = 0;
 
-	if (!st->process->has_caps)
-		return 0;
 	now = cap_get_proc();
 	caps = cap_init();
 	for (int cap = 0; now && cap <= (int)a->host->last_cap; cap++) {

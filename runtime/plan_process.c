@@ -148,13 +148,10 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 	/* without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)), so it comes before that is dropped */
 	if (!pr->no_new_privileges && plan_seccomp(p, s, e) < 0)
 		return -1;
-	if (pr->has_caps) {
-		st = plan_add(p, STAGE_LAST, STEP_BOUNDING_CAPS, "process.capabilities.bounding",
-			      e);
-		if (!st)
-			return -1;
-		st->caps = pr->caps[CAPS_BOUNDING];
-	}
+	st = plan_add(p, STAGE_LAST, STEP_BOUNDING_CAPS, "process.capabilities.bounding", e);
+	if (!st)
+		return -1;
+	st->caps = pr->caps[CAPS_BOUNDING]; /* not given, none: as crun */
 	if (plan_self(p, STEP_USER, "process.user", pr, e) < 0 ||
 	    plan_self(p, STEP_CWD, "process.cwd", pr, e) < 0 ||
 	    plan_self(p, STEP_CAPS, "process.capabilities", pr, e) < 0)

@@ -64,7 +64,7 @@ struct process_spec {
 	const char *const *args; /* NULL-terminated; NULL: no process (create only fails at start) */
 	const char *const *env;	 /* NULL-terminated "K=V"; NULL: none */
 	const char *cwd;	 /* absolute */
-	bool has_caps;		 /* process.capabilities was given, even if empty */
+	bool has_caps;		 /* process.capabilities was given; if not, there are none */
 	uint64_t caps[CAPS_SETS];
 	struct rlimit_spec *rlimits;
 	size_t n_rlimits;

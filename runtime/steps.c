@@ -491,10 +491,6 @@ static void print_caps(const struct plan *p, const struct step *st, struct str *
 	};
 
 	(void)p;
-	if (!st->process->has_caps) {
-		str_add(out, " unchanged");
-		return;
-	}
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
 		str_addf(out, " %s", sets[i].name);
 		print_cap_set(out, st->process->caps[sets[i].set]);
