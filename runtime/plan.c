@@ -121,34 +121,40 @@ static int plan_net_devices(struct plan *p, const struct spec *s, struct err *e)
 	return 0;
 }
 
-static int plan_hooks(struct plan *p, const struct spec *s, struct err *e)
+static int plan_hooks(struct plan *p, const struct spec *s, enum hook_point point, struct err *e)
 {
+	/* poststart and poststop do not belong to creation: life.c runs them */
 	static const struct {
-		enum hook_point point;
 		enum stage stage;
 		const char *name;
 	} points[] = {
-		/* poststart and poststop do not belong to creation: life.c runs them */
-		{ HOOK_PRESTART, STAGE_RUNTIME_HOOKS, "prestart" },
-		{ HOOK_CREATE_RUNTIME, STAGE_RUNTIME_HOOKS, "createRuntime" },
-		{ HOOK_CREATE_CONTAINER, STAGE_CONTAINER_HOOKS, "createContainer" },
-		{ HOOK_START_CONTAINER, STAGE_LAST, "startContainer" },
+		[HOOK_PRESTART] = { STAGE_RUNTIME_HOOKS, "prestart" },
+		[HOOK_CREATE_RUNTIME] = { STAGE_RUNTIME_HOOKS, "createRuntime" },
+		[HOOK_CREATE_CONTAINER] = { STAGE_CONTAINER_HOOKS, "createContainer" },
+		[HOOK_START_CONTAINER] = { STAGE_LAST, "startContainer" },
 	};
+	const struct hook_list *hooks = &s->hooks[point];
 
-	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-		const struct hook_list *hooks = &s->hooks[points[i].point];
+	for (size_t j = 0; j < hooks->n; j++) {
+		struct step *st = plan_add(p, points[point].stage, STEP_HOOK, NULL, e);
 
-		for (size_t j = 0; j < hooks->n; j++) {
-			struct step *st = plan_add(p, points[i].stage, STEP_HOOK, NULL, e);
+		if (!st)
+			return -1;
+		st->why = arena_printf(p->arena, "hooks.%s[%zu]", points[point].name, j);
+		st->hook.hook = &hooks->list[j];
+		if (point == HOOK_START_CONTAINER && !hooks->list[j].env) {
+			/* the payload's, as in runc and crun: by custom, not by specification */
+			struct hook_spec *copy = arena_alloc(p->arena, sizeof(*copy));
 
-			if (!st)
-				return -1;
-			st->why = arena_printf(p->arena, "hooks.%s[%zu]", points[i].name, j);
-			st->hook.hook = &hooks->list[j];
-			st->hook.container_namespaces = points[i].stage != STAGE_RUNTIME_HOOKS;
-			if (points[i].stage == STAGE_RUNTIME_HOOKS)
-				p->hooks_before_pivot = true;
+			if (!copy)
+				return err_set(e, ENOMEM, "cannot plan");
+			*copy = hooks->list[j];
+			copy->env = s->process.env;
+			st->hook.hook = copy;
 		}
+		st->hook.container_namespaces = points[point].stage != STAGE_RUNTIME_HOOKS;
+		if (points[point].stage == STAGE_RUNTIME_HOOKS)
+			p->hooks_before_pivot = true;
 	}
 	return 0;
 }
@@ -258,9 +264,13 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	    plan_ids(p, s, h, e) < 0 ||
 	    plan_net_devices(p, s, e) < 0 ||
 	    plan_mounts(p, s, h, o, e) < 0 ||
-	    plan_hooks(p, s, e) < 0 ||
+	    plan_hooks(p, s, HOOK_PRESTART, e) < 0 ||
+	    plan_hooks(p, s, HOOK_CREATE_RUNTIME, e) < 0 ||
+	    plan_hooks(p, s, HOOK_CREATE_CONTAINER, e) < 0 ||
 	    plan_names(p, s, e) < 0 ||
-	    plan_process(p, s, h, o, e) < 0)
+	    plan_process(p, s, h, o, e) < 0 ||
+	    /* they are programs of the image, so as confined as the payload itself */
+	    (s->has_process && plan_hooks(p, s, HOOK_START_CONTAINER, e) < 0))
 		return NULL;
 	/* clang-format on */
 	sort_by_stage(p);
