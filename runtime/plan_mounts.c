@@ -12,6 +12,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/handshake.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
@@ -242,6 +243,17 @@ static unsigned propagation_of(const struct spec *s)
 	return o && o->kind == OPT_PROPAGATION ? (unsigned)o->set : 0;
 }
 
+/* All go in one message. */
+static int take_slot(struct plan *p, struct mount_step *ms, const char *why, struct err *e)
+{
+	if (p->slots == MSG_MAX_FDS)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "%s: more than %d mounts that need the host's privileges", why,
+			       MSG_MAX_FDS);
+	ms->slot = (int)p->slots++;
+	return 0;
+}
+
 static int plan_mount(struct plan *p, const struct spec *s, const struct host *h,
 		      const struct mount_spec *m, const char *why, struct err *e)
 {
@@ -298,7 +310,7 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
 	if (ms->what == MOUNT_BIND && h->euid == 0 &&
 	    (spec_namespace(s, CLONE_NEWUSER) || ms->idmap))
-		ms->slot = (int)p->slots++;
+		return take_slot(p, ms, why, e);
 	return 0;
 }
 
@@ -339,9 +351,7 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 		ms->attr_set =
 			MOUNT_ATTR_NODEV; /* no node of an image is a device here: see plan_devices() */
 	ms->idmap = s->root.idmap && new_namespace(s, CLONE_NEWUSER);
-	if (spec_namespace(s, CLONE_NEWUSER) && h->euid == 0)
-		ms->slot = (int)p->slots++;
-	return 0;
+	return spec_namespace(s, CLONE_NEWUSER) && h->euid == 0 ? take_slot(p, ms, "root", e) : 0;
 }
 
 /* /dev belongs to us unless the host's is bound there (runc's needsSetupDev). */
