@@ -118,11 +118,16 @@ static void on_alarm(int sig)
 
 static pid_t start(char **argv)
 {
-	pid_t pid = fork(), stopped;
+	pid_t tracer = getpid(), pid = fork(), stopped;
 
 	if (pid == 0) {
+		/* a tracer that is gone would leave us stopped for ever */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != tracer)
+			_exit(125);
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 		raise(SIGSTOP);
+		prctl(PR_SET_PDEATHSIG, 0);
 		execvp(argv[0], argv);
 		_exit(125);
 	}
