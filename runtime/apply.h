@@ -38,7 +38,7 @@ struct apply {
 	int console_master;
 	int empty_dir; /* child: one empty read-only tmpfs, for all masks */
 	int null;      /* child: the host's /dev/null, checked */
-	int sock;      /* child, in STAGE_LAST: to the parent or `start`; -1 */
+	int sock; /* one's end of the conversation of parent and child, or of `start` and child; -1 */
 	int proc; /* child: a procfs of its own, for what is written to /proc; -1 until needed */
 };
 
@@ -61,11 +61,12 @@ apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c
 apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory,
 	apply_console, apply_mask, apply_readonly_path, apply_readonly_mount, apply_pivot,
 	apply_root_attr; /* apply_mount.c, apply_dev.c */
-apply_fn apply_loopback, apply_net_device, apply_hook, apply_sysctl, apply_hostname,
-	apply_domainname, apply_personality, apply_memory_policy, apply_scheduler,
-	apply_io_priority, apply_keyring, apply_cwd, apply_lsm_label; /* apply_process.c */
-apply_fn apply_bounding_caps, apply_caps, apply_no_new_privs;	      /* apply_caps.c */
-apply_fn apply_seccomp_filter;					      /* apply_process.c */
+apply_fn apply_netns_make, apply_netns_enter, apply_loopback, apply_net_device, apply_hook,
+	apply_sysctl, apply_hostname, apply_domainname, apply_personality, apply_memory_policy,
+	apply_scheduler, apply_io_priority, apply_keyring, apply_cwd,
+	apply_lsm_label;				      /* apply_process.c */
+apply_fn apply_bounding_caps, apply_caps, apply_no_new_privs; /* apply_caps.c */
+apply_fn apply_seccomp_filter;				      /* apply_process.c */
 
 /*
  * Parent: opens the mount of @st with the host's privileges into its slot of a->trees. For steps with a

@@ -118,6 +118,41 @@ int apply_domainname(struct apply *a, const struct step *st, struct err *e)
 		       0;
 }
 
+/* Made by the parent, for the child alone: the parent is back in its own namespace when this returns. */
+int apply_netns_make(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	auto_fd int made = -1;
+	int r = 0;
+
+	(void)st;
+	if (own < 0)
+		return err_set(e, errno, "cannot open the network namespace");
+	if (unshare(CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot make a network namespace");
+	made = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (made < 0)
+		r = err_set(e, errno, "cannot open the new network namespace");
+	else
+		r = netns_loopback_up(e);
+	if (setns(own, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot return to the network namespace");
+	return r < 0 ? -1 : say_fds(a->sock, MSG_NETNS, &made, 1, e);
+}
+
+int apply_netns_enter(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int fd = -1;
+	size_t n = 1;
+
+	(void)st;
+	if (hear_fds(a->sock, MSG_NETNS, &fd, &n, e) < 0)
+		return -1;
+	if (n != 1 || setns(fd, CLONE_NEWNET) < 0)
+		return err_set(e, n == 1 ? errno : EPROTO, "cannot join the new network namespace");
+	return 0;
+}
+
 int apply_loopback(struct apply *a, const struct step *st, struct err *e)
 {
 	(void)a;

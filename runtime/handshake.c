@@ -24,6 +24,7 @@ static const char *msg_name(int m)
 {
 	static const char *const names[] = {
 		[MSG_MAPPED] = "mapped",
+		[MSG_NETNS] = "netns",
 		[MSG_CLONED] = "cloned",
 		[MSG_MOUNTED] = "mounted",
 		[MSG_HOOKS_DONE] = "hooks done",

@@ -11,6 +11,8 @@
  *   opens mounts that need the host's privileges
  *   --- mapped, with those mounts ------------------> becomes root of its user namespace
  *                                                    STAGE_OLD_ROOT: mounts, devices, masks
+ *   STAGE_HOST_WITH_PID: network namespace           (meanwhile)
+ *   --- netns --------------------------------------> joins it before it mounts sysfs
  *   STAGE_HOST_WITH_PID: device filter, limits       (meanwhile)
  *   writes the state                                 (meanwhile)
  *   <----------------------------------- mounted ---  only if there are hooks before pivot_root
@@ -382,7 +384,7 @@ static int listen_for_start(struct birth *b, struct err *e)
 
 static int make_child(struct birth *b, int ends[2], struct life *l, struct err *e)
 {
-	b->sock = ends[1]; /* the child's end, until we know who we are */
+	b->sock = b->apply.sock = ends[1]; /* the child's end, until we know who we are */
 	b->parent_end = ends[0];
 	if (!b->plan->n_joins) {
 		l->pid = clone_child(b, 0, &l->pidfd, e);
@@ -405,7 +407,7 @@ static int make_child(struct birth *b, int ends[2], struct life *l, struct err *
 		if (l->pid > 0 && l->pidfd < 0)
 			err_set(e, errno, "cannot hold on to the container's process");
 	}
-	b->sock = ends[0];
+	b->sock = b->apply.sock = ends[0];
 	b->apply.pid = l->pid;
 	return l->pid > 0 && l->pidfd >= 0 ? 0 : -1;
 }

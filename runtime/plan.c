@@ -57,6 +57,22 @@ static void sort_by_stage(struct plan *p)
 	}
 }
 
+/*
+ * A network namespace takes the kernel longer than all others together. Unless it must belong to a new user
+ * namespace, there are others to join first, or devices to be moved into it, the parent makes it while the child
+ * mounts; the child needs it for sysfs only (plan_mounts()).
+ */
+static int plan_netns(struct plan *p, const struct spec *s, struct err *e)
+{
+	if (!(p->clone_flags & CLONE_NEWNET) || p->clone_flags & CLONE_NEWUSER || p->n_joins ||
+	    s->n_net_devices)
+		return 0;
+	p->clone_flags &= ~(uint64_t)CLONE_NEWNET;
+	p->netns_apart = true;
+	return plan_add(p, STAGE_HOST_WITH_PID, STEP_NETNS_MAKE, "new network namespace", e) ? 0 :
+											       -1;
+}
+
 static int plan_namespaces(struct plan *p, const struct spec *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n_namespaces; i++) {
@@ -76,7 +92,7 @@ static int plan_namespaces(struct plan *p, const struct spec *s, struct err *e)
 			e, ERR_NOT_SUPPORTED,
 			"linux.namespaces: a container without a mount namespace would change the "
 			"caller's own mounts");
-	return 0;
+	return plan_netns(p, s, e);
 }
 
 static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, struct err *e)

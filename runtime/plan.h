@@ -61,6 +61,8 @@ enum step_kind {
 	STEP_MASK,	/* hide a path behind /dev/null or an empty directory */
 	STEP_READONLY_PATH,
 	STEP_READONLY_MOUNT, /* a new file system that had to be filled first */
+	STEP_NETNS_MAKE,     /* parent: a network namespace, with lo up, while the child mounts */
+	STEP_NETNS_ENTER,    /* child: joins it */
 	STEP_LOOPBACK,	     /* bring lo up */
 	STEP_HOOK,
 	STEP_PIVOT,	/* the new root becomes "/" */
@@ -197,6 +199,7 @@ struct plan {
 	uint64_t clone_flags;	/* CLONE_NEW* made with the child */
 	unsigned unshare_first; /* CLONE_NEWTIME: entered by the parent before it makes the child */
 	unsigned unshare_late;	/* CLONE_NEWCGROUP: entered by the child once it is in its cgroup */
+	bool netns_apart;	/* the network namespace is made by the parent, beside the mounts */
 	unsigned n_joins;	/* namespaces to join before (index into spec->namespaces) */
 	const struct ns_spec *joins[8];
 	const char *cgroup;	 /* the path of STEP_CGROUP_MAKE; NULL: stay where we are */

@@ -520,18 +520,33 @@ static int plan_readonly_mounts(struct plan *p, struct err *e)
 	return 0;
 }
 
+/* Once, before the first sysfs, which shows the network namespace it is mounted in; or at the end. */
+static int plan_netns_enter(struct plan *p, bool *entered, struct err *e)
+{
+	if (!p->netns_apart || *entered)
+		return 0;
+	*entered = true;
+	return plan_add(p, STAGE_OLD_ROOT, STEP_NETNS_ENTER, "new network namespace", e) ? 0 : -1;
+}
+
 int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
+	bool entered = false;
 	unsigned propagation = propagation_of(s);
 	struct step *st;
 
 	if (plan_root(p, s, h, e) < 0)
 		return -1;
-	for (size_t i = 0; i < s->n_mounts; i++)
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const char *type = s->mounts[i].type;
+
+		if (type && streq(type, "sysfs") && plan_netns_enter(p, &entered, e) < 0)
+			return -1;
 		if (plan_mount(p, s, h, &s->mounts[i], arena_printf(p->arena, "mounts[%zu]", i),
 			       e) < 0)
 			return -1;
+	}
 	if (plan_dev(p, s, h, e) < 0)
 		return -1;
 	if (s->has_process && s->process.terminal &&
@@ -543,9 +558,13 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	if (plan_cwd_dir(p, s, e) < 0)
 		return -1;
-	if (new_namespace(s, CLONE_NEWNET) &&
-	    !plan_add(p, STAGE_OLD_ROOT, STEP_LOOPBACK, "new network namespace", e))
+	if (p->netns_apart) {
+		if (plan_netns_enter(p, &entered, e) < 0)
+			return -1;
+	} else if (new_namespace(s, CLONE_NEWNET) &&
+		   !plan_add(p, STAGE_OLD_ROOT, STEP_LOOPBACK, "new network namespace", e)) {
 		return -1;
+	}
 	st = plan_add(p, STAGE_NEW_ROOT, STEP_PIVOT, "root", e);
 	if (!st)
 		return -1;

@@ -53,6 +53,8 @@ static const struct {
 	[STEP_MASK] = { "mask", apply_mask, print_path },
 	[STEP_READONLY_PATH] = { "read-only", apply_readonly_path, print_path },
 	[STEP_READONLY_MOUNT] = { "read-only-mount", apply_readonly_mount, print_path },
+	[STEP_NETNS_MAKE] = { "netns-make", apply_netns_make, print_nothing },
+	[STEP_NETNS_ENTER] = { "netns-enter", apply_netns_enter, print_nothing },
 	[STEP_LOOPBACK] = { "loopback", apply_loopback, print_nothing },
 	[STEP_HOOK] = { "hook", apply_hook, print_hook },
 	[STEP_PIVOT] = { "pivot", apply_pivot, print_pivot },
