@@ -233,31 +233,78 @@ int cgroup_kill(const char *root, const char *path, struct err *e)
 	return kill_all(fd, path, e);
 }
 
-/* Removes @name and what is below it; the last process may still be on its way out, so EBUSY is waited for. */
-static int remove_tree(int parent, const char *name, int64_t deadline, struct err *e)
+/* The name of the first cgroup below @dir, or with @inode not 0 of the one that is it; "" if there is none. */
+static int find_child(int dir, ino_t inode, char name[NAME_MAX + 1])
 {
-	auto_dir DIR *d = NULL;
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *ent;
-	int fd;
 
-	for (;;) {
-		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-			return 0;
+	if (!d) {
+		own_close(&copy);
+		return -1;
+	}
+	name[0] = '\0';
+	while (!name[0] && (ent = readdir(d)))
+		if (ent->d_type == DT_DIR && ent->d_name[0] != '.' &&
+		    (!inode || ent->d_ino == inode))
+			snprintf(name, NAME_MAX + 1, "%s", ent->d_name);
+	return 0;
+}
+
+/* rmdir; the last process may still be on its way out, so EBUSY is waited for. */
+static int remove_one(int parent, const char *name, int64_t deadline, struct err *e)
+{
+	while (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
 		if (errno != EBUSY && errno != ENOTEMPTY)
 			return err_set(e, errno, "cannot remove cgroup '%s'", name);
-		if (!d) {
-			fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			d = fd < 0 ? NULL : fdopendir(fd);
-			while (d && (ent = readdir(d)))
-				if (ent->d_type == DT_DIR && !streq(ent->d_name, ".") &&
-				    !streq(ent->d_name, "..") &&
-				    remove_tree(fd, ent->d_name, deadline, e) < 0)
-					return -1;
-			continue;
-		}
 		if (now_ms() >= deadline)
 			return err_set(e, EBUSY, "cannot remove cgroup '%s'", name);
 		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	}
+	return 0;
+}
+
+/*
+ * Removes @path and all cgroups below. Whoever lived there may have nested them deeper than we may have descriptors or
+ * stack: one descriptor walks down and up again. ".." is safe: a cgroup cannot be moved to another parent, and
+ * cgroup2 has no links.
+ */
+static int remove_tree(const char *path, int64_t deadline, struct err *e)
+{
+	auto_fd int at = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char name[NAME_MAX + 1];
+	unsigned depth = 0;
+
+	if (at < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open cgroup '%s'", path);
+	for (;;) {
+		struct stat st;
+		int next;
+
+		if (find_child(at, 0, name) < 0)
+			return err_set(e, errno, "cannot list what is below cgroup '%s'", path);
+		if (!name[0] && depth == 0)
+			return remove_one(AT_FDCWD, path, deadline, e);
+		next = openat(at, name[0] ? name : "..",
+			      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0 && errno == ENOENT)
+			continue;
+		if (next < 0 || fstat(at, &st) < 0) {
+			err_set(e, errno, "cannot open what is below cgroup '%s'", path);
+			own_close(&next);
+			return -1;
+		}
+		depth += name[0] ? 1 : -1u;
+		if (!name[0] && (find_child(next, st.st_ino, name) < 0 ||
+				 (name[0] && remove_one(next, name, deadline, e) < 0))) {
+			own_close(&next);
+			return e->code ? -1 :
+					 err_set(e, errno, "cannot list what is below cgroup '%s'",
+						 path);
+		}
+		close(at);
+		at = next;
 	}
 }
 
@@ -269,7 +316,7 @@ int cgroup_remove(const char *root, const char *path, unsigned levels, struct er
 	snprintf(full, sizeof(full), "%s/%s", root, path);
 	if (unlinkat(AT_FDCWD, full, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTDIR) {
 		if (cgroup_kill(root, path, e) < 0 ||
-		    remove_tree(AT_FDCWD, full, now_ms() + KILL_TIMEOUT_MS, e) < 0)
+		    remove_tree(full, now_ms() + KILL_TIMEOUT_MS, e) < 0)
 			return -1;
 	}
 	while (--levels > 0 && (slash = strrchr(full, '/')) > full + strlen(root)) {
