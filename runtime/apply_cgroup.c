@@ -144,6 +144,12 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Also one whose name begins with a dot: whoever lives there chooses the names. */
+static bool is_cgroup(const struct dirent *ent)
+{
+	return ent->d_type == DT_DIR && !streq(ent->d_name, ".") && !streq(ent->d_name, "..");
+}
+
 /* @sig to all processes in @cgroup and below. What dies meanwhile is no failure. */
 static void signal_tree(int cgroup, int sig)
 {
@@ -160,10 +166,12 @@ static void signal_tree(int cgroup, int sig)
 				kill(atoi(line), sig);
 	copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	d = copy < 0 ? NULL : fdopendir(copy);
+	if (!d)
+		own_close(&copy);
 	while (d && (ent = readdir(d))) {
 		auto_fd int child = -1;
 
-		if (ent->d_type != DT_DIR || ent->d_name[0] == '.')
+		if (!is_cgroup(ent))
 			continue;
 		child = openat(cgroup, ent->d_name,
 			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -246,8 +254,7 @@ static int find_child(int dir, ino_t inode, char name[NAME_MAX + 1])
 	}
 	name[0] = '\0';
 	while (!name[0] && (ent = readdir(d)))
-		if (ent->d_type == DT_DIR && ent->d_name[0] != '.' &&
-		    (!inode || ent->d_ino == inode))
+		if (is_cgroup(ent) && (!inode || ent->d_ino == inode))
 			snprintf(name, NAME_MAX + 1, "%s", ent->d_name);
 	return 0;
 }

@@ -107,7 +107,7 @@ static int each_in(int cgroup, int (*each)(int pid, void *arg), void *arg, struc
 	while (r == 0 && dir && (d = readdir(dir))) {
 		auto_fd int below = -1;
 
-		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+		if (d->d_type != DT_DIR || streq(d->d_name, ".") || streq(d->d_name, ".."))
 			continue;
 		below = openat(cgroup, d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (below >= 0)
