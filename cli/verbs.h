@@ -79,6 +79,8 @@ enum verb_flags {
 		1 << 4,	  /* its payload may share the host's user namespace: see runtime/self.h */
 	NEED_ID = 1 << 8, /* the first operand is a container's id: its grammar is checked */
 	NEED_STATE = 1 << 9, /* and it exists: c->dir and c->state (OCI door) */
+	NEED_NO_LOCK =
+		1 << 10, /* with NEED_STATE: works on a container that another command has locked */
 };
 
 struct verb {

@@ -604,6 +604,7 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 	}
 	if (unlinkat(d->dir, "start.sock", 0) < 0)
 		return err_set(e, errno, "cannot record the start of '%s'", d->id);
+	state_unlock(d); /* from here on it depends on programs of the image and on hooks */
 	if (listener_hear_end(sock, pidfd, st->pid, s, d->id, STATUS_CREATED, e) < 0) {
 		/* one that waits for its listener to be sent has nobody now who could answer its calls */
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);

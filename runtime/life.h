@@ -43,7 +43,10 @@ struct life {
 int life_create(const struct spec *s, const struct plan *p, const struct host *h,
 		const struct life_options *o, struct life *l, struct err *e);
 
-/* Tells a created container to go; returns when its payload was executed, or with the child's own error. */
+/*
+ * Tells a created container to go; returns when its payload was executed, or with the child's own error. The lock
+ * of *d is given back before anything is waited for.
+ */
 int life_start(struct state_dir *d, const struct state *st, const struct spec *s, struct err *e);
 
 /*
@@ -72,7 +75,8 @@ struct exec_options {
 
 /*
  * Runs a further process in a running container: joins its namespaces and cgroup, confined as @process
- * says and with the container's seccomp filter. *l as in life_create(); the process is a child of the caller.
+ * says and with the container's seccomp filter. *l as in life_create(); the process is a child of the caller. The
+ * lock of *d is given back before the process goes inside, where it can be stopped for ever.
  */
 int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	      const struct host *h, const struct process_spec *process,

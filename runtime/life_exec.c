@@ -354,6 +354,8 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	else if ((p = plan_build_exec(&with, h, e)) && open_cgroup(&n, st, e) == 0 &&
 		 open_cgroup_namespace(&n, st->pid, e) == 0) {
 		n.apply.plan = p;
+		/* who lives inside may stop what comes in; that must not keep others from killing all of it */
+		state_unlock(d);
 		r = exec_parent(&n, st, &made, e);
 	}
 	if (r == 0) {

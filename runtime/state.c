@@ -276,6 +276,20 @@ int state_open(int root, const char *id, struct state_dir *d, struct err *e)
 	return -1;
 }
 
+int state_look(int root, const char *id, struct state_dir *d, struct err *e)
+{
+	if (state_check_id(id, e) < 0)
+		return -1;
+	dir_init(d, root, id);
+	if (recover_one(root, id, e) < 0)
+		return -1;
+	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (d->dir >= 0)
+		return 0;
+	return errno == ENOENT ? err_set(e, ERR_NO_SUCH, "container '%s' does not exist", id) :
+				 err_set(e, errno, "cannot open the state of '%s'", id);
+}
+
 void state_close(struct state_dir *d)
 {
 	promise_keep(d);

@@ -70,6 +70,12 @@ int state_create(int root, const char *id, struct state_dir *d, struct err *e);
  */
 int state_open(int root, const char *id, struct state_dir *d, struct err *e);
 
+/*
+ * The same without waiting for the lock nor taking it, for what reads or sends a signal: the lock's holder may wait
+ * for a hook, or for somebody inside, that only such a command can end.
+ */
+int state_look(int root, const char *id, struct state_dir *d, struct err *e);
+
 /* Lets go of lock and promise (the file in .open is removed: the promise was kept). */
 void state_close(struct state_dir *d);
 
