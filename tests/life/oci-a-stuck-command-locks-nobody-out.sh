@@ -15,7 +15,7 @@ while :; do
 done''')"
 oci run -d -b b "$ID" >/dev/null </dev/null || fail "run"
 until_true test -e b/rootfs/tmp/ready
-for i in 1 2 3 4; do oci exec "$ID" true >/dev/null 2>&1 </dev/null & done
+for _ in 1 2 3 4; do oci exec "$ID" true >/dev/null 2>&1 </dev/null & done
 until_true test -e b/rootfs/tmp/stopped
 in_time state "$ID" >/dev/null || fail "state beside a stopped exec: $?"
 in_time ps "$ID" >/dev/null || fail "ps beside a stopped exec: $?"
