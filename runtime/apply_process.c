@@ -251,14 +251,15 @@ int apply_io_priority(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
-/* Without one of its own a container would possess the keys of whoever started it (keyctl(2)). */
+/*
+ * Without one of its own a process would possess the keys of whoever started it (keyctl(2)). One without a name:
+ * by its name another container could have made it, and let everybody search it.
+ */
 int apply_keyring(struct apply *a, const struct step *st, struct err *e)
 {
-	char name[300];
-
+	(void)a;
 	(void)st;
-	snprintf(name, sizeof(name), "_ses.%s", a->id);
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0) < 0 && errno != ENOSYS)
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
 		return err_set(
 			e, errno, "cannot join a session keyring%s",
 			errno == EDQUOT ?

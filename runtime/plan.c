@@ -296,8 +296,8 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct err *e)
 {
 	const struct plan_options o = {
-		.no_new_keyring = true
-	}; /* it possesses what the container possesses */
+		.id = NULL
+	}; /* its keyring is its own, as that of the first process */
 	auto_plan struct plan *p = calloc(1, sizeof(*p));
 
 	if (!p || !(p->arena = arena_new(0))) {
