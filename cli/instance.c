@@ -523,7 +523,9 @@ static const struct option_row rm_rows[] = {
 	END_ROW,
 };
 
-static int rm_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+/* 1: somebody started it meanwhile. */
+static int try_to_remove(struct cli *c, const struct instances *all, const char *name,
+			 struct err *e)
 {
 	const struct rm_options *o = c->options;
 	struct instance_dir d = { .fd = -1, .promise = -1 };
@@ -537,13 +539,23 @@ static int rm_one(struct cli *c, const struct instances *all, const char *name, 
 		return err_in(e, "cannot remove '%s'", name);
 	if (instance_open(all, name, &d, e) < 0)
 		return e->code == ERR_NO_SUCH && (r.exists || o->force) ? 0 : -1; /* --rm did it */
-	/* Somebody may have started it meanwhile. */
 	running_close(&r);
 	if (running_look(all, name, &r, e) < 0 || r.exists) {
 		instance_close(&d);
-		return r.exists ? err_set(e, ERR_STATE, "'%s' was started meanwhile", name) : -1;
+		return r.exists ? 1 : -1;
 	}
 	return instance_remove(&d, e);
+}
+
+static int rm_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	const struct rm_options *o = c->options;
+	int r = 1;
+
+	/* a start that was under way, its command perhaps killed, is no reason not to remove what it started */
+	for (int tries = 0; r > 0 && tries < (o->force ? 10 : 1); tries++)
+		r = try_to_remove(c, all, name, e);
+	return r > 0 ? err_set(e, ERR_STATE, "'%s' was started meanwhile", name) : r;
 }
 
 static int rm(struct cli *c, int argc, char **argv)

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/console.h"
@@ -22,6 +23,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/host.h"
 #include "runtime/instances.h"
 #include "runtime/plan.h"
@@ -304,10 +306,16 @@ struct report {
 	struct err e;
 };
 
-static void say_report(int sock, const struct report *r)
+/* False: it could not be said to a command that waits for it. To one that was killed it need not be. */
+static bool say_report(int sock, const struct report *r)
 {
-	/* A command that was killed does not hear it: the instance goes on all the same. */
-	(void)!send(sock, r, sizeof(*r), MSG_NOSIGNAL);
+	for (int tries = 0; tries < 100; tries++) {
+		if (send(sock, r, sizeof(*r), MSG_NOSIGNAL) >= 0 || errno == EPIPE ||
+		    errno == ECONNRESET)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	return false;
 }
 
 static int hear_report(int sock, struct err *e)
@@ -329,21 +337,6 @@ static int hear_report(int sock, struct err *e)
 	return 0;
 }
 
-/* Moves the three to the numbers where the supervisor's new program looks for them. */
-static int place(int pidfd, int out, int err)
-{
-	int from[] = { pidfd, out, err };
-	int to[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR };
-
-	for (int i = 0; i < 3; i++)
-		if (from[i] >= 0 && (from[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16)) < 0)
-			return -1;
-	for (int i = 0; i < 3; i++)
-		if (from[i] < 0 ? (void)close(to[i]), false : dup2(from[i], to[i]) < 0)
-			return -1;
-	return 0;
-}
-
 /* The roots as whoever reads the environment finds them. */
 static int set_roots(const struct instances *all, char *data, char *run, size_t size)
 {
@@ -355,27 +348,59 @@ static int set_roots(const struct instances *all, char *data, char *run, size_t 
 		       -1;
 }
 
+/* What the supervisor will have, and the socket to its command: out of the way of the numbers it will have. */
+struct belongings {
+	int sock, pidfd, out, err; /* @err may be -1 */
+};
+
+/* All that may fail of what become_supervisor() needs, so that the command can be told. */
+static int gather(struct belongings *b, struct err *e)
+{
+	int *const fds[] = { &b->sock, &b->pidfd, &b->out, &b->err };
+	int null = open_null(O_RDWR, e);
+
+	if (null < 0)
+		return -1;
+	for (int i = 0; i < 3; i++)
+		if (dup2(null, i) < 0)
+			return err_set(e, errno, "cannot let go of the command's streams");
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		int moved = *fds[i] < 0 ? -1 : fcntl(*fds[i], F_DUPFD_CLOEXEC, 16);
+
+		if (moved < 0 && *fds[i] >= 0)
+			return err_set(e, errno, "cannot keep the descriptors of a supervisor");
+		*fds[i] = moved;
+	}
+	if (fcntl(b->out, F_SETFL, O_NONBLOCK) < 0) /* FIFOs are so by birth, terminals not */
+		return err_set(e, errno, "cannot read the payload's output");
+	if (chdir("/") < 0)
+		return err_set(e, errno, "cannot leave the command's directory");
+	return 0;
+}
+
 /*
  * Becomes a supervisor in a program of its own. If that cannot be executed, because memory is short or the
  * program was replaced by one that does not work, this process does the work itself.
  */
 __attribute__((noreturn)) static void
-become_supervisor(const struct instances *all, const char *name, int pidfd, int out, int err)
+become_supervisor(const struct instances *all, const char *name, const struct belongings *b)
 {
+	const int from[] = { b->pidfd, b->out, b->err };
+	const int to[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR };
+	struct instances own = INSTANCES_NONE; /* theirs may have had one of these numbers */
 	char data[PATH_MAX], run[PATH_MAX];
 	char *argv[] = { SUPERVISOR, (char *)(uintptr_t)name, NULL };
 	char *envp[] = { data, run, NULL };
 	struct err e;
-	int null;
 
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int i = 0; i < 3 && null >= 0; i++)
-		(void)dup2(null, i); /* failing, what the command had stays open */
-	if (place(pidfd, out, err) < 0 || chdir("/") < 0)
-		_exit(1); /* as good as killed: the next command says so */
-	if (set_roots(all, data, run, sizeof(data)) == 0)
-		execve("/proc/self/exe", argv, envp);
-	_exit(supervise(all, name, &e) < 0);
+	for (int i = 0; i < 3; i++)
+		if (from[i] < 0 ? (void)close(to[i]), false : dup2(from[i], to[i]) < 0)
+			_exit(1); /* as good as killed: the next command says so */
+	if (set_roots(all, data, run, sizeof(data)) < 0)
+		_exit(1);
+	execve("/proc/self/exe", argv, envp);
+	_exit(instances_open(strchr(data, '=') + 1, strchr(run, '=') + 1, &own, &e) < 0 ||
+	      supervise(&own, name, &e) < 0);
 }
 
 /* In the new process. Never returns. */
@@ -384,22 +409,30 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	auto_streams struct streams st = STREAMS_NONE;
 	struct report r = { .running = false };
 	struct state_dir sd = { .root = -1, .dir = -1, .open = -1 };
+	struct belongings b;
 	struct life life;
+	struct err other;
 
 	/* Ctrl-C at the command is not meant for the instance. */
-	if (setsid() < 0)
+	if (setsid() < 0) {
 		err_set(&r.e, errno, "cannot make a session");
-	else if (make(l, true, &st, &life, &sd, &r.e) == 0)
-		r.running = true;
-	if (!r.running) {
-		say_report(sock, &r);
-		_exit(1);
+	} else if (make(l, true, &st, &life, &sd, &r.e) == 0) {
+		/* of a terminal only the master is ours */
+		b = (struct belongings){ sock, life.pidfd,
+					 life.console >= 0 ? life.console : st.out, st.err };
+		r.running = gather(&b, &r.e) == 0;
+		sock = b.sock;
+		if (r.running) {
+			state_close(&sd);
+		} else {
+			(void)sys_pidfd_send_signal(life.pidfd, SIGKILL);
+			if (state_undo(&sd, &other) < 0)
+				state_forget(&sd); /* the next command tries again */
+		}
 	}
-	state_close(&sd);
-	say_report(sock, &r);
-	/* of a terminal only the master is ours */
-	become_supervisor(l->all, l->dir->name, life.pidfd,
-			  life.console >= 0 ? life.console : st.out, st.err);
+	if (!say_report(sock, &r) || !r.running)
+		_exit(1);
+	become_supervisor(l->all, l->dir->name, &b);
 }
 
 static int start_supervisor(void (*run)(const void *arg, int sock), const void *arg, struct err *e)
@@ -424,8 +457,7 @@ static int start_supervisor(void (*run)(const void *arg, int sock), const void *
 	r = hear_report(ends[0], e);
 	close(ends[0]);
 	if (r < 0)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		own_kill(&pid); /* it may live, but what it does is not known to succeed */
 	return r;
 }
 
@@ -457,23 +489,22 @@ static void run_adoption(const void *arg, int sock)
 	const struct adoption *a = arg;
 	struct state_dir d = { .root = -1, .dir = -1, .open = -1 };
 	struct report r = { .running = false };
-	int out = -1, err = -1;
+	struct belongings b = { sock, a->pidfd, -1, -1 };
 
 	if (setsid() < 0) {
 		err_set(&r.e, errno, "cannot make a session");
 	} else if (state_open(a->all->states, a->name, &d, &r.e) == 0) {
-		out = open_fifo(&d, "stdout");
-		err = open_fifo(&d, "stderr");
-		if (out < 0) /* it had a terminal, which went with the last supervisor */
-			out = open_null(O_RDONLY, &r.e);
-		if (out >= 0 && running_set_watcher(&d, getpid(), &r.e) == 0)
-			r.running = true;
+		b.out = open_fifo(&d, "stdout");
+		b.err = open_fifo(&d, "stderr");
+		if (b.out < 0) /* it had a terminal, which went with the last supervisor */
+			b.out = open_null(O_RDONLY, &r.e);
+		if (b.out >= 0 && running_set_watcher(&d, getpid(), &r.e) == 0)
+			r.running = gather(&b, &r.e) == 0;
 		state_close(&d);
 	}
-	say_report(sock, &r);
-	if (r.running)
-		become_supervisor(a->all, a->name, a->pidfd, out, err);
-	_exit(1);
+	if (!say_report(b.sock, &r) || !r.running)
+		_exit(1);
+	become_supervisor(a->all, a->name, &b);
 }
 
 int launch_adopt(const struct instances *all, const char *name, int pidfd, struct err *e)

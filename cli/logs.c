@@ -46,7 +46,8 @@ static const struct option_row logs_rows[] = {
 
 /* A file of lines that is being read. Lines are taken one by one, whole. */
 struct reader {
-	int fd; /* -1: none */
+	int fd;	   /* -1: none */
+	int error; /* an errno: not everything could be read */
 	char buf[65536];
 	size_t begin, end;
 };
@@ -55,6 +56,8 @@ static void reader_open(struct reader *r, int dir, const char *name)
 {
 	r->begin = r->end = 0;
 	r->fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (r->fd < 0 && errno != ENOENT)
+		r->error = errno;
 }
 
 /* The next line, without its newline; NULL: none that is whole, for now. */
@@ -79,6 +82,8 @@ static const char *reader_line(struct reader *r, size_t *len)
 		do {
 			n = read(r->fd, r->buf + r->end, sizeof(r->buf) - r->end);
 		} while (n < 0 && errno == EINTR);
+		if (n < 0 && r->fd >= 0)
+			r->error = errno;
 		if (n <= 0)
 			return NULL;
 		r->end += (size_t)n;
@@ -272,6 +277,8 @@ static int logs(struct cli *c, int argc, char **argv)
 	fflush(stderr);
 	if (o->follow)
 		rc = follow(&all, argv[0], d.fd, &r, &p, c->e);
+	if (rc == 0 && r.error)
+		rc = err_set(c->e, r.error, "cannot read all of the log of '%s'", argv[0]);
 	own_close(&r.fd);
 	close(d.fd);
 	return rc < 0 ? -1 : EXIT_DONE;

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/running.h"
 #include "runtime/self.h"
 #include "runtime/spec.h"
@@ -430,20 +432,28 @@ static int foreground(struct making *m, struct life *life, struct state_dir *sd,
 	};
 	struct instance_exit x = { .code = -1 };
 	struct err other;
+	int served;
 
 	instance_unlock(&m->dir);
 	if (!m->instance->ephemeral && instance_sync(&m->dir, &other) < 0)
 		log_warn("%s", other.msg);
-	if (console_proxy(&o, e) < 0)
-		return -1; /* the payload follows us */
+	served = console_proxy(&o, e);
+	if (served < 0)
+		(void)sys_pidfd_send_signal(life->pidfd, SIGKILL); /* it may have ended just now */
 	running_exit_status(life->pidfd, &x);
 	if (m->instance->system)
 		running_exit_of_system(&x);
 	if (instance_lock(&m->dir, &other) < 0 ||
-	    running_end(&m->dir, m->instance->ephemeral, &x, &other) < 0)
+	    running_end(&m->dir, m->instance->ephemeral, &x, &other) < 0) {
 		log_warn("%s", other.msg);
+		instance_leave(&m->dir); /* for the next command, as if we had been killed */
+		state_forget(sd);
+	}
 	state_close(sd);
-	return x.code;
+	if (served < 0)
+		return -1;
+	return x.code < 0 ? err_set(e, ERR_INVALID, "it is not known how the command ended") :
+			    x.code;
 }
 
 static int run_foreground(struct cli *c, struct making *m)

@@ -41,42 +41,47 @@ static int subid_line(char *line, const char *user, uint64_t *first, uint64_t *c
 	return 0;
 }
 
-/* Finds the entry of user "ctr" in @file: the one that begins at @want_first, or (0) the first. */
-static int subid_entry(const char *file, uint64_t want_first, uint64_t *first, uint64_t *count)
+/* Finds the entry of user "ctr" in @file: the one that begins at @want_first, or (0) the first. 1, 0, or -1 and *e. */
+static int subid_entry(const char *file, uint64_t want_first, uint64_t *first, uint64_t *count,
+		       struct err *e)
 {
 	auto_str struct str text = { 0 };
-	struct err ignored;
 	char *line, *rest;
 
-	if (file_read(AT_FDCWD, file, SUBID_MAX, &text, &ignored) < 0 || !text.s)
-		return -1; /* no such file is the usual case; ids from the default range then */
+	if (file_read(AT_FDCWD, file, SUBID_MAX, &text, e) < 0)
+		return e->code == ENOENT ? 0 : -1;
 	for (line = text.s; line; line = rest) {
 		rest = strchr(line, '\n');
 		if (rest)
 			*rest++ = '\0';
 		if (subid_line(line, "ctr", first, count) == 0 &&
 		    (!want_first || *first == want_first))
-			return 0;
+			return 1;
 	}
-	return -1;
+	return 0;
 }
 
-static void choose_ids(struct idranges *r)
+/* No file, or nothing in it, is the usual case: ids from the default range then. */
+static int choose_ids(struct idranges *r, struct err *e)
 {
 	uint64_t ufirst, ucount, gfirst, gcount, n;
+	int found;
 
 	r->first = IDRANGE_FIRST;
 	r->count = IDRANGE_COUNT;
-	if (subid_entry("/etc/subuid", 0, &ufirst, &ucount) < 0 ||
-	    subid_entry("/etc/subgid", ufirst, &gfirst, &gcount) < 0)
-		return;
+	found = subid_entry("/etc/subuid", 0, &ufirst, &ucount, e);
+	if (found > 0)
+		found = subid_entry("/etc/subgid", ufirst, &gfirst, &gcount, e);
+	if (found <= 0)
+		return found;
 	n = (ucount < gcount ? ucount : gcount) / INSTANCE_IDS;
 	if (ufirst + n * INSTANCE_IDS > UINT32_MAX) /* (uid_t)-1 is no id */
 		n = (UINT32_MAX - ufirst) / INSTANCE_IDS;
 	if (!n)
-		return;
+		return 0;
 	r->first = (uint32_t)ufirst;
 	r->count = n < IDRANGE_COUNT ? (uint32_t)n : IDRANGE_COUNT;
+	return 0;
 }
 
 static int write_table(struct idranges *r, uint32_t magic, struct err *e)
@@ -134,8 +139,7 @@ int idrange_open(int run, int (*fill)(struct idranges *r, void *arg, struct err 
 	memset(r, 0, sizeof(*r));
 	r->fd = fd;
 	if (!read_table(r)) {
-		choose_ids(r);
-		if (fill(r, arg, e) < 0)
+		if (choose_ids(r, e) < 0 || fill(r, arg, e) < 0)
 			return -1;
 	}
 	if (write_table(r, 0, e) < 0)

@@ -707,13 +707,16 @@ int instance_lock(struct instance_dir *d, struct err *e)
 	while (flock(d->fd, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot lock instance '%s'", d->name);
-	if (!same_entry(d->all->dir, d->name, d->fd)) {
-		(void)flock(
-			d->fd,
-			LOCK_UN); /* of a directory that is on its way out: nobody waits for it */
-		return err_set(e, ERR_NO_SUCH, "instance '%s' was removed meanwhile", d->name);
-	}
-	return 0;
+	errno = 0;
+	if (same_entry(d->all->dir, d->name, d->fd))
+		return 0;
+	if (errno && errno != ENOENT)
+		err_set(e, errno, "cannot look at instance '%s'", d->name);
+	else
+		err_set(e, ERR_NO_SUCH, "instance '%s' was removed meanwhile", d->name);
+	(void)flock(d->fd,
+		    LOCK_UN); /* of a directory that is on its way out: nobody waits for it */
+	return -1;
 }
 
 int instance_open(const struct instances *s, const char *name, struct instance_dir *d,
@@ -745,6 +748,13 @@ void instance_close(struct instance_dir *d)
 		close(d->fd);
 	}
 	d->fd = -1;
+}
+
+void instance_leave(struct instance_dir *d)
+{
+	own_close(&d->promise);
+	d->promise = -1;
+	instance_close(d);
 }
 
 struct instance *instance_load(const struct instance_dir *d, struct err *e)
@@ -813,8 +823,10 @@ int instance_remove(struct instance_dir *d, struct err *e)
 	}
 	if (!i && rc == 0)
 		forget_table(d->all); /* damaged, it did not tell its ids */
-	if (rc < 0)
+	if (rc < 0) {
 		err_in(e, "instance '%s'", d->name);
+		instance_leave(d);
+	}
 	instance_close(d);
 	return rc;
 }

@@ -104,6 +104,9 @@ int instance_look(const struct instances *s, const char *name, struct instance_d
 /* Lets go of the lock (for every process that inherited it) and closes; the promise too. */
 void instance_close(struct instance_dir *d);
 
+/* The same for one that could not be removed as it was promised: the next command tries again. */
+void instance_leave(struct instance_dir *d);
+
 /* Keeps the promise, if any, and gives back the lock: while the payload runs. */
 void instance_unlock(struct instance_dir *d);
 

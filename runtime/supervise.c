@@ -27,6 +27,8 @@
 #define CHUNK	 4096 /* of output read at once */
 #define TIME_LEN 30
 
+#define WORK_UP_TRIES 50 /* a tenth of a second apart */
+
 /* ---- writing the log ---- */
 
 void log_file_open(struct log_file *l, int dir)
@@ -137,6 +139,14 @@ void log_file_write(struct log_file *l, const char *stream, const char *data, si
 	}
 	if (used && !append(l, out, used))
 		l->lost += pending;
+}
+
+void log_file_end(struct log_file *l)
+{
+	char now[TIME_LEN + 1];
+
+	format_now(now);
+	(void)tell_loss(l, now); /* failing once more, there is nobody left to tell */
 }
 
 /* ---- reading it ---- */
@@ -320,15 +330,31 @@ static int keep_open(int out)
 	return isatty(out) ? ioctl(out, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
 }
 
+/* Records the end and undoes the run. */
+static int work_up(struct instance_dir *d, struct instance_exit x, struct err *e)
+{
+	auto_instance struct instance *i = NULL;
+	int rc;
+
+	/* closed if it could not be removed */
+	if ((d->fd < 0 && instance_look(d->all, d->name, d, e) < 0) || instance_lock(d, e) < 0)
+		return -1;
+	i = instance_load(d, e);
+	if (i && i->system)
+		running_exit_of_system(&x);
+	rc = running_end(d, i && i->ephemeral, &x, e);
+	if (rc < 0)
+		instance_unlock(d);
+	return rc;
+}
+
 int supervise(const struct instances *all, const char *name, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
-	auto_instance struct instance *i = NULL;
 	struct log_file log = { .dir = -1, .fd = -1 };
-	int out = SUPERVISE_OUT, err = SUPERVISE_ERR;
+	int out = SUPERVISE_OUT, err = SUPERVISE_ERR, rc;
 	struct instance_exit x = { .code = -1 };
 	auto_fd int peer = -1;
-	bool ephemeral;
 
 	(void)prctl(PR_SET_NAME, "ctr", 0, 0, 0); /* executed as /proc/self/exe it would be "exe" */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* two megabytes at once would be a lot here */
@@ -337,27 +363,20 @@ int supervise(const struct instances *all, const char *name, struct err *e)
 	close_others(all, &d);
 	if (fcntl(err, F_GETFD) < 0)
 		err = -1;
-	if (fcntl(out, F_SETFL, O_NONBLOCK) < 0)
-		return err_set(e, errno, "the output of '%s' is not there", name);
 	peer = keep_open(out);
 	log_file_open(&log, d.fd);
 	watch(out, err, &log);
 	copy_rest(&out, "stdout", &log);
 	if (err >= 0)
 		copy_rest(&err, "stderr", &log);
+	log_file_end(&log);
 	running_exit_status(SUPERVISE_PIDFD, &x);
-	if (instance_lock(&d, e) < 0) {
-		instance_close(&d);
-		return -1;
-	}
-	i = instance_load(&d, e);
-	ephemeral = i && i->ephemeral;
-	if (i && i->system)
-		running_exit_of_system(&x);
-	if (running_end(&d, ephemeral, &x, e) < 0) {
-		instance_close(&d);
-		return -1;
+	/* nobody hears of a failure, and nobody else knows how the payload ended: what is short may be there soon */
+	for (int tries = 0; (rc = work_up(&d, x, e)) < 0; tries++) {
+		if (tries == WORK_UP_TRIES || e->code == ERR_NO_SUCH)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
 	}
 	instance_close(&d);
-	return 0;
+	return rc;
 }

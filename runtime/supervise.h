@@ -41,7 +41,8 @@ enum { SUPERVISE_PIDFD = 3, SUPERVISE_OUT = 4, SUPERVISE_ERR = 5 };
 
 /*
  * Watches the payload of instance @name until it ends, then does what is left to do (running_end). The
- * descriptors above are open: SUPERVISE_OUT a FIFO or the master of a pty, SUPERVISE_ERR a FIFO or closed.
+ * descriptors above are open: SUPERVISE_OUT a FIFO or the master of a pty, SUPERVISE_ERR a FIFO or closed, both
+ * O_NONBLOCK.
  * Everything else is closed here. Returns when the instance has ended; -1 and *e if its end could not be
  * worked up.
  */
@@ -61,6 +62,9 @@ void log_file_open(struct log_file *l, int dir);
 
 /* Appends @len bytes of output that came from @stream ("stdout"). Never fails: see above. */
 void log_file_write(struct log_file *l, const char *stream, const char *data, size_t len);
+
+/* Says how much was lost last, if anything was and that can be written now. */
+void log_file_end(struct log_file *l);
 
 /* A line of a log, as its reader finds it; points into the text. */
 struct log_line {
