@@ -144,6 +144,23 @@ static pid_t start(char **argv)
 	return pid;
 }
 
+/* Everything that is left: what is traced, and what was let go and has become ours (PR_SET_CHILD_SUBREAPER). */
+static void kill_all(void)
+{
+	char path[64];
+	FILE *f;
+	int pid;
+
+	for (size_t i = 0; i < n_traced; i++)
+		kill(traced[i].pid, SIGKILL);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	if (f)
+		fclose(f);
+}
+
 static const char *call_name(unsigned long long nr, char *buf, size_t size)
 {
 	for (size_t i = 0; i < syscall_table_size; i++)
@@ -154,7 +171,7 @@ static const char *call_name(unsigned long long nr, char *buf, size_t size)
 	return buf;
 }
 
-/* The call's path, if it has one; else its first two arguments. */
+/* The call's path, if it has one; else its first two arguments, and what its descriptor refers to. */
 static void describe(pid_t pid, const struct user_regs_struct *r, char *buf, size_t size)
 {
 	static const struct {
@@ -194,6 +211,9 @@ static void describe(pid_t pid, const struct user_regs_struct *r, char *buf, siz
 		{ 430 /* fsopen */, 0 },
 		{ SYS_write, 1 },
 	};
+	static const long by_fd[] = { SYS_read,	 SYS_pread64, SYS_fstat,
+				      SYS_flock, SYS_close,   SYS_getdents64,
+				      SYS_lseek, SYS_recvmsg, SYS_sendmsg };
 	unsigned long long args[] = { r->rdi, r->rsi };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -213,6 +233,17 @@ static void describe(pid_t pid, const struct user_regs_struct *r, char *buf, siz
 			return;
 		}
 	snprintf(buf, size, "%lld %#llx", args[0], args[1]);
+	for (size_t i = 0; i < sizeof(by_fd) / sizeof(by_fd[0]); i++)
+		if (r->orig_rax == (unsigned long long)by_fd[i]) {
+			char link[64];
+			size_t len = strlen(buf);
+			ssize_t n;
+
+			snprintf(link, sizeof(link), "/proc/%d/fd/%d", pid, (int)args[0]);
+			buf[len++] = ' ';
+			n = readlink(link, buf + len, size - len - 1);
+			buf[n > 0 ? len + (size_t)n : len - 1] = '\0';
+		}
 }
 
 static void report(pid_t pid, int born, const struct user_regs_struct *regs)
@@ -330,11 +361,11 @@ int main(int argc, char **argv)
 		if (pid < 0 && errno == EINTR) {
 			if (now() < deadline)
 				continue;
-			for (size_t i = 0; i < n_traced; i++)
-				kill(traced[i].pid, SIGKILL);
-			fprintf(stderr, "inject: not over after %g s (call %ld)\n", seconds, at);
+			if (code != 124)
+				fprintf(stderr, "inject: not over after %g s (call %ld)\n", seconds,
+					at);
 			code = 124;
-			deadline = now() + 3600; /* they are dying */
+			kill_all(); /* again with each tick: the orphans of those come here as well */
 			continue;
 		}
 		if (pid < 0)

@@ -9,12 +9,13 @@
  *	fd	its open descriptors
  *	limit	each rlimit
  *
- * `witness wait` says nothing and waits for SIGTERM.
+ * `witness wait [NAMESPACE...]` then waits for SIGTERM; without namespaces it says nothing before.
  *
  * Static, so that it needs nothing of the root file system; it reads /proc, which must be mounted.
  */
 #include <dirent.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,7 +139,9 @@ int main(int argc, char **argv)
 {
 	char cwd[4096] = "";
 
-	if (argc == 2 && strcmp(argv[1], "wait") == 0) {
+	bool wait = argc > 1 && strcmp(argv[1], "wait") == 0;
+
+	if (wait && argc == 2) {
 		signal(SIGTERM, leave);
 		for (;;)
 			pause();
@@ -152,5 +155,10 @@ int main(int argc, char **argv)
 	print_file("cgroup", "/proc/self/cgroup");
 	print_file("oom", "/proc/self/oom_score_adj");
 	printf("cwd %s\n", getcwd(cwd, sizeof(cwd)) ? cwd : "-");
+	fflush(stdout);
+	if (wait)
+		signal(SIGTERM, leave); /* from now on nothing is lost by that */
+	while (wait)
+		pause();
 	return 0;
 }
