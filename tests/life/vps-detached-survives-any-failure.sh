@@ -31,7 +31,7 @@ check() {
 		as_confined "$2"
 	fi
 	"$CTR" list >list 2>&1 || complain "$2: list: $(cat list)"
-	! grep -q "^$ID " list || "$CTR" rm -f "$ID" >rm 2>&1 || complain "$2: rm: $(cat rm)"
+	! grep -q "^$ID " list || "$CTR" rm -f "$ID" >removed 2>&1 || complain "$2: rm: $(cat removed)"
 	no_instances_left "$2"
 }
 # The supervisor tries again what it does at the end, and what its log has lost is in the log; nobody hears of the rest. It watches
@@ -44,6 +44,7 @@ tolerated+=('ppoll *' 'read * */stdout (ctr)' 'read * */stderr (ctr)' 'write *Z 
 tolerated+=('read */version (ctr)' 'open */root (ctr)' 'open */rootfs (ctr)' 'newfstatat etc (ctr)' 'openat lock (ctr)'
 	'readlink /* (ctr)' 'pidfd_send_signal *' 'openat /proc/*/status (ctr)')
 
+# shellcheck disable=SC2034 # used by sweep.bash
 INJECT_OPTIONS=(-p "$CTR" -t 20)
 sweep fail 150 "${command[@]}"
 sweep kill 150 "${command[@]}"
