@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -100,6 +101,37 @@ int exec_find(const struct process_spec *p, struct err *e)
 	return find(p, path, sizeof(path), e);
 }
 
+static bool is_null_device(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/*
+ * The host's /dev/null, as a standard stream, is a file of a mount that the container does not have, and CRIU could not
+ * save it: the container's own takes its place, if it is that device (CVE-2026-88265) and no link.
+ */
+static int use_own_null(struct err *e)
+{
+	auto_fd int null = -1;
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (!is_null_device(fd))
+			continue;
+		if (null < 0) {
+			null = open("/dev/null",
+				    O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+			if (null < 0 || !is_null_device(null))
+				return 0;
+			(void)fcntl(null, F_SETFL, 0);
+		}
+		if (dup2(null, fd) < 0)
+			return err_set(e, errno, "cannot use the container's '/dev/null'");
+	}
+	return 0;
+}
+
 int exec_set_stdio(const int stdio[3], int console, struct err *e)
 {
 	if (console >= 0) {
@@ -113,7 +145,7 @@ int exec_set_stdio(const int stdio[3], int console, struct err *e)
 	for (int fd = 0; fd < 3; fd++)
 		if (stdio[fd] >= 0 && stdio[fd] != fd && dup2(stdio[fd], fd) < 0)
 			return err_set(e, errno, "cannot set standard stream %d", fd);
-	return 0;
+	return use_own_null(e);
 }
 
 int exec_reset_signals(struct err *e)
