@@ -17,6 +17,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
+#include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
@@ -121,6 +122,49 @@ int oci_plan_options(struct cli *c, const char *id, struct plan_options *o)
 		.no_cgroup = manager && streq(manager, "disabled"),
 	};
 	return 0;
+}
+
+int oci_new_state(struct cli *c, const char *id)
+{
+	struct err e;
+
+	if (oci_open_root(c) < 0)
+		return -1;
+	if (state_recover(c->root_fd, &e) < 0)
+		log_warn("%s", e.msg);
+	return state_create(c->root_fd, id, &c->dir, c->e);
+}
+
+int oci_undo(struct cli *c)
+{
+	struct err other;
+
+	if (state_undo(&c->dir, &other) < 0) {
+		log_warn("%s", other.msg);
+		state_forget(
+			&c->dir); /* without keeping the promise: the next command tries again */
+	}
+	return -1;
+}
+
+/*
+ * The lock was given up while the payload ran, so that others could exec and kill; and may be taken by one
+ * who deletes the container under us, which is as good.
+ */
+int oci_clean_up(struct cli *c, const char *id, const struct spec *s)
+{
+	struct state_dir again = { .root = -1, .dir = -1, .open = -1 };
+	struct err e;
+
+	if (state_open(c->root_fd, id, &again, &e) < 0) {
+		if (e.code == ERR_NO_SUCH)
+			return 0;
+		*c->e = e;
+		return -1;
+	}
+	close(c->dir.dir);
+	c->dir.dir = again.dir;
+	return life_delete(&c->dir, NULL, s, c->e);
 }
 
 char *oci_time(int64_t ns, char *buf, unsigned size)

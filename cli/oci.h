@@ -34,6 +34,15 @@ struct spec *oci_read_spec(struct cli *c);
 /* What the global options say about cgroups, for plan_build(). Refuses what cannot be had. */
 int oci_plan_options(struct cli *c, const char *id, struct plan_options *o);
 
+/* Makes the state directory of a new container, c->dir. What killed commands owe is undone first: whoever comes next pays. */
+int oci_new_state(struct cli *c, const char *id);
+
+/* Takes away what was made for one that did not come to be; what cannot go is told as well. -1. */
+int oci_undo(struct cli *c);
+
+/* Deletes a container that was waited for, unless somebody else has. */
+int oci_clean_up(struct cli *c, const char *id, const struct spec *s);
+
 /*
  * One container's state as callers read it. @d may be unlocked. With @st NULL the container is just being
  * made, or was left half made. @status is STATUS_CREATING then, and else of state_status().

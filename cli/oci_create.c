@@ -62,27 +62,6 @@ static const struct option_row run_rows[] = {
 	END_ROW,
 };
 
-/* A command that was killed owes an undo; whoever comes next pays. */
-static void recover(int root)
-{
-	struct err e;
-
-	if (state_recover(root, &e) < 0)
-		log_warn("%s", e.msg);
-}
-
-/* The state directory of a container that never came to be goes as well; what cannot go is told as well. */
-static int undo(struct state_dir *d)
-{
-	struct err other;
-
-	if (state_undo(d, &other) < 0) {
-		log_warn("%s", other.msg);
-		state_forget(d); /* without keeping the promise: the next command tries again */
-	}
-	return -1;
-}
-
 struct making {
 	struct bundle bundle;
 	struct life life;
@@ -118,22 +97,19 @@ static int make(struct cli *c, const char *id, bool wait_for_start, struct makin
 	    oci_connect(o->pidfd_socket, &m->pidfd_sock, c->e) < 0 || host_probe(&host, c->e) < 0)
 		return -1;
 	plan = plan_build(s, &host, &po, c->e);
-	if (!plan || oci_open_root(c) < 0)
-		return -1;
-	recover(c->root_fd);
-	if (state_create(c->root_fd, id, &c->dir, c->e) < 0)
+	if (!plan || oci_new_state(c, id) < 0)
 		return -1;
 	lo.config_text = str_text(&m->bundle.config);
 	lo.config_len = m->bundle.config.len;
 	lo.console_socket = m->console_sock;
 	if (life_create(s, plan, &host, &lo, &m->life, c->e) < 0)
-		return undo(&c->dir);
+		return oci_undo(c);
 	if (fd_send(m->pidfd_sock, m->life.pidfd, "pidfd", c->e) < 0) {
 		struct err ignored;
 
 		(void)sys_pidfd_send_signal(m->life.pidfd, SIGKILL); /* dead already is as good */
 		(void)life_wait(&m->life, &ignored);
-		return undo(&c->dir);
+		return oci_undo(c);
 	}
 	return 0;
 }
@@ -162,26 +138,6 @@ static int create(struct cli *c, int argc, char **argv)
 	return r < 0 ? -1 : EXIT_DONE;
 }
 
-/*
- * The lock was given up while the payload ran, so that others could exec and kill; and may be taken by one
- * who deletes the container under us, which is as good.
- */
-static int clean_up(struct cli *c, const char *id, const struct spec *s)
-{
-	struct state_dir again = { .root = -1, .dir = -1, .open = -1 };
-	struct err e;
-
-	if (state_open(c->root_fd, id, &again, &e) < 0) {
-		if (e.code == ERR_NO_SUCH)
-			return 0;
-		*c->e = e;
-		return -1;
-	}
-	close(c->dir.dir);
-	c->dir.dir = again.dir;
-	return life_delete(&c->dir, NULL, s, c->e);
-}
-
 static int run(struct cli *c, int argc, char **argv)
 {
 	const struct create_options *o = c->options;
@@ -192,7 +148,7 @@ static int run(struct cli *c, int argc, char **argv)
 	if (code == 0 && !o->detach) {
 		state_unlock(&c->dir);
 		code = oci_attend(&m.life, c->e);
-		if (!o->keep && clean_up(c, argv[0], m.bundle.spec) < 0)
+		if (!o->keep && oci_clean_up(c, argv[0], m.bundle.spec) < 0)
 			code = -1;
 	}
 	unmake(&m);

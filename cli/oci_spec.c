@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/table.h"
 #include "runtime/caps.h"
+#include "runtime/criu.h"
 #include "runtime/names.h"
 #include "runtime/plan.h"
 #include "runtime/seccomp.h"
@@ -132,6 +134,18 @@ static void put_linux(struct json_writer *w)
 	json_close(w);
 }
 
+/* Under the name that runc gives it: the specification has none. */
+static void put_checkpoint(struct json_writer *w)
+{
+	char program[PATH_MAX];
+	struct err missing;
+
+	json_open(w, "annotations", '{');
+	json_put_string(w, "org.opencontainers.runc.checkpoint.enabled",
+			criu_find(program, sizeof(program), &missing) == 0 ? "true" : "false");
+	json_close(w);
+}
+
 static int features(struct cli *c, int argc, char **argv)
 {
 	static const char *const hooks[] = { "prestart",
@@ -152,6 +166,7 @@ static int features(struct cli *c, int argc, char **argv)
 	json_put_strings(&w, "hooks", hooks);
 	put_names(&w, "mountOptions", plan_mount_option, NULL);
 	put_linux(&w);
+	put_checkpoint(&w);
 	json_put_strings(&w, "potentiallyUnsafeConfigAnnotations", unsafe);
 	json_close(&w);
 	str_add(&text, "\n");

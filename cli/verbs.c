@@ -46,6 +46,8 @@ static const struct verb *const oci_verbs[] = {
 	&verb_oci_resume,
 	&verb_oci_update,
 	&verb_oci_events,
+	&verb_oci_checkpoint,
+	&verb_oci_restore,
 	&verb_oci_spec,
 	&verb_oci_features,
 	&verb_oci_help,

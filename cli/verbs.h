@@ -141,11 +141,12 @@ extern const struct verb verb_plan;					       /* plan.c */
 extern const struct verb verb_oci_help, verb_oci_version;
 extern const struct verb verb_oci_create, verb_oci_run; /* oci_create.c */
 extern const struct verb verb_oci_start, verb_oci_state, verb_oci_kill, verb_oci_delete,
-	verb_oci_pause, verb_oci_resume;		   /* oci_life.c */
-extern const struct verb verb_oci_exec;			   /* oci_exec.c */
-extern const struct verb verb_oci_spec, verb_oci_features; /* oci_spec.c */
-extern const struct verb verb_oci_list, verb_oci_ps;	   /* oci_list.c */
-extern const struct verb verb_oci_update;		   /* oci_update.c */
-extern const struct verb verb_oci_events;		   /* oci_events.c */
+	verb_oci_pause, verb_oci_resume;			/* oci_life.c */
+extern const struct verb verb_oci_exec;				/* oci_exec.c */
+extern const struct verb verb_oci_spec, verb_oci_features;	/* oci_spec.c */
+extern const struct verb verb_oci_list, verb_oci_ps;		/* oci_list.c */
+extern const struct verb verb_oci_checkpoint, verb_oci_restore; /* oci_checkpoint.c */
+extern const struct verb verb_oci_update;			/* oci_update.c */
+extern const struct verb verb_oci_events;			/* oci_events.c */
 
 #endif

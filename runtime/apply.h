@@ -52,6 +52,9 @@ void apply_close(struct apply *a);
 /* Applies the steps of one stage in order; stops at the first failure, which names the step. */
 int apply_stage(struct apply *a, enum stage stage, struct err *e);
 
+/* One step alone. A tolerated failure is success here too. */
+int apply_step(struct apply *a, const struct step *st, struct err *e);
+
 /* One function a kind; the table in steps.c joins them to names and printers. */
 typedef int apply_fn(struct apply *a, const struct step *st, struct err *e);
 

@@ -439,30 +439,30 @@ static int say_mapped(struct birth *b, struct err *e)
 	return 0;
 }
 
-static int record(struct birth *b, const struct life *l, struct err *e)
+int life_record(const struct spec *s, const struct plan *p, const struct host *h,
+		const struct life_options *o, pid_t pid, struct err *e)
 {
-	const struct spec *s = b->spec;
 	struct timespec now;
 	struct state st = {
-		.id = b->o->state->id,
+		.id = o->state->id,
 		.bundle = s->bundle,
 		.rootfs = s->root.path,
 		.oci_version = s->oci_version,
-		.cgroup = b->plan->cgroup,
-		.cgroup_root = b->plan->cgroup ? b->host->cgroup : NULL,
-		.pid = l->pid,
-		.pid_start = process_start_time(l->pid),
+		.cgroup = p->cgroup,
+		.cgroup_root = p->cgroup ? h->cgroup : NULL,
+		.pid = pid,
+		.pid_start = process_start_time(pid),
 		.owner = geteuid(),
 	};
 
 	/* without it the state would be that of a stopped container, whatever runs */
 	if (!st.pid_start)
-		return err_set(e, ERR_INVALID, "cannot read the start time of process %d", l->pid);
+		return err_set(e, ERR_INVALID, "cannot read the start time of process %d", pid);
 	clock_gettime(CLOCK_REALTIME, &now);
 	st.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (state_write_config(b->o->state, b->o->config_text, b->o->config_len, e) < 0)
+	if (state_write_config(o->state, o->config_text, o->config_len, e) < 0)
 		return -1;
-	return state_write(b->o->state, &st, e);
+	return state_write(o->state, &st, e);
 }
 
 static int run_runtime_hooks(struct birth *b, struct err *e)
@@ -520,7 +520,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    open_trees(b, e) < 0 ||
 	    say_mapped(b, e) < 0 ||
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
-	    record(b, l, e) < 0 ||
+	    life_record(b->spec, b->plan, b->host, b->o, l->pid, e) < 0 ||
 	    run_runtime_hooks(b, e) < 0 ||
 	    say(b->sock, MSG_GO, e) < 0 ||
 	    hear_created(b, l, e) < 0 ||
@@ -540,7 +540,7 @@ out:
 	return r;
 }
 
-static void life_abort(struct birth *b, struct life *l)
+void life_abort(const struct life_options *o, struct life *l)
 {
 	if (l->pidfd >= 0)
 		(void)sys_pidfd_send_signal(l->pidfd, SIGKILL); /* dead already is as good */
@@ -551,8 +551,8 @@ static void life_abort(struct birth *b, struct life *l)
 		close(l->pidfd);
 	if (l->console >= 0)
 		close(l->console);
-	if (b->o->pid_file)
-		(void)unlink(b->o->pid_file); /* must not exist on failure; mostly it never did */
+	if (o->pid_file)
+		(void)unlink(o->pid_file); /* must not exist on failure; mostly it never did */
 }
 
 int life_create(const struct spec *s, const struct plan *p, const struct host *h,
@@ -569,7 +569,7 @@ int life_create(const struct spec *s, const struct plan *p, const struct host *h
 	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER || s->n_net_devices;
 	r = life_parent(&b, &made, e);
 	if (r < 0) {
-		life_abort(&b, &made);
+		life_abort(o, &made);
 	} else {
 		*l = made;
 	}

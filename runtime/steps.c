@@ -126,17 +126,21 @@ void apply_close(struct apply *a)
 	a->n_trees = 0;
 }
 
+int apply_step(struct apply *a, const struct step *st, struct err *e)
+{
+	if (kinds[st->kind].apply(a, st, e) == 0)
+		return 0;
+	if (!st->tolerate)
+		return err_in(e, "%s", st->why);
+	log_debug("%s: %s", st->why, e->msg);
+	return 0;
+}
+
 int apply_stage(struct apply *a, enum stage stage, struct err *e)
 {
-	for (size_t i = 0; i < a->plan->n; i++) {
-		const struct step *st = &a->plan->steps[i];
-
-		if (st->stage != stage || kinds[st->kind].apply(a, st, e) == 0)
-			continue;
-		if (!st->tolerate)
-			return err_in(e, "%s", st->why);
-		log_debug("%s: %s", st->why, e->msg);
-	}
+	for (size_t i = 0; i < a->plan->n; i++)
+		if (a->plan->steps[i].stage == stage && apply_step(a, &a->plan->steps[i], e) < 0)
+			return -1;
 	return 0;
 }
 
