@@ -521,5 +521,8 @@ int supervisor_main(const char *name)
 	struct err e;
 
 	/* nobody is there to be told; the next command finds an instance without supervisor */
-	return !data || instances_open(data, NULL, &all, &e) < 0 || supervise(&all, name, &e) < 0;
+	for (int tries = 0; !data || instances_open(data, NULL, &all, &e) < 0;)
+		if (!data || !supervise_wait(&tries))
+			return 1;
+	return supervise(&all, name, &e) < 0;
 }

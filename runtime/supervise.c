@@ -27,7 +27,7 @@
 #define CHUNK	 4096 /* of output read at once */
 #define TIME_LEN 30
 
-#define WORK_UP_TRIES 50 /* a tenth of a second apart */
+#define MAX_TRIES 50 /* a tenth of a second apart */
 
 /* ---- writing the log ---- */
 
@@ -348,6 +348,14 @@ static int work_up(struct instance_dir *d, struct instance_exit x, struct err *e
 	return rc;
 }
 
+bool supervise_wait(int *tries)
+{
+	if (++*tries > MAX_TRIES)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	return true;
+}
+
 int supervise(const struct instances *all, const char *name, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
@@ -358,8 +366,9 @@ int supervise(const struct instances *all, const char *name, struct err *e)
 
 	(void)prctl(PR_SET_NAME, "ctr", 0, 0, 0); /* executed as /proc/self/exe it would be "exe" */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* two megabytes at once would be a lot here */
-	if (instance_look(all, name, &d, e) < 0)
-		return -1;
+	for (int tries = 0; instance_look(all, name, &d, e) < 0;)
+		if (e->code == ERR_NO_SUCH || !supervise_wait(&tries))
+			return -1;
 	close_others(all, &d);
 	if (fcntl(err, F_GETFD) < 0)
 		err = -1;
@@ -371,12 +380,9 @@ int supervise(const struct instances *all, const char *name, struct err *e)
 		copy_rest(&err, "stderr", &log);
 	log_file_end(&log);
 	running_exit_status(SUPERVISE_PIDFD, &x);
-	/* nobody hears of a failure, and nobody else knows how the payload ended: what is short may be there soon */
-	for (int tries = 0; (rc = work_up(&d, x, e)) < 0; tries++) {
-		if (tries == WORK_UP_TRIES || e->code == ERR_NO_SUCH)
+	for (int tries = 0; (rc = work_up(&d, x, e)) < 0;)
+		if (e->code == ERR_NO_SUCH || !supervise_wait(&tries))
 			break;
-		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
-	}
 	instance_close(&d);
 	return rc;
 }

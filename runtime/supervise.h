@@ -48,6 +48,12 @@ enum { SUPERVISE_PIDFD = 3, SUPERVISE_OUT = 4, SUPERVISE_ERR = 5 };
  */
 int supervise(const struct instances *all, const char *name, struct err *e);
 
+/*
+ * Between two tries of what a supervisor must not give up at once: nobody hears of its failure, and what it is short of
+ * (memory, descriptors) may be there soon. False when it has tried for five seconds.
+ */
+bool supervise_wait(int *tries);
+
 /* ---- the log ---- */
 
 struct log_file {
