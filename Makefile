@@ -8,6 +8,7 @@
 #	make install		PREFIX=/usr/local DESTDIR=
 #	make deps		what building needs, from apt: the one target besides the test targets that uses the network
 #	make asan | fuzz | analyze | coverage		sanitizers, fuzzers, static analysis, which lines the tests run
+#	make fuzz-coverage		which lines of the readers the fuzzers' seeds run
 #	make bench | lab				measurements; all jobs of the lab (LAB=JOB: one)
 #	make format | clean | distclean
 #
@@ -269,6 +270,12 @@ fuzz:
 	$Q$(MAKE) $(FUZZ) fuzzers
 	$QFUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run build/fuzz
 
+FUZZ_COVERAGE := B=build/fuzz-coverage CC=clang SAN=fuzzer-no-link STATIC=no \
+	OPT='-O0 -g -fprofile-instr-generate -fcoverage-mapping'
+fuzz-coverage:
+	$Q$(MAKE) $(FUZZ_COVERAGE) fuzzers
+	$Qtests/fuzz/coverage build/fuzz-coverage
+
 coverage:
 	$Q$(MAKE) B=build/coverage SAN=coverage STATIC=no OPT='-O0 -g' all tests
 	$Qfind build/coverage -name '*.gcda' -delete
@@ -309,5 +316,5 @@ distclean:
 	$Qrm -rf build
 
 FORCE:
-.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz coverage analyze bench lab \
+.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz fuzz-coverage coverage analyze bench lab \
 	format install clean distclean FORCE
