@@ -48,8 +48,8 @@ static int set_scene(const struct launch *l, struct scene *s, struct err *e)
 	struct winsize size = { 0 };
 	int tty;
 
-	if (instance_path(l->dir, "upper", s->upper, sizeof(s->upper), e) < 0 ||
-	    instance_path(l->dir, "work", s->work, sizeof(s->work), e) < 0)
+	if (instance_path(l->dir, INSTANCE_UPPER, s->upper, sizeof(s->upper), e) < 0 ||
+	    instance_path(l->dir, INSTANCE_WORK, s->work, sizeof(s->work), e) < 0)
 		return -1;
 	s->from = (struct from_image){
 		.image = l->image,
@@ -71,7 +71,8 @@ static int set_scene(const struct launch *l, struct scene *s, struct err *e)
 
 static int open_upper(const struct launch *l, struct err *e)
 {
-	int fd = openat(l->dir->fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd =
+		openat(l->dir->fd, INSTANCE_UPPER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	return fd < 0 ? err_set(e, errno, "cannot open the layer of instance '%s'", l->dir->name) :
 			fd;

@@ -22,6 +22,7 @@
 #include "runtime/host.h"
 #include "runtime/idrange.h"
 #include "runtime/instance.h"
+#include "runtime/instances.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 
@@ -118,8 +119,9 @@ static struct spec *read_image(struct imagined *i, const struct cli *c, const ch
 		err_set(c->e, ENOMEM, "cannot plan");
 		return NULL;
 	}
-	snprintf(i->upper, sizeof(i->upper), "%s/instances/%s/upper", c->store_root, name);
-	snprintf(i->work, sizeof(i->work), "%s/instances/%s/work", c->store_root, name);
+	snprintf(i->upper, sizeof(i->upper), "%s/instances/%s/" INSTANCE_UPPER, c->store_root,
+		 name);
+	snprintf(i->work, sizeof(i->work), "%s/instances/%s/" INSTANCE_WORK, c->store_root, name);
 	i->instance->ids = IDRANGE_FIRST; /* whichever range is free when it starts */
 	i->instance->image_id = i->image->id;
 	i->instance->command = argv[1] ? (const char *const *)&argv[1] : NULL;

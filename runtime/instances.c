@@ -592,8 +592,9 @@ static int fill_staged(int fd, struct instance *i, bool bare, struct err *e)
 	auto_fd int config = -1;
 
 	/* The upper directory is "/" of the instance: its mode is not the caller's umask's business. */
-	if (!bare && (mkdirat(fd, "upper", 0755) < 0 || fchmodat(fd, "upper", 0755, 0) < 0 ||
-		      mkdirat(fd, "work", 0700) < 0))
+	if (!bare &&
+	    (mkdirat(fd, "layer", 0755) < 0 || mkdirat(fd, INSTANCE_UPPER, 0755) < 0 ||
+	     fchmodat(fd, INSTANCE_UPPER, 0755, 0) < 0 || mkdirat(fd, INSTANCE_WORK, 0700) < 0))
 		return err_set(e, errno, "cannot make the instance's layer");
 	instance_dump(i, &text);
 	if (text.failed)

@@ -4,7 +4,7 @@
  *
  *	<data>/instances/NAME/		0700 root; its lock (flock) is the instance's
  *		config.json		what was asked for: instance.h
- *		upper/ work/		its own layer, absent for a read-only instance without one
+ *		layer/upper, layer/work	its own layer, one unit that can be exchanged for another
  *		exit			how it ended last time
  *		log, log.1		what a detached one wrote: supervise.h
  *	<data>/instances/.tmp/		what is being made or removed; each entry is locked by whoever does that
@@ -36,6 +36,9 @@
 
 struct err;
 struct str;
+
+#define INSTANCE_UPPER "layer/upper"
+#define INSTANCE_WORK  "layer/work"
 
 #define RUN_ROOT_DEFAULT "/run/ctr"
 
@@ -83,7 +86,7 @@ void instances_sweep(const struct instances *s);
 
 /*
  * Makes an instance and takes its lock. @name NULL or "": a random one. Fills i->ids (unless i->userns is
- * "host"), i->uuid and i->created. upper/ and work/ are made unless @bare. @own_promise: also take the
+ * "host"), i->uuid and i->created. Its layer is made unless @bare. @own_promise: also take the
  * promise to remove it. Not synced: instance_sync() does that, at a time of the caller's choice.
  * ERR_EXISTS when the name is taken; a random name never is.
  */
@@ -119,7 +122,7 @@ int instance_save(const struct instance_dir *d, const struct instance *i, bool s
 /* Makes the instance survive a loss of power: its configuration and its name. */
 int instance_sync(const struct instance_dir *d, struct err *e);
 
-/* The absolute path of @part ("upper", ...) of the instance, into @out. */
+/* The absolute path of @part (INSTANCE_UPPER, ...) of the instance, into @out. */
 int instance_path(const struct instance_dir *d, const char *part, char *out, size_t size,
 		  struct err *e);
 

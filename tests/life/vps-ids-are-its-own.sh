@@ -21,7 +21,7 @@ pid=$(field i0 pid)
 want 0 "$CTR" exec i0 sh -c 'echo x >/tmp/f; chown 33:44 /tmp/f; mkdir /tmp/d; chown 65534 /tmp/d'
 want 0 "$CTR" exec i0 stat -c '%u %g' /tmp/f
 said out '33 44'
-[ "$(stat -c '%u %g' "$CTR_ROOT/instances/i0/upper/tmp/f")" = '33 44' ] || fail "on disk: $(stat -c '%u %g' "$CTR_ROOT/instances/i0/upper/tmp/f")"
+[ "$(stat -c '%u %g' "$CTR_ROOT/instances/i0/layer/upper/tmp/f")" = '33 44' ] || fail "on disk: $(stat -c '%u %g' "$CTR_ROOT/instances/i0/layer/upper/tmp/f")"
 # changing what belongs to the image copies it up, and leaves the image alone
 want 0 "$CTR" exec i0 sh -c 'chown www /etc/passwd && echo y >>/etc/passwd'
 [ "$(stat -c %u r/etc/passwd)" = 0 ] && ! grep -q y$ r/etc/passwd || fail "the image was changed"

@@ -95,7 +95,7 @@ TEST(what_is_created_is_there_and_what_is_removed_is_gone)
 	uint64_t ids = i->ids;
 
 	CHECK(ids > 0);
-	CHECK(fstatat(s.dir, "web/upper", &st, 0) == 0 && (st.st_mode & 07777) == 0755);
+	CHECK(fstatat(s.dir, "web/" INSTANCE_UPPER, &st, 0) == 0 && (st.st_mode & 07777) == 0755);
 	CHECK(fstatat(s.dir, "web/config.json", &st, 0) == 0 && (st.st_mode & 07777) == 0600);
 	CHECK_INT(count(s.tmp), 0);
 	CHECK_INT(ids_taken(&s), 1);
