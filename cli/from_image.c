@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/from_image.h"
 
-#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -194,76 +193,26 @@ static int set_env(const struct from_image *f, const char *home, struct spec *s,
 
 /* ---- the user ---- */
 
-#define SHORT_STACK 12
-
-/* One option for all, as before Linux 6.5, has room for 255 bytes: a dozen descriptors. */
-static int name_short_stack(int fs, const char *const *layers, size_t n, int *fds, struct err *e)
-{
-	char names[256];
-	size_t len = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		fds[i] = open(layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (fds[i] < 0)
-			return err_set(e, errno, "cannot open '%s'", layers[i]);
-		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s/proc/self/fd/%d",
-					i ? ":" : "", fds[i]);
-	}
-	return sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", names, 0) < 0 ?
-		       err_set(e, errno, "cannot name the image's layers") :
-		       0;
-}
-
-static int name_tall_stack(int fs, const char *const *layers, size_t n, struct err *e)
-{
-	for (size_t i = 0; i < n; i++)
-		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layers[i], 0) < 0)
-			return err_set(e, errno, "cannot name the image's layers");
-	return 0;
-}
-
-static int open_overlay(const struct from_image *f, struct err *e)
-{
-	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-	const char **layers;
-	int fds[SHORT_STACK], fd, r;
-	size_t n = 0;
-
-	if (fs < 0)
-		return err_set(e, errno, "cannot look into the image's layers");
-	while (f->image->layers[n])
-		n++;
-	layers = alloca((n + 1) * sizeof(*layers));
-	n = 0;
-	if (f->upper && !f->fresh)
-		layers[n++] = f->upper;
-	for (const char *const *l = f->image->layers; *l; l++)
-		layers[n++] = *l;
-	for (size_t i = 0; i < SHORT_STACK; i++)
-		fds[i] = -1;
-	r = n <= SHORT_STACK ? name_short_stack(fs, layers, n, fds, e) :
-			       name_tall_stack(fs, layers, n, e);
-	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		r = err_set(e, errno, "cannot look into the image's layers");
-	for (size_t i = 0; i < SHORT_STACK; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	if (r < 0)
-		return -1;
-	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
-			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
-	return fd < 0 ? err_set(e, errno, "cannot look into the image's layers") : fd;
-}
-
-/* One layer is its directory; several are put together by overlay itself, mounted nowhere. */
+/* The image alone, or with what the instance has changed: put together by overlay itself, mounted nowhere. */
 int image_open_root(const struct from_image *f, struct err *e)
 {
+	auto_fd int image = image_open(f->image, e), fs = -1, upper = -1;
+	char names[64];
 	int fd;
 
-	if (f->image->layers[1] || (f->upper && !f->fresh))
-		return open_overlay(f, e);
-	fd = open(f->image->layers[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_set(e, errno, "cannot open '%s'", f->image->layers[0]) : fd;
+	if (image < 0 || !f->upper || f->fresh)
+		return take_fd(&image);
+	fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+	upper = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fs < 0 || upper < 0)
+		return err_set(e, errno, "cannot look into the instance's layer");
+	snprintf(names, sizeof(names), "/proc/self/fd/%d:/proc/self/fd/%d", upper, image);
+	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", names, 0) < 0 ||
+	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_set(e, errno, "cannot look into the instance's layers");
+	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
+			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+	return fd < 0 ? err_set(e, errno, "cannot look into the instance's layers") : fd;
 }
 
 static int set_user(const struct from_image *f, struct spec *s, const char **home, struct err *e)
@@ -631,6 +580,7 @@ static int set_root(const struct from_image *f, struct spec *s, struct err *e)
 	const struct instance *i = f->instance;
 
 	s->root.layers = f->image->layers;
+	s->root.tree = f->image->tree;
 	if (f->upper) {
 		s->root.upper = arena_strdup(s->arena, f->upper);
 		s->root.work = arena_strdup(s->arena, f->work);
@@ -725,14 +675,12 @@ static int write_new(int dir, const char *name, mode_t mode, const char *text, s
 static int open_etc(const struct from_image *f, int upper, struct err *e)
 {
 	struct stat st = { .st_mode = S_IFDIR | 0755 };
-	auto_fd int etc = -1;
+	auto_fd int image = image_open(f->image, e), etc = -1;
 
-	for (const char *const *l = f->image->layers; *l; l++) {
-		auto_fd int layer = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-		if (layer >= 0 && fstatat(layer, "etc", &st, AT_SYMLINK_NOFOLLOW) == 0)
-			break;
-	}
+	if (image < 0)
+		return -1;
+	if (fstatat(image, "etc", &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+		return err_set(e, errno, "cannot look for '/etc' of the image");
 	if (!S_ISDIR(st.st_mode))
 		return -2;
 	if (mkdirat(upper, "etc", 0755) == 0) {
@@ -751,9 +699,12 @@ static int open_etc(const struct from_image *f, int upper, struct err *e)
 /* "/" inside is the upper directory itself: it gets the looks of the image's. */
 static int dress_root(const struct from_image *f, int upper, struct err *e)
 {
+	auto_fd int image = image_open(f->image, e);
 	struct stat st;
 
-	if (stat(f->image->layers[0], &st) < 0)
+	if (image < 0)
+		return -1;
+	if (fstat(image, &st) < 0)
 		return err_set(e, errno, "cannot stat '%s'", f->image->layers[0]);
 	if (fchown(upper, st.st_uid, st.st_gid) < 0 || fchmod(upper, st.st_mode & 07777) < 0)
 		return err_set(e, errno, "cannot make the instance's layer");

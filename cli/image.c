@@ -39,7 +39,8 @@ static int flush(struct cli *c)
 /* --- image import ---------------------------------------------------------------------------------- */
 
 struct import_options {
-	bool quiet;
+	bool quiet, unpacked, keep_blobs;
+	const char *digest;
 	struct opt_u64 strip, max_size, max_entries, max_ratio;
 	struct words entrypoint, cmd, env;
 	const char *workdir, *user, *stop_signal;
@@ -49,6 +50,12 @@ static const struct option_row import_rows[] = {
 	FLAG_ROW(struct import_options, quiet, "quiet", 'q', "print the image's id only"),
 	NUMBER_ROW(struct import_options, strip, "strip", 0, "N",
 		   "drop the first N components of each name", 0, 100),
+	STRING_ROW(struct import_options, digest, "digest", 0, "sha256:HEX",
+		   "refuse anything but the archive, or the image, of this digest"),
+	FLAG_ROW(struct import_options, unpacked, "unpacked", 0,
+		 "keep the files in directories rather than mounting them from the archive"),
+	FLAG_ROW(struct import_options, keep_blobs, "keep-blobs", 0,
+		 "keep compressed layers as well, to repair from"),
 	LIST_ROW(struct import_options, entrypoint, "entrypoint", 0, "WORD",
 		 "what the image runs, a word each time the option is given"),
 	LIST_ROW(struct import_options, cmd, "cmd", 0, "WORD",
@@ -105,7 +112,10 @@ static int print_import(struct cli *c, const struct import_options *o,
 		json_open(&w, NULL, '{');
 		json_put_string(&w, "id", r->id);
 		json_put_string(&w, "name", *r->name ? r->name : NULL);
+		json_put_string(&w, "kind", r->kind);
+		json_put_u64(&w, "images", r->images);
 		json_put_bool(&w, "existed", r->existed);
+		json_put_bool(&w, "unpacked", r->unpacked);
 		json_put_string(&w, "compression", r->compression);
 		json_put_u64(&w, "bytes_read", r->bytes_read);
 		json_put_u64(&w, "bytes", r->bytes_out);
@@ -137,7 +147,10 @@ static int image_import_verb(struct cli *c, int argc, char **argv)
 		.progress = progress_image,
 		.progress_arg = &p,
 		.name = argc > 1 ? argv[1] : NULL,
+		.digest = o->digest,
 		.strip = (unsigned)o->strip.v,
+		.unpacked = o->unpacked,
+		.keep_blobs = o->keep_blobs,
 		.entrypoint = o->entrypoint.v,
 		.cmd = o->cmd.v,
 		.env = o->env.v,

@@ -88,7 +88,7 @@ static int start_one(struct cli *c, const struct instances *all, const char *nam
 	}
 	store = store_open(c->store_root, e);
 	img = store ? launch_image(store, i, e) : NULL;
-	if (!img)
+	if (!img || image_mount(store, c->run_root, img, e) < 0)
 		goto out;
 	l = (struct launch){ .all = all, .image = img, .instance = i, .dir = &d };
 	rc = launch_detached(&l, e);

@@ -126,6 +126,8 @@ static struct spec *read_image(struct imagined *i, const struct cli *c, const ch
 	i->instance->image_id = i->image->id;
 	i->instance->command = argv[1] ? (const char *const *)&argv[1] : NULL;
 	i->instance->system = instance_wants_system(i->image, i->instance);
+	if (image_mount(i->store, NULL, i->image, c->e) < 0)
+		return NULL;
 	from.image = i->image;
 	from.instance = i->instance;
 	return spec_from_image(&from, c->e);

@@ -379,7 +379,8 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	}
 	m->store = store_open(c->store_root, c->e);
 	m->image = m->store ? find(m->store, what, c->e) : NULL;
-	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0)
+	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0 ||
+	    image_mount(m->store, c->run_root, m->image, c->e) < 0)
 		return -1;
 	if (instance_check(m->instance, c->e) < 0) {
 		as_option(c->e);

@@ -55,7 +55,7 @@ static const char *machine_name(const unsigned char *h, size_t n)
 	return NULL;
 }
 
-static const char *host_machine(void)
+const char *rootfs_host_machine(void)
 {
 	static const char *const names[][2] = {
 		{ "x86_64", "amd64" }, { "aarch64", "arm64" },	     { "i686", "386" },
@@ -90,7 +90,7 @@ static const char *machine_of(int root)
 		if (name)
 			return name;
 	}
-	return host_machine();
+	return rootfs_host_machine();
 }
 
 static bool stat_in(int root, const char *path, struct stat *st)
@@ -219,6 +219,7 @@ struct image *image_from_directory(struct store *s, const char *path, struct err
 	img->layers = layers;
 	img->names = names;
 	img->directory = true;
+	img->tree = -1;
 	img->system = rootfs_describe(fd, &img->config);
 	img->arena = take_ptr(a);
 	return img;

@@ -12,11 +12,17 @@
  *	version                    the format's number
  *	lock                       held exclusively for every structural change, shared by store_hold()
  *	tmp/<random>/              being made or being deleted; what nobody holds locked is wiped
- *	layers/<chain id>/         fs/ (the tree), meta.json
- *	images/<image id>/         config.json, manifest.json (the OCI documents), meta.json
+ *	layers/<diff id>           a layer's uncompressed archive, a file
+ *	blobs/<diff id>            the compressed form it came in, if that was asked for: `image verify` repairs from it
+ *	roots/<root id>            the tree that an image's layers make together: an EROFS index, a file whose data
+ *	                           devices are the layers; or a directory, where that cannot be mounted
+ *	images/<image id>/         config.json, manifest.json (the OCI documents, as they came), meta.json
  *	refs/<escaped name>        one file a name, holding an image id
  *	sources/<dev>-<inode>      which image a tarball given in place of a name became
  *	instances/<name>/          not this module's; read by image_remove() alone
+ *
+ * Two images share the layers that they have in common. A root follows from its layers, and can be made again
+ * (image_rebuild()).
  *
  * An object exists if and only if its final name does: it is made below tmp/, synced, then renamed. So
  * a kill or a power loss at any point leaves the old or the new state, whole; leftovers below tmp/ are
@@ -82,15 +88,24 @@ struct image {
 	const char *const
 		*names; /* "debian:13", sorted, NULL-terminated; maybe none. From image_list() all
 				      of them, else only the one that it was found by */
+	/*
+	 * Absolute paths, NULL-terminated: of its root (one), or of a directory of the host. A directory is used where it
+	 * is, an index through image_mount().
+	 */
+	const char *const *layers;
+	const char *root_id; /* 64 hex digits: its file in roots/; NULL for a directory */
 	const char *const *
-		layers; /* absolute directory paths, top first, NULL-terminated: spec.root.layers */
+		diff_ids; /* 64 hex digits each, bottom first, NULL-terminated; NULL for a directory */
+	bool index;	  /* layers[0] is an EROFS index, not a directory */
+	bool whiteouts; /* names ".wh.*" of its layers have the image-spec's meaning */
+	int tree;	/* what image_mount() gave, of an index: a detached mount; -1 */
 	struct image_config config;
 	bool system;	  /* made to be booted: its command is an init */
 	bool directory;	  /* a directory of the host given in place of an image; files there may
 				      change, and belong to whatever ids they belong to */
 	int64_t imported; /* seconds since 1970; 0 for a directory */
-	uint64_t size;	  /* bytes of all layers' files; 0 for a directory */
-	uint64_t entries; /* files, directories, links of all layers */
+	uint64_t size;	  /* bytes of all its files, holes not counted; 0 for a directory */
+	uint64_t entries; /* files, directories, links */
 };
 
 /* NULL is accepted. Borrowed pointers of its fields die with it. */
@@ -175,6 +190,28 @@ void image_list_free(struct image **list);
  */
 struct image *image_from_directory(struct store *s, const char *path, struct err *e);
 
+/* --- Mounting -------------------------------------------------------------------------------------- */
+
+/*
+ * The root of @img as a detached mount, read-only, nosuid and nodev left to whoever attaches it: img->tree, closed by
+ * image_free(). Nothing to do, and success, for a directory, and for an image that has one.
+ *
+ * An index is mounted once, in a mount namespace of ctr's own that is pinned at @run/mounts, and what is given here is a
+ * clone: so all instances of an image share one page cache (a second mount of the same file would read and cache all of
+ * it again). Where no such namespace can be made (without privileges), or @run is NULL, the mount is the caller's own. Where
+ * an index cannot be mounted, with another kernel than the one that imported it, the image is unpacked.
+ */
+int image_mount(struct store *s, const char *run, struct image *img, struct err *e);
+
+/*
+ * Lets go of the mounts in @run's namespace that nobody uses any more: all whose image is not in use by an instance
+ * that runs. @used says of a root id whether it is. Failures are only logged: a mount that stays costs little.
+ */
+void image_unmount_unused(const char *run, bool (*used)(void *arg, const char *root_id), void *arg);
+
+/* A descriptor (O_PATH) of the root: of the directory, or of img->tree; -1 and *e. */
+int image_open(const struct image *img, struct err *e);
+
 /* --- Importing ------------------------------------------------------------------------------------- */
 
 enum image_phase {
@@ -200,13 +237,26 @@ struct image_import_options {
 	bool (*progress)(void *arg, const struct image_progress *p);
 	void *progress_arg;
 
-	const char *name; /* NAME[:TAG] to give the image; NULL: none. An existing name moves. */
-	unsigned strip;	  /* leading path components to drop from each name */
+	/*
+	 * NAME[:TAG] to give the image; NULL: those that the archive gives it, maybe none. An existing name moves. An archive
+	 * of several images is refused if a name is given.
+	 */
+	const char *name;
+	const char
+		*digest; /* "sha256:<hex>": of the archive as given, or the image's id; NULL: any */
+	/* Called for each image of the archive, in the end; @name is canonical, or "". May be NULL. */
+	void (*loaded)(void *arg, const char *id, const char *name);
+	void *loaded_arg;
+
+	unsigned strip; /* leading path components to drop from each name */
 
 	/* Replace what would be found out or defaulted: the image's id depends on them. */
 	const char *const *entrypoint, *const *cmd,
 					       *const *env; /* NULL-terminated; NULL: not given */
 	const char *workdir, *user, *stop_signal;	    /* NULL: not given */
+
+	bool unpacked;	 /* make directories and files, not an index */
+	bool keep_blobs; /* keep the compressed form too */
 
 	uint64_t max_bytes;   /* of the uncompressed archive; default 256 GiB */
 	uint64_t max_entries; /* default 5 million */
@@ -220,7 +270,11 @@ struct image_import_options {
 
 /* What happened that is worth telling, though the import succeeded. */
 struct image_import_result {
-	char id[IMAGE_ID_LEN + 1];
+	char id[IMAGE_ID_LEN + 1]; /* the first one's */
+	unsigned images;
+	const char
+		*kind; /* "root filesystem", "OCI image", "docker archive", "Incus image"; static */
+	bool unpacked; /* its root is a directory, since an index could not be mounted, or as asked for */
 	bool existed; /* the same content was in the store already: no second copy was kept */
 	char name[IMAGE_NAME_MAX + 1]; /* the canonical name that was set, or "" */
 	const char *compression;       /* "none", "gzip", "xz", "zstd", "bzip2", "lz4"; static */
@@ -245,7 +299,12 @@ struct image_import_result {
 int image_import(struct store *s, int fd, const char *what, const struct image_import_options *o,
 		 struct image_import_result *r, struct err *e);
 
-/* The same for a file given by name, which must be a regular file; "-" is standard input. */
+/* The same for an OCI image layout in the directory @dir. */
+int image_import_layout(struct store *s, int dir, const char *what,
+			const struct image_import_options *o, struct image_import_result *r,
+			struct err *e);
+
+/* The same for a file given by name: a regular file, the directory of an OCI layout, or "-", standard input. */
 int image_import_file(struct store *s, const char *path, const struct image_import_options *o,
 		      struct image_import_result *r, struct err *e);
 
@@ -258,6 +317,12 @@ int image_import_file(struct store *s, const char *path, const struct image_impo
 struct image *image_from_file(struct store *s, const char *path,
 			      const struct image_import_options *o, struct image_import_result *r,
 			      struct err *e);
+
+/*
+ * Makes image @id's root again from its layers: as directories if @unpacked, else as an index where that can be mounted. For
+ * a root that is damaged, or that this kernel cannot mount. Not while the image's instances run. 0, or -1 and *e.
+ */
+int image_rebuild(struct store *s, const char *id, bool unpacked, struct err *e);
 
 /* --- Removing -------------------------------------------------------------------------------------- */
 

@@ -4,11 +4,12 @@
  *	ctr					ctr-unpack
  *	a staging directory below tmp/
  *	start ----------------------------->	namespaces, root, capabilities, seccomp
- *	progress <--------------------------	read, hash, write
- *	counts, digest <--------------------	end
- *	syncfs
+ *	progress <--------------------------	read, hash, write the layers, then the root; each synced
+ *	a layer of the store <-- asks -------
+ *	counts, digests <-------------------	end
+ *	mount the root: does this kernel take it?
  *	documents, each synced
- *	under the lock: rename the layer, then the image, then the name
+ *	under the lock: rename the layers, then the root, then the image, then the name
  *
  * Each rename makes one whole object visible, and what refers to it comes after it. Until the last one the
  * old state holds; a leftover of a kill is below tmp/, or is a layer that the next import of the same
@@ -113,6 +114,7 @@ static int lift(int fd)
 	return fcntl(fd, F_DUPFD, UNPACK_FD_LOCK + 1);
 }
 
+/* @in may be -1. */
 static void __attribute__((noreturn))
 run_unpacker(const char *path, int in, int target, int talk, int lock)
 {
@@ -121,7 +123,7 @@ run_unpacker(const char *path, int in, int target, int talk, int lock)
 	sigset_t none;
 	int null = open("/dev/null", O_WRONLY);
 
-	in = lift(in);
+	in = lift(in >= 0 ? in : open("/dev/null", O_RDONLY));
 	target = lift(target);
 	talk = lift(talk);
 	lock = lift(lock);
@@ -138,6 +140,16 @@ run_unpacker(const char *path, int in, int target, int talk, int lock)
 	execve(path, argv, env);
 	_exit(127);
 }
+
+/* What a helper is to read. */
+struct source {
+	int archive; /* -1: none */
+	int layout;  /* the directory of an OCI layout; -1: none */
+	int store;
+	int staged; /* layers that are not in the store yet lie below its "layers"; -1: none */
+	const char *const *layers; /* of UNPACK_REBUILD: diff ids */
+	size_t n_layers;
+};
 
 struct helper {
 	pid_t pid;
@@ -221,13 +233,65 @@ static int hear(struct helper *h)
 	return 1;
 }
 
-static int helper_follow(struct helper *h, const char *path, const struct image_import_options *o,
-			 struct image_progress *p, struct err *e)
+static int answer(struct helper *h, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct unpack_answer a = { .version = UNPACK_VERSION, .found = fd >= 0 };
+	struct iovec iov = { &a, sizeof(a) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control);
+		control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+						 .cmsg_type = SCM_RIGHTS,
+						 .cmsg_len = CMSG_LEN(sizeof(int)) };
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	}
+	return sendmsg(h->talk, &m, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Gives the helper the file that it asks for, if it may have it; it reads hostile input, so digests and names are checked. */
+static int serve(struct helper *h, const struct source *src)
+{
+	auto_fd int fd = -1;
+	char hex[IMAGE_ID_LEN + 1], path[IMAGE_ID_LEN + 16];
+
+	if (h->report.state == UNPACK_WANT_LAYER) {
+		if (src->layers)
+			snprintf(path, sizeof(path), "layers/%s",
+				 h->report.number < src->n_layers ? src->layers[h->report.number] :
+								    "none");
+		else
+			snprintf(path, sizeof(path), "layers/%s",
+				 (hex_of_digest(h->report.digest, hex), hex));
+		fd = openat(src->store, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 && src->staged >= 0)
+			fd = openat(src->staged, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	} else if (src->layout >= 0) {
+		h->report.name[UNPACK_NAME_MAX - 1] = '\0';
+		/* the layout is somebody's directory, maybe a hostile one: no links, nothing that blocks */
+		fd = sys_openat2(src->layout, h->report.name,
+				 O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0,
+				 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	}
+	return answer(h, fd);
+}
+
+static int helper_follow(struct helper *h, const char *path, const struct source *src,
+			 const struct image_import_options *o, struct image_progress *p,
+			 struct err *e)
 {
 	int heard, status;
 
 	do {
 		heard = hear(h);
+		if (heard > 0 &&
+		    (h->report.state == UNPACK_WANT_LAYER || h->report.state == UNPACK_WANT_FILE))
+			heard = serve(h, src);
 		p->bytes_read = h->report.bytes_in;
 		p->bytes_out = h->report.bytes_out;
 		p->entries = h->report.entries;
@@ -255,13 +319,18 @@ static uint64_t or_default(uint64_t given, uint64_t otherwise)
 	return given ? given : otherwise;
 }
 
-static int unpack(int in, int target, int lock, const struct image_import_options *o,
-		  struct image_progress *p, struct unpack_report *r, struct err *e)
+/* @target is the empty directory that the results go to. */
+static int unpack(const struct source *src, enum unpack_job job, unsigned flags, int target,
+		  int lock, const struct image_import_options *o, struct image_progress *p,
+		  struct unpack_report *r, struct err *e)
 {
-	const struct unpack_request q = {
+	struct unpack_request q = {
 		.version = UNPACK_VERSION,
+		.job = job,
+		.flags = flags,
 		.strip = o->strip,
 		.max_id = MAX_ID,
+		.n_layers = (uint32_t)src->n_layers,
 		.max_bytes = or_default(o->max_bytes, DEFAULT_MAX_BYTES),
 		.max_entries = or_default(o->max_entries, DEFAULT_MAX_ENTRIES),
 		.max_ratio = or_default(o->max_ratio, DEFAULT_MAX_RATIO),
@@ -273,11 +342,12 @@ static int unpack(int in, int target, int lock, const struct image_import_option
 	char path[PATH_MAX];
 	int rc;
 
+	snprintf(q.architecture, sizeof(q.architecture), "%s", rootfs_host_machine());
 	if (find_unpacker(o, path, e) < 0)
 		return -1;
-	rc = helper_start(&h, path, in, target, lock, &q, e);
+	rc = helper_start(&h, path, src->archive, target, lock, &q, e);
 	if (rc == 0)
-		rc = helper_follow(&h, path, o, p, e);
+		rc = helper_follow(&h, path, src, o, p, e);
 	if (h.pid > 0)
 		own_kill(&h.pid);
 	if (h.talk >= 0)
@@ -328,42 +398,168 @@ static int make_dir(int parent, const char *name, struct err *e)
 	return fd;
 }
 
-/* An import under way. */
+/* --- An import under way ----------------------------------------------------------------------------- */
+
+#define IMAGES_MAX 64 /* of an archive */
+
+/* One of the archive's images. Paths are relative to the store. */
+struct item {
+	char id[IMAGE_ID_LEN + 1], root[IMAGE_ID_LEN + 1];
+	char dir[STAGING_NAME_MAX + 32]; /* where the helper left it */
+	const char *const *layers;	 /* diff ids, bottom first */
+	size_t n_layers;
+	const char *const *names; /* canonical */
+	bool existed;
+};
+
 struct job {
 	struct store *s;
 	const struct image_import_options *o;
 	struct image_import_result *result;
+	struct arena *a;
 	struct staging staging;
 	struct image_progress progress;
 	struct unpack_report report;
-	char name[IMAGE_NAME_MAX + 1]; /* canonical, or "" */
-	char diff_id[IMAGE_ID_LEN +
-		     1]; /* of the only layer: also its chain id (image-spec: ChainID) */
-	char layer_path[IMAGE_ID_LEN + 16]; /* relative to the store */
-	char image_path[IMAGE_ID_LEN + 16];
+	char name[IMAGE_NAME_MAX + 1]; /* the one asked for, canonical, or "" */
+	int out;		       /* the helper's directory, "out" of the staging directory */
+	char out_path[STAGING_NAME_MAX + 8];
+	unsigned flags; /* for the helper */
+	bool to_sync;	/* files were made that nobody synced */
+	struct item *items;
+	size_t n;
 };
 
-static int write_layer(struct job *j, struct err *e)
+static int read_lines(struct job *j, const struct item *i, const char *file,
+		      const char *const **out, size_t *n, struct err *e)
 {
-	auto_fd int layer = openat(j->staging.dir, "layer", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char path[STAGING_NAME_MAX + 64];
 	auto_str struct str text = { 0 };
-	const struct meta_layer m = {
-		.diff_id = j->diff_id,
-		.tar_bytes = j->report.bytes_out,
-		.size = j->report.bytes_files,
-		.entries = j->report.entries,
-		.skipped_devices = j->report.skipped_devices,
-		.skipped_xattrs = j->report.skipped_xattrs,
-	};
+	const char **list;
+	size_t count = 0;
 
-	if (layer < 0)
-		return err_set(e, errno, "cannot open '%s/layer'", j->staging.name);
-	meta_write_layer(&text, &m);
-	if (write_file(layer, "meta.json", &text, e) < 0)
+	snprintf(path, sizeof(path), "%s/%s", i->dir, file);
+	*n = 0;
+	if (file_read(j->s->fd, path, META_MAX, &text, e) < 0)
 		return -1;
-	if (fsync(layer) < 0)
-		return err_set(e, errno, "cannot sync '%s/layer'", j->staging.name);
+	for (size_t k = 0; k < text.len; k++)
+		count += text.s[k] == '\n';
+	*out = list = arena_array(j->a, count + 1, sizeof(*list));
+	if (!list)
+		return err_set(e, ENOMEM, "cannot import");
+	for (char *line = text.s, *end; *n < count; line = end + 1) {
+		end = strchr(line, '\n');
+		if (!end)
+			break; /* a zero in it: shorter than it says */
+		list[(*n)++] = arena_strndup(j->a, line, (size_t)(end - line));
+	}
 	return 0;
+}
+
+/* The friendly form of a name that other tools spell out. */
+static const char *familiar(const char *name)
+{
+	const char *rest = str_after(name, "docker.io/library/");
+
+	return rest ? rest : name;
+}
+
+static int set_names(struct job *j, struct item *i, struct err *e)
+{
+	const char *const *given = NULL;
+	const char **names;
+	size_t n = 0, kept = 0;
+	struct err why = { 0 };
+
+	if (!*j->name && j->report.kind != UNPACK_ROOTFS &&
+	    read_lines(j, i, "names", &given, &n, &why) < 0 && why.code != ENOENT) {
+		*e = why;
+		return -1;
+	}
+	i->names = names = arena_array(j->a, n + 2, sizeof(*names));
+	if (!names)
+		return err_set(e, ENOMEM, "cannot import");
+	if (*j->name)
+		names[kept++] = j->name;
+	for (size_t k = 0; k < n; k++) {
+		char canonical[IMAGE_NAME_MAX + 1];
+
+		if (image_name_parse(familiar(given[k]), canonical, &why) < 0)
+			log_warn("a name that the archive gives is left out: %s", why.msg);
+		else if (!(names[kept++] = arena_strdup(j->a, canonical)))
+			return err_set(e, ENOMEM, "cannot import");
+	}
+	return 0;
+}
+
+/* What the helper says that the image is made of; it has read hostile input. */
+static int read_item(struct job *j, struct item *i, unsigned number, struct err *e)
+{
+	snprintf(i->dir, sizeof(i->dir), "%s/images/%u", j->out_path, number);
+	if (read_lines(j, i, "layers", &i->layers, &i->n_layers, e) < 0)
+		return -1;
+	if (!i->n_layers || i->n_layers > META_LAYERS_MAX)
+		return err_set(e, ERR_INVALID, "an image of %zu layers", i->n_layers);
+	for (size_t k = 0; k < i->n_layers; k++)
+		if (!i->layers[k] || !is_image_id(i->layers[k]))
+			return err_set(e, ERR_INVALID, "layer %zu has no digest", k);
+	return root_id(i->layers, j->report.kind == UNPACK_OCI || j->report.kind == UNPACK_DOCKER,
+		       i->root, e) < 0 ?
+		       -1 :
+		       set_names(j, i, e);
+}
+
+/* Directories in place of the index that the helper made, which cannot be mounted here. */
+static int unpack_instead(struct job *j, const struct item *i, struct err *e)
+{
+	const struct source src = { .archive = -1,
+				    .layout = -1,
+				    .store = j->s->fd,
+				    .staged = j->out,
+				    .layers = i->layers,
+				    .n_layers = i->n_layers };
+	bool whiteouts = j->report.kind == UNPACK_OCI || j->report.kind == UNPACK_DOCKER;
+	char path[STAGING_NAME_MAX + 64], made[STAGING_NAME_MAX + 64];
+	struct unpack_report r = { 0 };
+	auto_fd int dir = -1;
+
+	snprintf(path, sizeof(path), "%s/root", i->dir);
+	if (unlinkat(j->s->fd, path, 0) < 0)
+		return err_set(e, errno, "cannot remove '%s'", path);
+	snprintf(path, sizeof(path), "%s/unpacked", i->dir);
+	dir = make_dir(j->s->fd, path, e);
+	if (dir < 0 ||
+	    unpack(&src, UNPACK_REBUILD, UNPACK_DIRECTORIES | (whiteouts ? UNPACK_WHITEOUTS : 0),
+		   dir, j->staging.lock, &no_options, &(struct image_progress){ 0 }, &r, e) < 0)
+		return -1;
+	snprintf(made, sizeof(made), "%s/unpacked/images/0/root", i->dir);
+	snprintf(path, sizeof(path), "%s/root", i->dir);
+	if (renameat(j->s->fd, made, j->s->fd, path) < 0)
+		return err_set(e, errno, "cannot rename '%s'", made);
+	j->report.skipped_xattrs += r.skipped_xattrs;
+	j->flags |= UNPACK_DIRECTORIES;
+	j->to_sync = j->result->unpacked = true;
+	return 0;
+}
+
+/* A descriptor of the image's root, which so is known to be one that this kernel takes. */
+static int open_root(struct job *j, const struct item *i, struct err *e)
+{
+	char path[STAGING_NAME_MAX + 64], staged[STAGING_NAME_MAX + 16];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/root", i->dir);
+	snprintf(staged, sizeof(staged), "%s/layers", j->out_path);
+	if (!(j->flags & UNPACK_DIRECTORIES)) {
+		fd = index_mount(j->s, path, i->layers, staged, e);
+		if (fd >= 0 || e->code != ERR_NOT_SUPPORTED)
+			return fd;
+		log_debug("%s", e->msg);
+		*e = (struct err){ 0 };
+		if (unpack_instead(j, i, e) < 0)
+			return -1;
+	}
+	fd = openat(j->s->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
 }
 
 static void override(struct image_config *c, const struct image_import_options *o)
@@ -384,93 +580,218 @@ static void override(struct image_config *c, const struct image_import_options *
 		c->stop_signal = o->stop_signal;
 }
 
-/* The image's directory below the staging directory; its id into the result. */
-static int write_image(struct job *j, struct err *e)
+/* For a root filesystem, which brings no configuration: what can be told from it. */
+static int describe(struct job *j, struct item *i, int root, struct meta_image *m,
+		    struct str *config, struct str *manifest, struct err *e)
 {
-	char digest[sizeof("sha256:") + IMAGE_ID_LEN];
-	const char *const diff_ids[] = { digest, NULL }, *const layers[] = { j->diff_id, NULL };
-	auto_fd int root = openat(j->staging.dir, "layer/fs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_str struct str config = { 0 }, manifest = { 0 }, meta = { 0 };
-	struct meta_image m = { .imported = time(NULL),
-				.size = j->report.bytes_files,
-				.entries = j->report.entries,
-				.layers = layers };
+	char digest[sizeof("sha256:") + IMAGE_ID_LEN], path[STAGING_NAME_MAX + 96];
+	const char *const diff_ids[] = { digest, NULL };
 	struct image_config c;
-	auto_fd int dir = -1;
+	struct stat st;
 
-	if (root < 0)
-		return err_set(e, errno, "cannot open '%s/layer/fs'", j->staging.name);
-	snprintf(digest, sizeof(digest), "sha256:%s", j->diff_id);
-	m.system = rootfs_describe(root, &c) && !j->o->entrypoint && !j->o->cmd;
+	snprintf(path, sizeof(path), "%s/layers/%s", j->out_path, i->layers[0]);
+	if (fstatat(j->s->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, errno, "cannot stat '%s'", path);
+	snprintf(digest, sizeof(digest), "sha256:%s", i->layers[0]);
+	m->system = rootfs_describe(root, &c) && !j->o->entrypoint && !j->o->cmd;
 	override(&c, j->o);
-	meta_write_config(&config, &c, diff_ids);
-	if (config.failed)
+	meta_write_config(config, &c, diff_ids);
+	if (config->failed)
 		return err_set(e, ENOMEM, "cannot write the image's configuration");
-	sha256_text(config.s, config.len, j->result->id);
-	meta_write_manifest(&manifest, j->result->id, config.len, j->diff_id, j->report.bytes_out);
+	sha256_text(config->s, config->len, i->id);
+	meta_write_manifest(manifest, i->id, config->len, i->layers[0], (uint64_t)st.st_size);
+	return 0;
+}
+
+/* The documents that came with the image. Its layers are those that its configuration names, or it is none. */
+static int adopt(struct job *j, struct item *i, int root, struct meta_image *m, struct str *config,
+		 struct str *manifest, struct err *e)
+{
+	char path[STAGING_NAME_MAX + 64];
+	const char *const *diff_ids;
+	struct image_config c, found;
+
+	snprintf(path, sizeof(path), "%s/config.json", i->dir);
+	if (file_read(j->s->fd, path, META_MAX, config, e) < 0 ||
+	    meta_read_config(j->a, str_text(config), config->len, &c, &diff_ids, e) < 0)
+		return -1;
+	for (size_t k = 0; k < i->n_layers || diff_ids[k]; k++)
+		if (k >= i->n_layers || !diff_ids[k] ||
+		    !streq(meta_digest(diff_ids[k]), i->layers[k]))
+			return err_set(e, ERR_INVALID,
+				       "its layers are not those that its configuration names");
+	snprintf(path, sizeof(path), "%s/manifest.json", i->dir);
+	if (file_read(j->s->fd, path, META_MAX, manifest, e) < 0)
+		return -1;
+	sha256_text(str_text(config), config->len, i->id);
+	/* made to be booted: what it runs is an init, and nothing else is */
+	m->system = rootfs_describe(root, &found) && !c.entrypoint && c.cmd && !c.cmd[1] &&
+		    streq(c.cmd[0], found.cmd[0]);
+	return 0;
+}
+
+static int read_facts(struct job *j, const struct item *i, struct meta_image *m, struct err *e)
+{
+	char path[STAGING_NAME_MAX + 64];
+	auto_str struct str text = { 0 };
+	unsigned long long entries, bytes;
+
+	snprintf(path, sizeof(path), "%s/facts", i->dir);
+	if (file_read(j->s->fd, path, 128, &text, e) < 0)
+		return -1;
+	if (sscanf(str_text(&text), "%llu %llu", &entries, &bytes) != 2)
+		return err_set(e, ERR_INVALID, "'%s' is damaged", path);
+	m->entries = entries;
+	m->size = bytes;
+	return 0;
+}
+
+/* The image's own directory, as "image" of the helper's. */
+static int write_image(struct job *j, struct item *i, struct err *e)
+{
+	bool own = j->report.kind == UNPACK_ROOTFS || j->report.kind == UNPACK_INCUS;
+	auto_str struct str config = { 0 }, manifest = { 0 }, meta = { 0 };
+	struct meta_image m = {
+		.imported = time(NULL), .whiteouts = !own, .root = i->root, .layers = i->layers
+	};
+	auto_fd int root = open_root(j, i, e), dir = -1, above = -1;
+	char path[STAGING_NAME_MAX + 64];
+
+	if (root < 0 || read_facts(j, i, &m, e) < 0 ||
+	    (own ? describe(j, i, root, &m, &config, &manifest, e) :
+		   adopt(j, i, root, &m, &config, &manifest, e)) < 0)
+		return -1;
 	meta_write_image(&meta, &m);
-	dir = make_dir(j->staging.dir, "image", e);
+	snprintf(path, sizeof(path), "%s/image", i->dir);
+	dir = make_dir(j->s->fd, path, e);
 	if (dir < 0 || write_file(dir, "config.json", &config, e) < 0 ||
 	    write_file(dir, "manifest.json", &manifest, e) < 0 ||
 	    write_file(dir, "meta.json", &meta, e) < 0)
 		return -1;
 	if (fsync(dir) < 0)
-		return err_set(e, errno, "cannot sync '%s/image'", j->staging.name);
+		return err_set(e, errno, "cannot sync '%s'", path);
+	above = openat(j->s->fd, i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (above < 0)
+		return err_set(e, errno, "cannot open '%s'", i->dir);
+	for (size_t k = 0; i->names[k]; k++) {
+		auto_str struct str text = { 0 };
+		char name[32];
+
+		snprintf(name, sizeof(name), "ref.%zu", k);
+		str_addf(&text, "%s\n", i->id);
+		if (write_file(above, name, &text, e) < 0)
+			return -1;
+	}
 	return 0;
-}
-
-static int write_ref(struct job *j, struct err *e)
-{
-	auto_str struct str text = { 0 };
-
-	if (!*j->name)
-		return 0;
-	str_addf(&text, "%s\n", j->result->id);
-	return write_file(j->staging.dir, "ref", &text, e);
 }
 
 /* --- Making it visible ------------------------------------------------------------------------------- */
 
 /* 1 if somebody else had it already. */
-static int publish(struct job *j, const char *from, const char *to, const char *parent,
-		   struct err *e)
+static int publish(struct job *j, const char *from, const char *to, struct err *e)
 {
-	char path[STAGING_NAME_MAX + 16];
-
-	snprintf(path, sizeof(path), "%s/%s", j->staging.name, from);
-	if (syscall(SYS_renameat2, j->s->fd, path, j->s->fd, to, RENAME_NOREPLACE) < 0) {
-		if (errno == EEXIST)
-			return 1;
-		return err_set(e, errno, "cannot rename '%s' to '%s'", path, to);
-	}
-	return store_sync_dir(j->s, parent, e);
+	if (sys_renameat2(j->s->fd, from, j->s->fd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return 1;
+	return err_set(e, errno, "cannot rename '%s' to '%s'", from, to);
 }
 
-static int publish_ref(struct job *j, struct err *e)
-{
-	char from[STAGING_NAME_MAX + 16], to[IMAGE_NAME_MAX + 16] = "refs/";
+/* All files of the helper's directory @what to the store's of the same name. */
+struct move {
+	struct job *j;
+	const char *what;
+};
 
-	if (!*j->name)
+static int move_one(void *arg, const char *name, struct err *e)
+{
+	struct move *m = arg;
+	char from[PATH_MAX], to[IMAGE_ID_LEN + 16];
+
+	if (!is_image_id(name))
 		return 0;
-	snprintf(from, sizeof(from), "%s/ref", j->staging.name);
-	name_escape(j->name, to + strlen(to));
-	if (renameat(j->s->fd, from, j->s->fd, to) < 0)
-		return err_set(e, errno, "cannot set the name '%s'", j->name);
-	strcpy(j->result->name, j->name);
-	return store_sync_dir(j->s, "refs", e);
+	snprintf(from, sizeof(from), "%s/%s/%s", m->j->out_path, m->what, name);
+	snprintf(to, sizeof(to), "%s/%s", m->what, name);
+	return publish(m->j, from, to, e) < 0 ? -1 : 0;
+}
+
+static int publish_files(struct job *j, const char *what, struct err *e)
+{
+	struct move m = { j, what };
+	char path[STAGING_NAME_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/%s", j->out_path, what);
+	if (faccessat(j->s->fd, path, F_OK, 0) < 0)
+		return 0;
+	return store_each(j->s, path, move_one, &m, e) < 0 ? -1 : store_sync_dir(j->s, what, e);
+}
+
+/* Ours, or one that was there before: what the image is made of must be in the store by now. */
+static int check_layers(struct job *j, const struct item *i, struct err *e)
+{
+	char path[IMAGE_ID_LEN + 16];
+
+	for (size_t k = 0; k < i->n_layers; k++) {
+		snprintf(path, sizeof(path), "layers/%s", i->layers[k]);
+		if (faccessat(j->s->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_set(
+				e, errno,
+				"a layer that was in the store has been removed meanwhile: try again");
+	}
+	return 0;
+}
+
+static int publish_image(struct job *j, struct item *i, struct err *e)
+{
+	char from[STAGING_NAME_MAX + 64], to[IMAGE_ID_LEN + 16];
+	int rc;
+
+	snprintf(from, sizeof(from), "%s/root", i->dir);
+	snprintf(to, sizeof(to), "roots/%s", i->root);
+	if (check_layers(j, i, e) < 0 || publish(j, from, to, e) < 0 ||
+	    store_sync_dir(j->s, "roots", e) < 0)
+		return -1;
+	snprintf(from, sizeof(from), "%s/image", i->dir);
+	snprintf(to, sizeof(to), "images/%s", i->id);
+	rc = publish(j, from, to, e);
+	i->existed = rc == 1;
+	return rc < 0 ? -1 : store_sync_dir(j->s, "images", e);
+}
+
+static int publish_names(struct job *j, const struct item *i, struct err *e)
+{
+	for (size_t k = 0; i->names[k]; k++) {
+		char from[STAGING_NAME_MAX + 64], to[IMAGE_NAME_MAX + 16] = "refs/";
+
+		snprintf(from, sizeof(from), "%s/ref.%zu", i->dir, k);
+		name_escape(i->names[k], to + strlen(to));
+		if (renameat(j->s->fd, from, j->s->fd, to) < 0)
+			return err_set(e, errno, "cannot set the name '%s'", i->names[k]);
+	}
+	return i->names[0] ? store_sync_dir(j->s, "refs", e) : 0;
+}
+
+static int publish_locked(struct job *j, struct err *e)
+{
+	if (publish_files(j, "layers", e) < 0 || publish_files(j, "blobs", e) < 0)
+		return -1;
+	for (size_t k = 0; k < j->n; k++)
+		if (publish_image(j, &j->items[k], e) < 0)
+			return -1;
+	for (size_t k = 0; k < j->n; k++)
+		if (publish_names(j, &j->items[k], e) < 0)
+			return -1;
+	return 0;
 }
 
 static int publish_all(struct job *j, struct err *e)
 {
-	int layer, image, rc;
+	int rc;
 
 	if (store_lock(j->s, e) < 0)
 		return -1;
-	layer = publish(j, "layer", j->layer_path, "layers", e);
-	image = layer < 0 ? -1 : publish(j, "image", j->image_path, "images", e);
-	rc = image < 0 ? -1 : publish_ref(j, e);
+	rc = publish_locked(j, e);
 	store_release(j->s);
-	j->result->existed = image == 1;
 	return rc;
 }
 
@@ -488,48 +809,61 @@ static int begin(struct job *j, struct err *e)
 		rc = staging_new(j->s, &j->staging, e);
 	store_release(j->s);
 	staging_end(j->s, &trash);
-	return rc;
-}
-
-static void hash_of_stripped(char id[IMAGE_ID_LEN + 1], unsigned n)
-{
-	char text[IMAGE_ID_LEN + 32];
-	int len = snprintf(text, sizeof(text), "%s strip %u\n", id, n);
-
-	sha256_text(text, (size_t)len, id);
-}
-
-static int fill(struct job *j, int in, struct err *e)
-{
-	auto_fd int layer = -1, fs = -1;
-
-	layer = make_dir(j->staging.dir, "layer", e);
-	fs = layer < 0 ? -1 : make_dir(layer, "fs", e);
-	/* what an archive without an entry for its top directory gets */
-	if (fs < 0 || fchmod(fs, 0755) < 0)
-		return fs < 0 ? -1 :
-				err_set(e, errno, "cannot set the mode of the staging directory");
-	if (unpack(in, fs, j->staging.lock, j->o, &j->progress, &j->report, e) < 0)
+	if (rc < 0)
 		return -1;
-	hex_of_digest(j->report.digest, j->diff_id);
-	if (j->o->strip) /* another tree than the archive's own: it must not pass for that one */
-		hash_of_stripped(j->diff_id, j->o->strip);
-	return 0;
+	snprintf(j->out_path, sizeof(j->out_path), "%s/out", j->staging.name);
+	j->out = make_dir(j->staging.dir, "out", e);
+	return j->out < 0 ? -1 : 0;
+}
+
+static int fill(struct job *j, const struct source *src, enum unpack_job what, struct err *e)
+{
+	j->flags = (j->o->unpacked ? UNPACK_DIRECTORIES : 0) |
+		   (j->o->keep_blobs ? UNPACK_KEEP_BLOBS : 0) |
+		   (j->o->digest ? UNPACK_HASH_INPUT : 0);
+	j->to_sync = j->result->unpacked = j->o->unpacked;
+	if (unpack(src, what, j->flags, j->out, j->staging.lock, j->o, &j->progress, &j->report,
+		   e) < 0)
+		return -1;
+	if (!j->report.images || j->report.images > IMAGES_MAX || j->report.kind >= UNPACK_KINDS)
+		return err_set(e, ERR_INVALID, "it holds %u images", (unsigned)j->report.images);
+	if (*j->name && j->report.images > 1)
+		return err_set(e, ERR_INVALID,
+			       "it holds %u images, and one name cannot be all of theirs",
+			       (unsigned)j->report.images);
+	j->n = j->report.images;
+	j->items = arena_array(j->a, j->n, sizeof(*j->items));
+	return j->items ? 0 : err_set(e, ENOMEM, "cannot import");
+}
+
+/* CVE-2026-33542: what was asked for is what was got, or nothing is. */
+static int check_pin(struct job *j, struct err *e)
+{
+	const char *want = j->o->digest ? meta_digest(j->o->digest) : NULL;
+	char got[IMAGE_ID_LEN + 1];
+
+	if (!want)
+		return 0;
+	hex_of_digest(j->report.input_digest, got);
+	if (streq(want, got) || (j->n == 1 && streq(want, j->items[0].id)))
+		return 0;
+	return err_set(
+		e, ERR_INVALID,
+		"its digest is sha256:%s, and it holds image %s: neither is what was asked for",
+		got, j->items[0].id);
 }
 
 static int finish(struct job *j, struct err *e)
 {
-	snprintf(j->layer_path, sizeof(j->layer_path), "layers/%s", j->diff_id);
-	if (faccessat(j->s->fd, j->layer_path, F_OK, 0) < 0) {
-		j->progress.phase = IMAGE_SYNCING;
-		if (progress(j->o, &j->progress, e) < 0)
+	j->progress.phase = IMAGE_SYNCING;
+	for (size_t k = 0; k < j->n; k++)
+		if (read_item(j, &j->items[k], (unsigned)k, e) < 0 ||
+		    write_image(j, &j->items[k], e) < 0)
 			return -1;
-		if (syncfs(j->staging.dir) < 0)
-			return err_set(e, errno, "cannot write to '%s'", j->s->path);
-	}
-	if (write_layer(j, e) < 0 || write_image(j, e) < 0 || write_ref(j, e) < 0)
+	if (check_pin(j, e) < 0 || progress(j->o, &j->progress, e) < 0)
 		return -1;
-	snprintf(j->image_path, sizeof(j->image_path), "images/%s", j->result->id);
+	if (j->to_sync && syncfs(j->staging.dir) < 0)
+		return err_set(e, errno, "cannot write to '%s'", j->s->path);
 	/* the last moment to change one's mind */
 	if (progress(j->o, &j->progress, e) < 0)
 		return -1;
@@ -541,51 +875,173 @@ static void note_size(int fd, struct image_progress *p)
 	struct stat st;
 	off_t at;
 
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
 	at = lseek(fd, 0, SEEK_CUR);
 	if (at >= 0 && at < st.st_size)
 		p->bytes_total = (uint64_t)(st.st_size - at);
 }
 
-int image_import(struct store *s, int fd, const char *what, const struct image_import_options *o,
-		 struct image_import_result *r, struct err *e)
+static void report_result(struct job *j)
 {
 	static const char *const compressions[UNPACK_COMPRESSIONS] = {
 		[UNPACK_NONE] = "none", [UNPACK_GZIP] = "gzip",	  [UNPACK_XZ] = "xz",
 		[UNPACK_ZSTD] = "zstd", [UNPACK_BZIP2] = "bzip2", [UNPACK_LZ4] = "lz4",
 	};
-	struct image_import_result result = { .compression = compressions[0] };
-	struct job j = {
-		.s = s, .o = o ? o : &no_options, .result = &result, .staging = STAGING_NONE
+	static const char *const kinds[UNPACK_KINDS] = {
+		[UNPACK_ROOTFS] = "root filesystem",
+		[UNPACK_OCI] = "OCI image",
+		[UNPACK_DOCKER] = "docker archive",
+		[UNPACK_INCUS] = "Incus image",
 	};
+	struct image_import_result *r = j->result;
+
+	strcpy(r->id, j->items[0].id);
+	if (j->items[0].names[0])
+		strcpy(r->name, j->items[0].names[0]);
+	r->images = (unsigned)j->n;
+	r->existed = true;
+	for (size_t k = 0; k < j->n; k++)
+		r->existed = r->existed && j->items[k].existed;
+	r->kind = kinds[j->report.kind];
+	r->compression = compressions[j->report.compression];
+	r->bytes_read = j->report.bytes_in;
+	r->bytes_out = j->report.bytes_out;
+	r->entries = j->report.entries;
+	r->skipped_devices = j->report.skipped_devices;
+	r->skipped_xattrs = j->report.skipped_xattrs;
+	r->skipped_others = j->report.skipped_others;
+	r->trailing_data = j->report.trailing;
+	for (size_t k = 0; j->o->loaded && k < j->n; k++) {
+		const struct item *i = &j->items[k];
+
+		if (!i->names[0])
+			j->o->loaded(j->o->loaded_arg, i->id, "");
+		for (size_t n = 0; i->names[n]; n++)
+			j->o->loaded(j->o->loaded_arg, i->id, i->names[n]);
+	}
+}
+
+static int import(struct store *s, const struct source *src, enum unpack_job what, const char *name,
+		  const struct image_import_options *o, struct image_import_result *r,
+		  struct err *e)
+{
+	auto_arena struct arena *a = arena_new(0);
+	struct image_import_result result = { .id = "" };
+	struct job j = { .s = s,
+			 .o = o ? o : &no_options,
+			 .result = &result,
+			 .a = a,
+			 .staging = STAGING_NONE,
+			 .out = -1 };
 	int rc;
 
+	if (!a)
+		return err_set(e, ENOMEM, "cannot import '%s'", name);
 	if (j.o->name && image_name_parse(j.o->name, j.name, e) < 0)
 		return -1;
-	note_size(fd, &j.progress);
+	if (j.o->digest && !meta_digest(j.o->digest))
+		return err_set(e, ERR_INVALID, "'%s' is not a digest, sha256: and 64 hex digits",
+			       j.o->digest);
+	note_size(src->archive, &j.progress);
 	rc = begin(&j, e);
 	if (rc == 0)
-		rc = fill(&j, fd, e);
+		rc = fill(&j, src, what, e);
 	if (rc == 0)
 		rc = finish(&j, e);
 	staging_end(s, &j.staging);
+	if (j.out >= 0)
+		close(j.out);
 	if (rc < 0)
-		return err_in(e, "cannot import '%s'", what);
-	result.compression = compressions[j.report.compression];
-	result.bytes_read = j.report.bytes_in;
-	result.bytes_out = j.report.bytes_out;
-	result.entries = j.report.entries;
-	result.skipped_devices = j.report.skipped_devices;
-	result.skipped_xattrs = j.report.skipped_xattrs;
-	result.skipped_others = j.report.skipped_others;
-	result.trailing_data = j.report.trailing;
+		return err_in(e, "cannot import '%s'", name);
+	report_result(&j);
 	j.progress.phase = IMAGE_DONE;
 	if (j.o->progress)
 		(void)j.o->progress(j.o->progress_arg, &j.progress); /* too late to cancel */
 	*r = result;
 	return 0;
 }
+
+int image_import(struct store *s, int fd, const char *what, const struct image_import_options *o,
+		 struct image_import_result *r, struct err *e)
+{
+	const struct source src = { .archive = fd, .layout = -1, .store = s->fd, .staged = -1 };
+
+	return import(s, &src, UNPACK_IMPORT, what, o, r, e);
+}
+
+int image_import_layout(struct store *s, int dir, const char *what,
+			const struct image_import_options *o, struct image_import_result *r,
+			struct err *e)
+{
+	const struct source src = { .archive = -1, .layout = dir, .store = s->fd, .staged = -1 };
+
+	return import(s, &src, UNPACK_LAYOUT, what, o, r, e);
+}
+
+/* --- A root anew -------------------------------------------------------------------------------------- */
+
+static int swap_root(struct store *s, const char *made, const char *root, struct err *e)
+{
+	char path[IMAGE_ID_LEN + 16];
+
+	snprintf(path, sizeof(path), "roots/%s", root);
+	if (store_lock(s, e) < 0)
+		return -1;
+	if (sys_renameat2(s->fd, made, s->fd, path, RENAME_EXCHANGE) < 0 &&
+	    (errno != ENOENT || renameat(s->fd, made, s->fd, path) < 0))
+		err_set(e, errno, "cannot rename '%s' to '%s'", made, path);
+	store_release(s);
+	return e->code ? -1 : store_sync_dir(s, "roots", e);
+}
+
+int image_rebuild(struct store *s, const char *id, bool unpacked, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(0);
+	struct job j = { .s = s,
+			 .o = &no_options,
+			 .result = &(struct image_import_result){ .id = "" },
+			 .a = a,
+			 .staging = STAGING_NONE,
+			 .out = -1 };
+	struct source src = { .archive = -1, .layout = -1, .store = s->fd, .staged = -1 };
+	auto_str struct str text = { 0 };
+	struct item i = { .names = NULL };
+	struct meta_image m = { 0 };
+	char path[STAGING_NAME_MAX + 64];
+	int rc, root;
+
+	snprintf(path, sizeof(path), "images/%s/meta.json", id);
+	if (!a)
+		return err_set(e, ENOMEM, "cannot build a root");
+	if (file_read(s->fd, path, META_MAX, &text, e) < 0 ||
+	    meta_read_image(a, str_text(&text), text.len, &m, e) < 0 || begin(&j, e) < 0)
+		return err_in(e, "image %.*s", IMAGE_ID_SHORT, id);
+	while (m.layers[src.n_layers])
+		src.n_layers++;
+	src.layers = m.layers;
+	i.layers = m.layers;
+	i.n_layers = src.n_layers;
+	snprintf(i.dir, sizeof(i.dir), "%s/images/0", j.out_path);
+	j.flags = unpacked ? UNPACK_DIRECTORIES : 0;
+	rc = unpack(&src, UNPACK_REBUILD, j.flags | (m.whiteouts ? UNPACK_WHITEOUTS : 0), j.out,
+		    j.staging.lock, j.o, &j.progress, &j.report, e);
+	j.report.kind = m.whiteouts ? UNPACK_OCI : UNPACK_ROOTFS;
+	root = rc < 0 ? -1 : open_root(&j, &i, e);
+	if (root >= 0)
+		close(root);
+	if (root >= 0 && (j.flags & UNPACK_DIRECTORIES) && syncfs(j.staging.dir) < 0)
+		rc = err_set(e, errno, "cannot write to '%s'", s->path);
+	snprintf(path, sizeof(path), "%s/root", i.dir);
+	if (root < 0 || rc < 0 || swap_root(s, path, m.root, e) < 0)
+		rc = err_in(e, "image %.*s", IMAGE_ID_SHORT, id);
+	staging_end(s, &j.staging);
+	if (j.out >= 0)
+		close(j.out);
+	return rc;
+}
+
+/* --- Files by name ------------------------------------------------------------------------------------- */
 
 /* A FIFO or a device would block or never end: those who mean it have '-'. */
 static int open_archive(const char *path, struct stat *st, struct err *e)
@@ -613,6 +1069,18 @@ int image_import_file(struct store *s, const char *path, const struct image_impo
 			return err_set(e, ERR_INVALID,
 				       "standard input is a terminal: give it an archive to read");
 		return image_import(s, STDIN_FILENO, "standard input", o, r, e);
+	}
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return err_set(e, errno, "cannot open '%s'", path);
+		if (faccessat(fd, "oci-layout", F_OK, 0) < 0 &&
+		    faccessat(fd, "index.json", F_OK, 0) < 0)
+			return err_set(
+				e, ERR_INVALID,
+				"'%s' is a directory, and no OCI image layout: run it as it is, or import a tarball of it",
+				path);
+		return image_import_layout(s, fd, path, o, r, e);
 	}
 	fd = open_archive(path, &st, e);
 	return fd < 0 ? -1 : image_import(s, fd, path, o, r, e);
@@ -737,7 +1205,7 @@ struct image *image_from_file(struct store *s, const char *path,
 			      const struct image_import_options *o, struct image_import_result *r,
 			      struct err *e)
 {
-	struct image_import_result result = { 0 };
+	struct image_import_result result = { .id = "" };
 	struct stat before, after;
 	char name[IMAGE_NAME_MAX + 1], base[IMAGE_NAME_MAX - IMAGE_ID_SHORT];
 	const char *names[] = { name, NULL };

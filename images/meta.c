@@ -11,7 +11,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/str.h"
 
-#define META_FORMAT 1
+#define META_FORMAT 2
 
 const char *meta_digest(const char *s)
 {
@@ -226,8 +226,12 @@ int meta_read_image(struct arena *a, const char *text, size_t len, struct meta_i
 	    json_i64(json_get(j, "imported"), INT64_MIN, INT64_MAX, &m.imported, e) < 0 ||
 	    json_u64(json_get(j, "size"), 0, UINT64_MAX, &m.size, e) < 0 ||
 	    json_u64(json_get(j, "entries"), 0, UINT64_MAX, &m.entries, e) < 0 ||
+	    json_bool(json_get(j, "whiteouts"), &m.whiteouts, e) < 0 ||
+	    json_string(json_get(j, "root"), &m.root, e) < 0 ||
 	    json_strings(json_get(j, "layers"), a, &m.layers, &n, e) < 0)
 		return err_in(e, "meta.json");
+	if (!m.root || !is_image_id(m.root))
+		return err_set(e, ERR_INVALID, "meta.json: 'root' is not an id");
 	if (!n || n > META_LAYERS_MAX)
 		return err_set(e, ERR_INVALID, "meta.json: %zu layers", n);
 	for (size_t i = 0; i < n; i++)
@@ -247,35 +251,11 @@ void meta_write_image(struct str *out, const struct meta_image *m)
 	json_put_bool(&w, "system", m->system);
 	json_put_u64(&w, "size", m->size);
 	json_put_u64(&w, "entries", m->entries);
+	json_put_bool(&w, "whiteouts", m->whiteouts);
+	json_put_string(&w, "root", m->root);
 	json_put_strings(&w, "layers", m->layers);
 	json_close(&w);
 	str_add(out, "\n");
-}
-
-void meta_write_layer(struct str *out, const struct meta_layer *m)
-{
-	struct json_writer w = { .out = out, .indent = true };
-	char digest[sizeof("sha256:") + IMAGE_ID_LEN];
-
-	snprintf(digest, sizeof(digest), "sha256:%s", m->diff_id);
-	json_open(&w, NULL, '{');
-	json_put_u64(&w, "format", META_FORMAT);
-	json_put_string(&w, "diff_id", digest);
-	json_put_u64(&w, "tar_bytes", m->tar_bytes);
-	json_put_u64(&w, "size", m->size);
-	json_put_u64(&w, "entries", m->entries);
-	json_put_u64(&w, "skipped_devices", m->skipped_devices);
-	json_put_u64(&w, "skipped_xattrs", m->skipped_xattrs);
-	json_close(&w);
-	str_add(out, "\n");
-}
-
-int meta_read_layer_size(struct arena *a, const char *text, size_t len, uint64_t *size,
-			 struct err *e)
-{
-	const struct json *j = parse_object(a, text, len, e);
-
-	return j ? json_u64(json_get(j, "size"), 0, UINT64_MAX, size, e) : -1;
 }
 
 static void put_descriptor(struct json_writer *w, const char *key, const char *type,

@@ -30,24 +30,16 @@ void meta_write_config(struct str *out, const struct image_config *c, const char
 
 struct meta_image {
 	bool system;
+	bool whiteouts; /* its layers' names ".wh.*" are no ordinary ones */
 	int64_t imported;
 	uint64_t size, entries;
-	const char *const *layers; /* chain ids without "sha256:", bottom first, NULL-terminated */
+	const char *root;	   /* root id */
+	const char *const *layers; /* diff ids without "sha256:", bottom first, NULL-terminated */
 };
 
 int meta_read_image(struct arena *a, const char *text, size_t len, struct meta_image *m,
 		    struct err *e);
 void meta_write_image(struct str *out, const struct meta_image *m);
-
-struct meta_layer {
-	const char *diff_id; /* 64 hex digits */
-	uint64_t tar_bytes;  /* of the uncompressed archive */
-	uint64_t size, entries, skipped_devices, skipped_xattrs;
-};
-
-void meta_write_layer(struct str *out, const struct meta_layer *m);
-int meta_read_layer_size(struct arena *a, const char *text, size_t len, uint64_t *size,
-			 struct err *e);
 
 /* The OCI manifest of an image of one uncompressed layer. @config is its document, @id its sha256. */
 void meta_write_manifest(struct str *out, const char *id, size_t config_len, const char *diff_id,

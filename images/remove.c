@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "images/images.h"
 #include "images/meta.h"
@@ -93,7 +94,8 @@ struct removal {
 	char asked[IMAGE_NAME_MAX + 1]; /* the name that was given, or "": all of them */
 	struct arena *a;
 	struct names names;  /* of the image */
-	struct names layers; /* chain ids that some image names */
+	struct names layers; /* diff ids that some other image names */
+	struct names roots;  /* root ids likewise */
 	struct staging trash;
 	uint64_t bytes;
 };
@@ -147,35 +149,38 @@ static int note_layers(void *arg, const char *id, struct err *e)
 	for (size_t i = 0; m.layers[i]; i++)
 		if (names_add(&r->layers, m.layers[i], e) < 0)
 			return -1;
-	return 0;
+	return names_add(&r->roots, m.root, e);
 }
 
-/* For the report; a layer that cannot tell its size is as good as gone. */
-static uint64_t layer_size(struct removal *r, const char *chain)
+/* A directory of files that images name, or else nobody does. */
+struct pool {
+	struct removal *r;
+	const char *path;
+	const struct names *kept;
+};
+
+static int sweep_file(void *arg, const char *name, struct err *e)
 {
-	char path[IMAGE_ID_LEN + 32];
-	auto_str struct str text = { 0 };
-	uint64_t size = 0;
-	struct err ignored = { 0 };
+	struct pool *p = arg;
+	char path[PATH_MAX], as[PATH_MAX];
+	struct stat st;
 
-	snprintf(path, sizeof(path), "layers/%s/meta.json", chain);
-	if (file_read(r->s->fd, path, META_MAX, &text, &ignored) < 0 ||
-	    meta_read_layer_size(r->a, str_text(&text), text.len, &size, &ignored) < 0)
-		return 0;
-	return size;
-}
-
-static int sweep_layer(void *arg, const char *chain, struct err *e)
-{
-	struct removal *r = arg;
-	char path[PATH_MAX];
-
-	for (size_t i = 0; i < r->layers.n; i++)
-		if (streq(r->layers.list[i], chain))
+	for (size_t i = 0; i < p->kept->n; i++)
+		if (streq(p->kept->list[i], name))
 			return 0;
-	r->bytes += layer_size(r, chain);
-	snprintf(path, sizeof(path), "layers/%s", chain);
-	return staging_discard(r->s, &r->trash, path, chain, e);
+	snprintf(path, sizeof(path), "%s/%s", p->path, name);
+	snprintf(as, sizeof(as), "%s.%s", p->path, name);
+	/* of a directory the blocks are not worth a walk: it is deleted after the lock is released */
+	if (fstatat(p->r->s->fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		p->r->bytes += (uint64_t)st.st_blocks * 512;
+	return staging_discard(p->r->s, &p->r->trash, path, as, e);
+}
+
+static int sweep_pool(struct removal *r, const char *path, const struct names *kept, struct err *e)
+{
+	struct pool p = { r, path, kept };
+
+	return store_each(r->s, path, sweep_file, &p, e) < 0 ? -1 : store_sync_dir(r->s, path, e);
 }
 
 static int sweep_source(void *arg, const char *file, struct err *e)
@@ -207,9 +212,9 @@ static int remove_whole(struct removal *r, struct err *e)
 	if (staging_discard(r->s, &r->trash, path, "image", e) < 0 ||
 	    store_sync_dir(r->s, "images", e) < 0 ||
 	    store_each(r->s, "sources", sweep_source, r, e) < 0 ||
-	    store_each(r->s, "layers", sweep_layer, r, e) < 0)
+	    sweep_pool(r, "roots", &r->roots, e) < 0 || sweep_pool(r, "layers", &r->layers, e) < 0)
 		return -1;
-	return store_sync_dir(r->s, "layers", e);
+	return sweep_pool(r, "blobs", &r->layers, e);
 }
 
 static int remove_name(struct removal *r, struct err *e)
@@ -229,7 +234,7 @@ static int remove_locked(struct removal *r, const char *name, bool *whole, struc
 	if (staging_sweep(r->s, &r->trash, e) < 0 ||
 	    store_resolve(r->s, name, r->id, r->asked, e) < 0 ||
 	    names_start(&r->names, r->a, e) < 0 || names_start(&r->layers, r->a, e) < 0 ||
-	    store_each(r->s, "refs", note_name, r, e) < 0)
+	    names_start(&r->roots, r->a, e) < 0 || store_each(r->s, "refs", note_name, r, e) < 0)
 		return -1;
 	*whole = !*r->asked || r->names.n < 2;
 	return *whole ? remove_whole(r, e) : remove_name(r, e);

@@ -15,4 +15,7 @@ struct image_config;
  */
 bool rootfs_describe(int root, struct image_config *c);
 
+/* This machine's, in Go's words ("amd64"); "unknown" at worst. */
+const char *rootfs_host_machine(void);
+
 #endif

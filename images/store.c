@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "images/meta.h"
+#include "images/sha256.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
@@ -21,7 +22,8 @@
 
 /* --- Opening ---------------------------------------------------------------------------------------- */
 
-static const char *const parts[] = { "tmp", "layers", "images", "refs", "sources", NULL };
+static const char *const parts[] = { "tmp",    "layers", "blobs",   "roots",
+				     "images", "refs",	 "sources", NULL };
 
 const char *store_path(const struct store *s)
 {
@@ -326,11 +328,13 @@ struct image *store_read_image(struct store *s, const char *id, const char *cons
 	const char **layers, **copies;
 	char path[IMAGE_ID_LEN + 32];
 	struct meta_image m = { 0 };
-	size_t n = 0, n_names = 0;
+	size_t n_names = 0;
+	struct stat st;
 
 	if (!img)
 		goto no_memory;
 	img->arena = a;
+	img->tree = -1;
 	snprintf(path, sizeof(path), "images/%s/meta.json", id);
 	if (file_read(s->fd, path, META_MAX, &meta, e) < 0 ||
 	    meta_read_image(a, str_text(&meta), meta.len, &m, e) < 0)
@@ -339,27 +343,27 @@ struct image *store_read_image(struct store *s, const char *id, const char *cons
 	if (file_read(s->fd, path, META_MAX, &config, e) < 0 ||
 	    meta_read_config(a, str_text(&config), config.len, &img->config, &diff_ids, e) < 0)
 		goto fail;
-	while (m.layers[n])
-		n++;
 	while (names && names[n_names])
 		n_names++;
 	img->id = arena_strdup(a, id);
-	img->layers = layers = arena_array(a, n + 1, sizeof(*layers));
+	img->layers = layers = arena_array(a, 2, sizeof(*layers));
 	img->names = copies = arena_array(a, n_names + 1, sizeof(*copies));
 	if (!img->id || !layers || !copies)
 		goto no_memory;
-	for (size_t i = 0; i < n; i++) {
-		layers[i] = arena_printf(a, "%s/layers/%s/fs", s->path, m.layers[n - 1 - i]);
-		if (!layers[i])
-			goto no_memory;
-		if (access(layers[i], F_OK) < 0) {
-			err_set(e, errno, "its layer '%s' is missing", layers[i]);
-			goto fail;
-		}
+	layers[0] = arena_printf(a, "%s/roots/%s", s->path, m.root);
+	if (!layers[0])
+		goto no_memory;
+	if (stat(layers[0], &st) < 0) {
+		err_set(e, errno, "its root '%s' is missing", layers[0]);
+		goto fail;
 	}
 	for (size_t i = 0; i < n_names; i++)
 		if (!(copies[i] = arena_strdup(a, names[i])))
 			goto no_memory;
+	img->index = S_ISREG(st.st_mode);
+	img->root_id = m.root;
+	img->diff_ids = m.layers;
+	img->whiteouts = m.whiteouts;
 	img->system = m.system;
 	img->imported = m.imported;
 	img->size = m.size;
@@ -373,10 +377,26 @@ fail:
 	return NULL;
 }
 
+int root_id(const char *const *layers, bool whiteouts, char out[IMAGE_ID_LEN + 1], struct err *e)
+{
+	auto_str struct str text = { 0 };
+
+	str_add(&text, whiteouts ? "image\n" : "root filesystem\n");
+	for (size_t i = 0; layers[i]; i++)
+		str_addf(&text, "%s\n", layers[i]);
+	if (text.failed)
+		return err_set(e, ENOMEM, "cannot name a root");
+	sha256_text(str_text(&text), text.len, out);
+	return 0;
+}
+
 void image_free(struct image *img)
 {
-	if (img)
-		arena_free(img->arena);
+	if (!img)
+		return;
+	if (img->tree >= 0)
+		close(img->tree);
+	arena_free(img->arena);
 }
 
 /* --- Finding ---------------------------------------------------------------------------------------- */

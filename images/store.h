@@ -1,5 +1,25 @@
 /*
- * store.h - inside of images/: what store.c offers to import.c, directory.c and remove.c.
+ * store.h - inside of images/: what store.c offers to the other files here. images.h has the layout's overview.
+ *
+ *	layers/<diff id>	regular file, 0600: the layer's archive, uncompressed, as the image's maker wrote it, so its
+ *				sha256 is its name. An archive that was imported with --strip, or of which only a part is
+ *				the root filesystem (Incus), was written anew, and is a layer of what was written.
+ *	blobs/<diff id>		regular file, 0600: as the layer came, compressed. Only of imports with --keep-blobs, and
+ *				only if it was compressed. Its own digest is in the manifest of the images that have it.
+ *	roots/<root id>		regular file, 0600: an EROFS index (magic at 1024) with a device for each layer of the image,
+ *				bottom first, in the order of its meta.json; layers may repeat. Or a directory, 0755 or what
+ *				the image says: the tree itself. Both are made of the layers alone, and can be made again.
+ *	images/<image id>/	config.json: the OCI image configuration, its sha256 is the id. manifest.json: as it came,
+ *				or made by us for a root filesystem, whose layer then is uncompressed. meta.json: struct
+ *				meta_image (meta.h).
+ *	refs/<escaped name>	an image id and a newline. '/' and ':' of the name are escaped (name.c).
+ *
+ * A root id is the sha256 of a line for each layer, and of a first line that says how they are read: see root_id().
+ *
+ * What a name stands for exists before the name does. Order of an import, everything made and synced below tmp/<random>/
+ * before: layers (and blobs), roots, images, refs, each renamed, then its directory synced. Removal goes the other way: refs,
+ * images, then roots, layers and blobs that no image names; each is renamed to tmp/<random>/ and deleted from there after the
+ * lock is released. Under the exclusive lock what no ref, image or instance leads to is garbage, whatever it is called.
  */
 #ifndef CTR_IMAGES_STORE_H
 #define CTR_IMAGES_STORE_H
@@ -9,7 +29,7 @@
 
 #include "images/images.h"
 
-#define STORE_VERSION	 "1"
+#define STORE_VERSION	 "2"
 #define STAGING_NAME_MAX 32
 
 struct store {
@@ -55,6 +75,20 @@ int staging_sweep(struct store *s, struct staging *trash, struct err *e);
 /* Moves @path, relative to the store, into @trash as @as. Already gone is success. */
 int staging_discard(struct store *s, struct staging *trash, const char *path, const char *as,
 		    struct err *e);
+
+/*
+ * The id of the root that @layers (diff ids, bottom first, NULL-terminated) make together. With @whiteouts it is the
+ * root of an OCI image, else that of a root filesystem, in which names ".wh.*" are ordinary ones.
+ */
+int root_id(const char *const *layers, bool whiteouts, char out[IMAGE_ID_LEN + 1], struct err *e);
+
+/*
+ * Mounts the index @path, whose devices are the layers @diff_ids (bottom first, NULL-terminated), for this process alone: a
+ * detached, read-only mount, or -1 and *e; then e->code is ERR_NOT_SUPPORTED when this kernel, or the file system that the
+ * store lies on, cannot do that. Layers are looked for in the directory @staged (relative to the store; NULL: none) first.
+ */
+int index_mount(struct store *s, const char *path, const char *const *diff_ids, const char *staged,
+		struct err *e);
 
 /* fsync of the directory @path, relative to the store. */
 int store_sync_dir(struct store *s, const char *path, struct err *e);

@@ -159,6 +159,24 @@ static int open_layer(const struct apply *a, const struct mount_step *m, const c
 }
 
 /*
+ * The same of a layer that is a detached mount. Before Linux 6.15 such a one cannot be cloned (EINVAL), and is used up: it is
+ * its owner's own clone, made for this.
+ */
+static int open_tree_layer(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	auto_fd int fd =
+		sys_open_tree(m->tree, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = fcntl(m->tree, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return err_set(e, errno, "cannot use the mount of '%s'", *m->layers);
+	if (m->idmap && idmap_mount(fd, a->userns, false, *m->layers, e) < 0)
+		return -1;
+	return take_fd(&fd);
+}
+
+/*
  * A layer is named to overlay by descriptor where the kernel can (6.13), else by its path under
  * /proc/self/fd (6.5 and later take "lowerdir+" strings), see overlayfs.rst.
  */
@@ -269,7 +287,7 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 
 		if (lowers.n == OVERLAY_MAX_LAYERS)
 			return err_set(e, ERR_INVALID, "more than %d layers", OVERLAY_MAX_LAYERS);
-		lower = open_layer(a, m, *layer, e);
+		lower = m->tree >= 0 ? open_tree_layer(a, m, e) : open_layer(a, m, *layer, e);
 		if (lower < 0)
 			return -1;
 		lowers.fd[lowers.n++] = lower;

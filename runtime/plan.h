@@ -114,6 +114,7 @@ struct mount_step {
 	int slot;
 	/* MOUNT_OVERLAY: NULL-terminated, top first */
 	const char *const *layers;
+	int tree; /* as in struct root_spec */
 	const char *upper, *work;
 	bool volatile_upper;
 };

@@ -344,6 +344,7 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	ms->recursive = true;
 	ms->propagation = propagation & MS_SHARED ? MS_SLAVE | MS_REC : 0;
 	ms->layers = s->root.layers;
+	ms->tree = s->root.tree;
 	ms->upper = s->root.upper;
 	ms->work = s->root.work;
 	ms->volatile_upper = s->root.volatile_upper;

@@ -26,6 +26,7 @@ struct spec *spec_new(void)
 		return NULL;
 	}
 	s->arena = a;
+	s->root.tree = -1;
 	return s;
 }
 

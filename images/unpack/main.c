@@ -1,5 +1,5 @@
 /*
- * ctr-unpack - unpacks one archive into one directory, for `ctr`. Not for people: unpack.h says how it is
+ * ctr-unpack - turns archives into layers and trees, for `ctr`. Not for people: unpack.h says how it is
  * started and what it answers.
  */
 #include <errno.h>
@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "images/unpack/read.h"
+#include "images/unpack/build.h"
 #include "images/unpack/sandbox.h"
-#include "images/unpack/stream.h"
 #include "images/unpack/unpack.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -48,8 +48,9 @@ static int hear(struct unpack_request *q, struct err *e)
 		return err_set(e, errno, "cannot read what to do");
 	if (n != sizeof(*q) || q->version != UNPACK_VERSION)
 		return err_set(e, ERR_INVALID, "ctr-unpack is not of the same version as ctr");
-	if (!q->max_ratio)
-		return err_set(e, ERR_INVALID, "a ratio of 0");
+	if (!q->max_ratio || q->n_layers > UNPACK_LAYERS_MAX || q->architecture[15] ||
+	    q->variant[15])
+		return err_set(e, ERR_INVALID, "a request out of bounds");
 	if (fcntl(UNPACK_FD_TALK, F_SETFL, O_NONBLOCK) < 0)
 		return err_set(e, errno, "cannot set up the socket");
 	return 0;
@@ -72,25 +73,55 @@ static void load_conversions(void)
 	iconv_close(cd);
 }
 
+/* One question, one answer; whoever should answer may have been killed. */
+static int ask(void *arg, const struct unpack_report *r, struct err *e)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct unpack_answer answer = { 0 };
+	struct iovec iov = { &answer, sizeof(answer) };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	struct pollfd p = { .fd = UNPACK_FD_TALK, .events = POLLIN };
+	struct cmsghdr *c;
+	int fd = -1;
+	ssize_t n;
+
+	(void)arg;
+	tell_last(r);
+	do {
+		while (poll(&p, 1, -1) < 0 && errno == EINTR)
+			;
+		n = recvmsg(UNPACK_FD_TALK, &m, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	if (n != sizeof(answer) || answer.version != UNPACK_VERSION) {
+		err_set(e, ERR_INVALID, "ctr does not answer");
+		return -2;
+	}
+	c = CMSG_FIRSTHDR(&m);
+	if (answer.found && c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
 static int work(struct unpack_report *r, struct err *e)
 {
 	struct unpack_request q;
-	struct stream *s;
-	int root;
+	struct builder b = { .q = &q, .in = STDIN_FILENO, .report = r, .tell = tell, .ask = ask };
 
 	load_conversions();
 	if (hear(&q, e) < 0 || sandbox_enter(UNPACK_FD_TARGET, &q, e) < 0)
 		return -1;
-	root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
+	b.target = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b.target < 0)
 		return err_set(e, errno, "cannot open the staging directory");
-	s = stream_open(
-		STDIN_FILENO,
-		&(struct stream_limits){ .max_bytes = q.max_bytes, .max_ratio = q.max_ratio }, e);
-	if (!s || sandbox_close(e) < 0)
+	if (sandbox_close(e) < 0)
 		return -1;
-	/* neither is closed: the process is about to end, and a thread may be in a read that blocks */
-	return read_archive(s, root, &q, tell, NULL, r, e);
+	return build(&b, e);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,20 +20,8 @@
 #define TELL_EVERY_NS 80000000
 #define XATTRS_MAX    1024
 #define BAD_IDS_SHOWN 3
-#define SKIPPED_MAX   4096
 /* Padding after the end mark: tar's largest common record is 1 MiB. */
 #define TRAILING_MAX (64u << 20)
-
-/* What lies at the top decides what kind of archive it is. */
-enum top_name {
-	TOP_ROOTFS = 1 << 0,
-	TOP_OCI_LAYOUT = 1 << 1,
-	TOP_MANIFEST = 1 << 2,
-	TOP_REPOSITORIES = 1 << 3,
-	TOP_METADATA = 1 << 4,
-	TOP_ROOTFS_IMG = 1 << 5,
-	TOP_CREATE_MESSAGE = 1 << 6,
-};
 
 static const struct {
 	const char *name;
@@ -50,31 +39,43 @@ static const struct {
 	{ "metadata.yaml", TOP_METADATA },
 	{ "rootfs.img", TOP_ROOTFS_IMG },
 	{ "create-message", TOP_CREATE_MESSAGE },
+	{ "rootfs", TOP_ROOTFS_DIR },
+	{ "index.json", TOP_INDEX },
 };
 
+#define WINDOW (64u << 20) /* of a file that is mapped, at a time: address space is limited */
+
 struct reader {
-	struct stream *stream;
-	struct err
-		stream_err; /* set when the stream failed, which libarchive reports in fewer words */
-	uint64_t fed;	    /* bytes given to libarchive */
-	const char *last;   /* the last of them, still in memory */
-	size_t n_last;
-	struct tree *tree;
 	const struct unpack_request *q;
 	struct unpack_report *report;
 	void (*tell)(void *arg, const struct unpack_report *r);
 	void *tell_arg;
 	struct timespec told;
+	uint64_t bytes_in, bytes_out; /* of streams that are done */
+	bool first_stream_seen;
 
-	unsigned top;			   /* enum top_name */
+	/* the archive at hand: of a stream, or of a file */
+	struct stream *stream;
+	struct err
+		stream_err; /* set when the stream failed, which libarchive reports in fewer words */
+	int copy;
+	int fd;
+	uint64_t file_at, file_end;
+	void *window;
+	size_t n_window;
+	uint64_t fed;	  /* bytes given to libarchive */
+	const char *last; /* the last of them, still in memory */
+	size_t n_last;
+	bool peek; /* no more than the kind is wanted */
+	struct tree *tree;
+	struct reading *kind;
 	char only_top[ENTRY_PART_MAX + 1]; /* the one name at the top so far */
 	bool several_tops, only_top_is_dir;
-
-	unsigned bad_ids;
 	char bad_ids_text[BAD_IDS_SHOWN * (ENTRY_QUOTED_MAX + 48)];
 
-	char *skipped[SKIPPED_MAX]; /* names of devices, which hard links may name again */
-	size_t n_skipped;
+	/* of the file being read */
+	struct tree_segment *segments;
+	size_t n_segments, segments_size;
 };
 
 static void tell(struct reader *r)
@@ -89,16 +90,78 @@ static void tell(struct reader *r)
 	if (ns < TELL_EVERY_NS)
 		return;
 	r->told = now;
-	r->report->compression = stream_compression(r->stream);
-	r->report->bytes_in = stream_bytes_in(r->stream);
-	r->report->bytes_out = stream_bytes_out(r->stream);
+	if (r->stream) {
+		if (!r->first_stream_seen)
+			r->report->compression = stream_compression(r->stream);
+		r->report->bytes_in = r->bytes_in + stream_bytes_in(r->stream);
+		r->report->bytes_out = r->bytes_out + stream_bytes_out(r->stream);
+	}
 	r->tell(r->tell_arg, r->report);
+}
+
+void reader_count(struct reader *r, struct stream *s)
+{
+	if (!r->first_stream_seen)
+		r->report->compression = stream_compression(s);
+	r->first_stream_seen = true;
+	r->report->bytes_in = r->bytes_in += stream_bytes_in(s);
+	r->report->bytes_out = r->bytes_out += stream_bytes_out(s);
+}
+
+/* The next part of a mapped file: libarchive walks over contents without touching them. */
+static ssize_t next_window(struct reader *r, const void **buf, struct err *e)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	uint64_t skew = r->file_at % (uint64_t)page;
+	uint64_t len = r->file_end - r->file_at;
+
+	if (r->window)
+		munmap(r->window, r->n_window);
+	r->window = NULL;
+	if (!len)
+		return 0;
+	if (len > WINDOW)
+		len = WINDOW;
+	r->n_window = (size_t)(len + skew);
+	r->window =
+		mmap(NULL, r->n_window, PROT_READ, MAP_SHARED, r->fd, (off_t)(r->file_at - skew));
+	if (r->window == MAP_FAILED) {
+		r->window = NULL;
+		return err_set(e, errno, "cannot read");
+	}
+	*buf = (char *)r->window + skew;
+	r->file_at += len;
+	return (ssize_t)len;
+}
+
+static int write_all(int fd, const char *p, size_t n, struct err *e)
+{
+	while (n) {
+		ssize_t w = write(fd, p, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return err_set(e, errno, "cannot write");
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+static ssize_t next_bytes(struct reader *r, const void **buf, struct err *e)
+{
+	ssize_t n = r->stream ? stream_next(r->stream, buf, e) : next_window(r, buf, e);
+
+	if (n > 0 && r->copy >= 0 && write_all(r->copy, *buf, (size_t)n, e) < 0)
+		return -1;
+	return n;
 }
 
 static la_ssize_t feed(struct archive *a, void *arg, const void **buf)
 {
 	struct reader *r = arg;
-	ssize_t n = stream_next(r->stream, buf, &r->stream_err);
+	ssize_t n = next_bytes(r, buf, &r->stream_err);
 
 	tell(r);
 	if (n < 0)
@@ -119,7 +182,7 @@ static int archive_fail(struct reader *r, struct archive *a, struct err *e)
 		*e = r->stream_err;
 		return -1;
 	}
-	if (!r->report->entries && why && strstr(why, "Unrecognized archive format"))
+	if (!r->kind->entries && why && strstr(why, "Unrecognized archive format"))
 		return err_set(e, ERR_INVALID, "it is not a tar archive");
 	return err_set(e, ERR_INVALID, "it is damaged or cut short%s%s", why ? ": " : "",
 		       why ? entry_quote(why, q) : "");
@@ -145,52 +208,19 @@ static void note_top(struct reader *r, const char *name, bool is_dir)
 		for (size_t i = 0; i < sizeof(top_names) / sizeof(*top_names); i++)
 			if (strlen(top_names[i].name) == len &&
 			    memcmp(top_names[i].name, name, len) == 0)
-				r->top |= top_names[i].is;
+				r->kind->top |= top_names[i].is;
 	}
 	if (name[len] || is_dir)
 		r->only_top_is_dir = true;
 }
 
-/* An archive of an image is not the image: say what it is, and what to do. */
-static int refuse_other_kinds(struct reader *r, struct err *e)
-{
-	char q[ENTRY_QUOTED_MAX];
-	const char *kind = NULL;
-
-	if (r->top & TOP_ROOTFS)
-		return 0;
-	if (r->top & TOP_OCI_LAYOUT)
-		kind = "an OCI image layout (or a newer docker archive)";
-	else if (r->top & TOP_MANIFEST)
-		kind = "an archive of 'docker save'";
-	else if (r->top & TOP_REPOSITORIES)
-		kind = "an archive of 'docker save' before version 1.10";
-	else if ((r->top & TOP_METADATA) && (r->top & TOP_ROOTFS_IMG))
-		kind = "an Incus image of a virtual machine";
-	else if (r->top & TOP_METADATA)
-		kind = "an Incus image";
-	else if (r->top & TOP_CREATE_MESSAGE)
-		kind = "the metadata half of an LXC image";
-	if (kind)
-		return err_set(e, ERR_NOT_SUPPORTED,
-			       "it is %s; only tarballs of a root filesystem can be imported yet",
-			       kind);
-	if (!r->several_tops && r->only_top_is_dir)
-		return err_set(
-			e, ERR_INVALID,
-			"everything in it lies below '%s': use --strip 1 if that is the root "
-			"directory",
-			entry_quote(r->only_top, q));
-	return 0;
-}
-
-/* Remembers the first few; nothing more is made from then on. */
+/* Remembers the first few. What they are in decides later whether it matters. */
 static void note_bad_id(struct reader *r, const char *name, int64_t uid, int64_t gid)
 {
 	char q[ENTRY_QUOTED_MAX];
 	size_t len = strlen(r->bad_ids_text);
 
-	if (r->bad_ids++ < BAD_IDS_SHOWN)
+	if (r->kind->bad_ids++ < BAD_IDS_SHOWN)
 		snprintf(r->bad_ids_text + len, sizeof(r->bad_ids_text) - len, "%s'%s' (%lld:%lld)",
 			 len ? ", " : "", entry_quote(name, q), (long long)uid, (long long)gid);
 }
@@ -200,7 +230,7 @@ static bool ids_are_good(struct reader *r, const char *name, struct archive_entr
 	int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
 	int64_t max = r->q->max_id;
 
-	if (uid >= 0 && uid <= max && gid >= 0 && gid <= max)
+	if (r->kind->container || (uid >= 0 && uid <= max && gid >= 0 && gid <= max))
 		return true;
 	note_bad_id(r, name, uid, gid);
 	return false;
@@ -309,63 +339,68 @@ static int pack(struct reader *r, struct archive_entry *entry, struct luggage *l
 	return 0;
 }
 
-static int write_at(int fd, const char *data, size_t len, la_int64_t at)
+static int add_segment(struct reader *r, uint64_t at, uint64_t pos, uint64_t len, struct err *e)
 {
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, at);
+	struct tree_segment *last = r->n_segments ? &r->segments[r->n_segments - 1] : NULL;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-		at += n;
+	if (last && last->at + last->len == at && last->pos + last->len == pos) {
+		last->len += len;
+		return 0;
 	}
+	if (r->n_segments == r->segments_size) {
+		size_t size = r->segments_size ? 2 * r->segments_size : 64;
+		struct tree_segment *more = reallocarray(r->segments, size, sizeof(*more));
+
+		if (!more)
+			return err_set(e, ENOMEM, "cannot read a sparse file");
+		r->segments = more;
+		r->segments_size = size;
+	}
+	r->segments[r->n_segments++] = (struct tree_segment){ at, pos, len };
 	return 0;
 }
 
-/* Holes stay holes: libarchive gives the offset of each block of a sparse file. */
-static int copy_data(struct reader *r, struct archive *a, struct archive_entry *entry, int fd,
+/*
+ * Where the content lies: libarchive gives the offset of each block of a sparse file, and how much of the archive it
+ * has used up to there.
+ */
+static int find_data(struct reader *r, struct archive *a, struct archive_entry *entry,
 		     struct err *e)
 {
 	la_int64_t size = archive_entry_size(entry), at = 0, end = 0;
 	const void *data;
 	size_t len;
 
+	r->n_segments = 0;
 	if (size < 0 || (uint64_t)size > r->q->max_file)
 		return err_set(e, ERR_INVALID, "a length of %lld bytes", (long long)size);
 	for (;;) {
 		int rc = archive_read_data_block(a, &data, &len, &at);
 
 		if (rc == ARCHIVE_EOF)
-			break;
+			return 0;
 		if (rc != ARCHIVE_OK)
 			return archive_fail(r, a, e);
+		if (!len)
+			continue;
 		if (at < end || at > size || len > (uint64_t)(size - at))
 			return err_set(e, ERR_INVALID, "data outside of its length of %lld bytes",
 				       (long long)size);
-		if (write_at(fd, data, len, at) < 0)
-			return err_set(e, errno, "cannot write");
+		if (add_segment(r, (uint64_t)at, (uint64_t)archive_filter_bytes(a, 0), len, e) < 0)
+			return -1;
 		r->report->bytes_files += len;
 		end = at + (la_int64_t)len;
 		tell(r);
 	}
-	if (end < size && ftruncate(fd, size) < 0)
-		return err_set(e, errno, "cannot write");
-	return 0;
 }
 
 static int make_file(struct reader *r, struct archive *a, struct archive_entry *entry,
 		     const char *name, const struct tree_attrs *attrs, struct err *e)
 {
-	auto_fd int fd = tree_file(r->tree, name, attrs, e);
-
-	if (fd < 0)
-		return -1;
-	if (copy_data(r, a, entry, fd, e) < 0)
+	if (find_data(r, a, entry, e) < 0)
 		return entry_fail(r, name, e);
-	return tree_file_end(r->tree, take_fd(&fd), name, attrs, e);
+	return tree_file(r->tree, name, attrs, (uint64_t)archive_entry_size(entry), r->segments,
+			 r->n_segments, e);
 }
 
 static int make_symlink(struct reader *r, struct archive_entry *entry, const char *name,
@@ -377,15 +412,11 @@ static int make_symlink(struct reader *r, struct archive_entry *entry, const cha
 		err_set(e, ERR_INVALID, "a symbolic link to nothing");
 		return entry_fail(r, name, e);
 	}
+	if (strlen(target) > ENTRY_NAME_MAX) {
+		err_set(e, ERR_INVALID, "a symbolic link of %zu bytes", strlen(target));
+		return entry_fail(r, name, e);
+	}
 	return tree_symlink(r->tree, name, target, attrs, e);
-}
-
-static bool was_skipped(const struct reader *r, const char *name)
-{
-	for (size_t i = 0; i < r->n_skipped; i++)
-		if (streq(r->skipped[i], name))
-			return true;
-	return false;
 }
 
 static int make_link(struct reader *r, struct archive_entry *entry, const char *name, struct err *e)
@@ -393,7 +424,7 @@ static int make_link(struct reader *r, struct archive_entry *entry, const char *
 	char target[ENTRY_NAME_MAX + 1], q[ENTRY_QUOTED_MAX], qt[ENTRY_QUOTED_MAX];
 	const char *raw = archive_entry_hardlink(entry);
 
-	switch (entry_name(raw, r->q->strip, target, e)) {
+	switch (entry_name(raw, r->kind->strip, target, e)) {
 	case ENTRY_NAME_PATH:
 		break;
 	case -1:
@@ -402,28 +433,17 @@ static int make_link(struct reader *r, struct archive_entry *entry, const char *
 		return err_set(e, ERR_INVALID, "'%s' is a hard link to a directory",
 			       entry_quote(name, q));
 	}
-	if (tree_link(r->tree, name, target, e) == 0)
+	switch (tree_link(r->tree, name, target, e)) {
+	case 0:
 		return 0;
-	if (e->code != ERR_NO_SUCH)
-		return -1;
-	if (was_skipped(r, target)) {
+	case 1: /* a device */
 		r->report->skipped_devices++;
 		return 0;
 	}
+	if (e->code != ERR_NO_SUCH)
+		return -1;
 	return err_set(e, ERR_INVALID, "'%s' is a hard link to '%s', which is not in the archive",
 		       entry_quote(name, q), entry_quote(target, qt));
-}
-
-static int skip_device(struct reader *r, const char *name, struct err *e)
-{
-	r->report->skipped_devices++;
-	if (r->n_skipped == SKIPPED_MAX)
-		return 0;
-	r->skipped[r->n_skipped] = strdup(name);
-	if (!r->skipped[r->n_skipped])
-		return err_set(e, ENOMEM, "cannot unpack");
-	r->n_skipped++;
-	return 0;
 }
 
 static int make_entry(struct reader *r, struct archive *a, struct archive_entry *entry,
@@ -432,12 +452,19 @@ static int make_entry(struct reader *r, struct archive *a, struct archive_entry 
 	unsigned type = archive_entry_filetype(entry);
 	char q[ENTRY_QUOTED_MAX];
 
+	if (tree_is_whiteout(r->tree, name))
+		return tree_whiteout(r->tree, name, e);
 	if (archive_entry_hardlink(entry))
-		return r->bad_ids ? 0 : make_link(r, entry, name, e);
-	if (type == AE_IFCHR || type == AE_IFBLK)
-		return skip_device(r, name, e);
-	if (!ids_are_good(r, name, entry) || r->bad_ids)
-		return 0;
+		return make_link(r, entry, name, e);
+	if (type == AE_IFCHR || type == AE_IFBLK) {
+		r->report->skipped_devices++;
+		return tree_device(r->tree, name, e);
+	}
+	if (!ids_are_good(r, name, entry)) {
+		/* goes on for what it may be links to, if only to say at the end what is wrong */
+		archive_entry_set_uid(entry, 0);
+		archive_entry_set_gid(entry, 0);
+	}
 	if (pack(r, entry, l, e) < 0)
 		return entry_fail(r, name, e);
 	switch (type) {
@@ -448,7 +475,7 @@ static int make_entry(struct reader *r, struct archive *a, struct archive_entry 
 	case AE_IFLNK:
 		return make_symlink(r, entry, name, &l->attrs, e);
 	case AE_IFIFO:
-		return tree_fifo(r->tree, name, &l->attrs, e);
+		return tree_special(r->tree, name, S_IFIFO, &l->attrs, e);
 	case AE_IFSOCK: /* a socket without its server is nothing */
 		r->report->skipped_others++;
 		return 0;
@@ -466,17 +493,18 @@ static int take_entry(struct reader *r, struct archive *a, struct archive_entry 
 	bool is_dir = archive_entry_filetype(entry) == AE_IFDIR && !archive_entry_hardlink(entry);
 	int rc;
 
+	r->kind->entries++;
 	if (++r->report->entries > r->q->max_entries)
 		return err_set(e, ERR_INVALID, "it has more than %llu entries",
 			       (unsigned long long)r->q->max_entries);
 	if (!raw || !*raw)
 		return err_set(e, ERR_INVALID, "entry %llu has no name",
 			       (unsigned long long)r->report->entries);
-	switch (entry_name(raw, r->q->strip, name, e)) {
+	switch (entry_name(raw, r->kind->strip, name, e)) {
 	case -1:
 		return -1;
 	case ENTRY_NAME_STRIPPED:
-		if (r->q->strip)
+		if (r->kind->strip)
 			return 0;
 		break;
 	case ENTRY_NAME_PATH:
@@ -486,6 +514,8 @@ static int take_entry(struct reader *r, struct archive *a, struct archive_entry 
 	/* CVE-2021-29136: the top directory as a symbolic link */
 	if (!*name && !is_dir)
 		return err_set(e, ERR_INVALID, "its top directory is not a directory");
+	if (r->peek)
+		return 0;
 	rc = make_entry(r, a, entry, name, l, e);
 	luggage_free(l);
 	return rc;
@@ -514,7 +544,7 @@ static int read_entries(struct reader *r, struct archive *a, struct luggage *l, 
 			return archive_fail(r, a, e);
 		if (take_entry(r, a, entry, l, e) < 0)
 			return -1;
-		if (r->bad_ids >= BAD_IDS_SHOWN)
+		if (r->peek && (r->kind->top & ~TOP_CREATE_MESSAGE))
 			return 0;
 		tell(r);
 	}
@@ -541,7 +571,7 @@ static int read_rest(struct reader *r, struct archive *a, struct err *e)
 		unused = r->n_last;
 	if (unused && !is_zero(r->last + r->n_last - unused, unused))
 		r->report->trailing = 1;
-	while ((n = stream_next(r->stream, &data, e)) > 0) {
+	while ((n = next_bytes(r, &data, e)) > 0) {
 		total += (uint64_t)n;
 		if (total > TRAILING_MAX)
 			return err_set(e, ERR_INVALID, "more than %u bytes follow its end",
@@ -552,6 +582,8 @@ static int read_rest(struct reader *r, struct archive *a, struct err *e)
 	}
 	if (n < 0)
 		return -1;
+	if (!r->stream)
+		return 0;
 	if (stream_has_trailer(r->stream))
 		r->report->trailing = 1;
 	else if (!r->report->trailing && !stream_ends_in_zeros(r->stream))
@@ -564,57 +596,110 @@ static int read_all(struct reader *r, struct archive *a, struct err *e)
 	struct luggage *l = calloc(1, sizeof(*l));
 	int rc = -1;
 
-	if (!l)
+	if (!l || !a) {
+		free(l);
 		return err_set(e, ENOMEM, "cannot unpack");
+	}
 	if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
+	    archive_read_support_format_empty(a) != ARCHIVE_OK ||
 	    archive_read_open(a, r, NULL, feed, NULL) != ARCHIVE_OK)
 		archive_fail(r, a, e);
 	else
 		rc = read_entries(r, a, l, e);
 	free(l);
-	if (rc < 0)
-		return -1;
-	if (!r->bad_ids && read_rest(r, a, e) < 0)
-		return -1;
-	if (r->bad_ids)
-		return err_set(e, ERR_INVALID, "it has files of users or groups beyond %u: %s%s",
-			       r->q->max_id, r->bad_ids_text,
-			       r->bad_ids >= BAD_IDS_SHOWN ? ", maybe more" : "");
-	if (!r->report->entries)
-		return err_set(e, ERR_INVALID, "there is nothing in it");
-	return refuse_other_kinds(r, e);
+	return rc < 0 || r->peek ? rc : read_rest(r, a, e);
 }
 
-int read_archive(struct stream *s, int root, const struct unpack_request *q,
-		 void (*tell_fn)(void *arg, const struct unpack_report *r), void *arg,
-		 struct unpack_report *report, struct err *e)
+static int read_one(struct reader *r, struct tree *t, struct reading *k, struct err *e)
+{
+	struct archive *a = archive_read_new();
+	int rc;
+
+	*k = (struct reading){ .strip = k->strip, .container = k->container };
+	r->tree = t;
+	r->kind = k;
+	r->stream_err = (struct err){ 0 };
+	r->fed = 0;
+	r->n_last = 0;
+	*r->only_top = *r->bad_ids_text = '\0';
+	r->several_tops = r->only_top_is_dir = false;
+	rc = read_all(r, a, e);
+	archive_read_free(a);
+	if (r->window)
+		munmap(r->window, r->n_window);
+	r->window = NULL;
+	r->stream = NULL;
+	return rc;
+}
+
+int reader_stream(struct reader *r, struct stream *s, int copy, struct tree *t, struct reading *k,
+		  struct err *e)
+{
+	r->stream = s;
+	r->copy = copy;
+	return read_one(r, t, k, e);
+}
+
+int reader_file(struct reader *r, int fd, uint64_t at, uint64_t len, struct tree *t,
+		struct reading *k, struct err *e)
+{
+	r->stream = NULL;
+	r->copy = -1;
+	r->fd = fd;
+	r->file_at = at;
+	r->file_end = at + len;
+	return read_one(r, t, k, e);
+}
+
+unsigned reader_peek(int fd, uint64_t len)
+{
+	const struct unpack_request q = { .max_entries = UINT64_MAX };
+	struct unpack_report report = { 0 };
+	struct reader *r = reader_new(&q, NULL, NULL, &report);
+	struct reading k = { .container = true };
+	struct err ignored = { 0 };
+
+	if (r) {
+		r->peek = true;
+		(void)reader_file(r, fd, 0, len, NULL, &k, &ignored);
+	}
+	reader_free(r);
+	return k.top;
+}
+
+int reader_check(struct reader *r, const struct reading *k, struct err *e)
+{
+	char q[ENTRY_QUOTED_MAX];
+
+	if (k->bad_ids)
+		return err_set(e, ERR_INVALID, "it has files of users or groups beyond %u: %s%s",
+			       r->q->max_id, r->bad_ids_text,
+			       k->bad_ids > BAD_IDS_SHOWN ? ", and more" : "");
+	if (!k->entries)
+		return err_set(e, ERR_INVALID, "there is nothing in it");
+	if (!(k->top & TOP_ROOTFS) && !r->several_tops && r->only_top_is_dir)
+		return err_set(
+			e, ERR_INVALID,
+			"everything in it lies below '%s': use --strip 1 if that is the root "
+			"directory",
+			entry_quote(r->only_top, q));
+	return 0;
+}
+
+struct reader *reader_new(const struct unpack_request *q,
+			  void (*tell)(void *arg, const struct unpack_report *r), void *arg,
+			  struct unpack_report *report)
 {
 	struct reader *r = calloc(1, sizeof(*r));
-	struct archive *a = archive_read_new();
-	int rc = -1;
 
 	if (r)
-		*r = (struct reader){ .stream = s,
-				      .tree = tree_open(root),
-				      .q = q,
-				      .report = report,
-				      .tell = tell_fn,
-				      .tell_arg = arg };
-	if (!r || !a || !r->tree)
-		err_set(e, ENOMEM, "cannot unpack");
-	else if (read_all(r, a, e) == 0 && tree_finish(r->tree, e) == 0)
-		rc = stream_digest(s, report->digest, e);
-	report->compression = stream_compression(s);
-	report->bytes_in = stream_bytes_in(s);
-	report->bytes_out = stream_bytes_out(s);
-	if (r && r->tree)
-		report->skipped_xattrs += tree_counts(r->tree)->skipped_xattrs;
-	archive_read_free(a);
-	if (r) {
-		tree_close(r->tree);
-		for (size_t i = 0; i < r->n_skipped; i++)
-			free(r->skipped[i]);
-	}
+		*r = (struct reader){ .q = q, .report = report, .tell = tell, .tell_arg = arg };
+	return r;
+}
+
+void reader_free(struct reader *r)
+{
+	if (r)
+		free(r->segments);
 	free(r);
-	return rc;
 }

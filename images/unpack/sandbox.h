@@ -16,8 +16,8 @@ struct unpack_request;
 int sandbox_enter(int target, const struct unpack_request *q, struct err *e);
 
 /*
- * The list of system calls, for all threads at once. From here on any other call kills the process: there
- * are no new threads, programs, sockets, mounts or executable pages.
+ * The list of system calls. From here on any other call kills the process: there are no new programs, sockets,
+ * mounts or executable pages.
  */
 int sandbox_close(struct err *e);
 

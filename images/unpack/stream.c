@@ -24,15 +24,14 @@
 #define RATIO_FROM (1u << 30) /* small archives of zeros are harmless, and exist */
 
 struct stream {
-	int fd;
-	struct stream_limits limits;
+	struct stream_input in;
 	pthread_t decoder, hasher;
 	bool decoder_runs, hasher_runs;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool go, stop, ended, failed; /* ended: no chunk will follow */
-	uint64_t made, hashed, used;  /* counts of chunks; used: given back by the consumer */
+	bool stop, ended, failed;    /* ended: no chunk will follow */
+	uint64_t made, hashed, used; /* counts of chunks; used: given back by the consumer */
 	struct err err;
 
 	unsigned char *chunk[CHUNKS];
@@ -50,28 +49,63 @@ struct stream {
 	unsigned char *raw;
 	bool member_ended, padded; /* gzip: the last member is over; something else follows it */
 
-	struct sha256_ctx sha;
+	struct sha256_ctx sha, raw_sha; /* of the output; of the input: the decoder's own */
+	struct err copy_err;
 };
 
 /* --- The decoder's thread ---------------------------------------------------------------------------- */
 
+static int copy_raw(struct stream *s, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t w = write(s->in.copy, p, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return err_set(&s->copy_err, errno, "cannot write");
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* -1 with errno, or with copy_err. */
 static ssize_t read_some(struct stream *s, void *buf, size_t size)
 {
 	ssize_t n;
 
+	if (s->in.part && size > s->in.len)
+		size = (size_t)s->in.len;
 	for (;;) {
-		struct pollfd p = { .fd = s->fd, .events = POLLIN };
+		struct pollfd p = { .fd = s->in.fd, .events = POLLIN };
 
-		n = read(s->fd, buf, size);
+		n = s->in.part ? pread(s->in.fd, buf, size, (off_t)s->in.at) :
+				 read(s->in.fd, buf, size);
 		if (n >= 0 || (errno != EINTR && errno != EAGAIN))
 			break;
 		/* whoever gave us the pipe may have made it non-blocking */
 		if (errno == EAGAIN)
 			(void)poll(&p, 1, -1);
 	}
-	if (n > 0)
-		atomic_fetch_add(&s->bytes_in, (uint64_t)n);
-	return n;
+	if (n <= 0)
+		return n;
+	if (s->in.part) {
+		s->in.at += (uint64_t)n;
+		s->in.len -= (uint64_t)n;
+	}
+	atomic_fetch_add(&s->bytes_in, (uint64_t)n);
+	if (s->in.hash)
+		sha256_update(&s->raw_sha, (size_t)n, buf);
+	return s->in.copy >= 0 && copy_raw(s, buf, (size_t)n) < 0 ? -1 : n;
+}
+
+static int read_failed(struct stream *s, struct err *e)
+{
+	if (!s->copy_err.code)
+		return err_set(e, errno, "cannot read");
+	*e = s->copy_err;
+	return -1;
 }
 
 struct magic {
@@ -143,7 +177,7 @@ static int sniff(struct stream *s, struct err *e)
 		ssize_t n = read_some(s, s->sniffed + s->n_sniffed, SNIFF_SIZE - s->n_sniffed);
 
 		if (n < 0)
-			return err_set(e, errno, "cannot read");
+			return read_failed(s, e);
 		if (n == 0)
 			break;
 		s->n_sniffed += (size_t)n;
@@ -186,13 +220,13 @@ static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
 	uint64_t in = atomic_load(&s->bytes_in);
 	uint64_t out = atomic_fetch_add(&s->bytes_out, len) + len;
 
-	if (out > s->limits.max_bytes)
+	if (out > s->in.max_bytes)
 		return err_set(e, ERR_INVALID, "it is larger than %llu bytes when uncompressed",
-			       (unsigned long long)s->limits.max_bytes);
-	if (out > RATIO_FROM && out / s->limits.max_ratio > in)
+			       (unsigned long long)s->in.max_bytes);
+	if (out > RATIO_FROM && out / s->in.max_ratio > in)
 		return err_set(e, ERR_INVALID,
 			       "it is compressed more than %llu to 1, as if to fill the disk",
-			       (unsigned long long)s->limits.max_ratio);
+			       (unsigned long long)s->in.max_ratio);
 	keep_tail(s, s->chunk[i], len);
 	pthread_mutex_lock(&s->lock);
 	s->len[i] = len;
@@ -219,7 +253,7 @@ static int decode_plain(struct stream *s, struct err *e)
 			ssize_t r = read_some(s, s->chunk[i] + n, CHUNK_SIZE - n);
 
 			if (r < 0)
-				return err_set(e, errno, "cannot read");
+				return read_failed(s, e);
 			if (r == 0)
 				break;
 			n += (size_t)r;
@@ -256,7 +290,7 @@ static int inflate_chunk(struct stream *s, z_stream *z, int i, struct err *e)
 			ssize_t n = next_input(s, &buf);
 
 			if (n < 0)
-				return err_set(e, errno, "cannot read");
+				return read_failed(s, e);
 			if (n == 0 && s->member_ended)
 				return 1;
 			if (n == 0)
@@ -402,16 +436,17 @@ static int decode(struct stream *s, struct err *e)
 	}
 }
 
-static bool wait_for_go(struct stream *s)
+/* What follows the compressed data belongs to the input, though nothing is made of it. */
+static int drain(struct stream *s, struct err *e)
 {
-	bool go;
+	char buf[16384];
+	ssize_t n;
 
-	pthread_mutex_lock(&s->lock);
-	while (!s->go && !s->stop)
-		pthread_cond_wait(&s->changed, &s->lock);
-	go = !s->stop;
-	pthread_mutex_unlock(&s->lock);
-	return go;
+	while ((n = read_some(s, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			if (buf[i])
+				atomic_store(&s->trailing, true);
+	return n < 0 ? read_failed(s, e) : 0;
 }
 
 static void *decoder(void *arg)
@@ -420,11 +455,11 @@ static void *decoder(void *arg)
 	struct err e = { 0 };
 	int r;
 
-	if (!wait_for_go(s))
-		return NULL;
 	r = sniff(s, &e);
 	if (r == 0)
 		r = decode(s, &e);
+	if (r == 0)
+		r = drain(s, &e);
 	pthread_mutex_lock(&s->lock);
 	s->ended = true;
 	if (r < 0) {
@@ -442,8 +477,6 @@ static void *hasher(void *arg)
 {
 	struct stream *s = arg;
 
-	if (!wait_for_go(s))
-		return NULL;
 	for (;;) {
 		size_t i;
 
@@ -466,19 +499,19 @@ static void *hasher(void *arg)
 
 /* --- The caller's side ------------------------------------------------------------------------------- */
 
-struct stream *stream_open(int fd, const struct stream_limits *limits, struct err *e)
+struct stream *stream_open(const struct stream_input *in, struct err *e)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 	int r = ENOMEM;
 
 	if (!s)
 		goto fail;
-	s->fd = fd;
-	s->limits = *limits;
+	s->in = *in;
 	memset(s->tail, 1, sizeof(s->tail));
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
 	sha256_init(&s->sha);
+	sha256_init(&s->raw_sha);
 	for (size_t i = 0; i < CHUNKS; i++)
 		if (!(s->chunk[i] = malloc(CHUNK_SIZE)))
 			goto fail;
@@ -502,8 +535,6 @@ ssize_t stream_next(struct stream *s, const void **data, struct err *e)
 	ssize_t n = 0;
 
 	pthread_mutex_lock(&s->lock);
-	if (!s->go)
-		s->go = true;
 	if (s->lent)
 		s->used++;
 	s->lent = false;
@@ -522,7 +553,7 @@ ssize_t stream_next(struct stream *s, const void **data, struct err *e)
 	return n;
 }
 
-int stream_digest(struct stream *s, uint8_t digest[32], struct err *e)
+int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struct err *e)
 {
 	int r;
 
@@ -533,6 +564,9 @@ int stream_digest(struct stream *s, uint8_t digest[32], struct err *e)
 		return err_set(e, r, "cannot hash");
 	s->hasher_runs = false;
 	sha256_digest(&s->sha, 32, digest);
+	/* the decoder is done, or nobody would have seen the end */
+	if (input && s->in.hash)
+		sha256_digest(&s->raw_sha, 32, input);
 	return 0;
 }
 

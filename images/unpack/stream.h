@@ -18,15 +18,17 @@
 
 struct stream;
 
-struct stream_limits {
+struct stream_input {
+	int fd;	   /* borrowed */
+	bool part; /* only @len bytes at @at, by pread(2); else all, from where it stands */
+	uint64_t at, len;
 	uint64_t max_bytes, max_ratio; /* as in struct unpack_request */
+	int copy;		       /* gets a copy of what is read, as it is; -1: nobody does */
+	bool hash;		       /* what is read is hashed too, as it is */
 };
 
-/*
- * Starts the threads on @fd (borrowed). They wait until the first stream_next(), so that a sandbox can be
- * closed around all threads in between. NULL and *e on failure.
- */
-struct stream *stream_open(int fd, const struct stream_limits *limits, struct err *e);
+/* Starts the threads. NULL and *e on failure. */
+struct stream *stream_open(const struct stream_input *in, struct err *e);
 
 /*
  * The next bytes, good until the next call: their number, 0 at the end, -1 and *e. What is no archive at
@@ -34,8 +36,8 @@ struct stream *stream_open(int fd, const struct stream_limits *limits, struct er
  */
 ssize_t stream_next(struct stream *s, const void **data, struct err *e);
 
-/* At the end (stream_next() gave 0): the sha256 of all bytes. */
-int stream_digest(struct stream *s, uint8_t digest[32], struct err *e);
+/* At the end (stream_next() gave 0): the sha256 of all bytes; and of the input, if it was asked for (may be NULL). */
+int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struct err *e);
 
 enum unpack_compression stream_compression(struct stream *s);
 uint64_t stream_bytes_in(struct stream *s);

@@ -1,61 +1,36 @@
 #include "images/unpack/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
 
 #include "images/unpack/entry.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
-#include "runtime/base/own.h"
 #include "runtime/base/str.h"
-#include "runtime/base/sys.h"
 
-#define IN_ROOT	 (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
-#define ONE_STEP (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
+#define LINKS_MAX    40 /* that one resolution follows: MAXSYMLINKS of the kernel */
+#define BUCKETS_MIN  4096
+#define NAME_MAX_LEN 255
+#define WHITEOUT     ".wh."
+#define OPAQUE	     ".wh..wh..opq"
 
-/*
- * Neighbouring entries share their parent, and an archive made by walking a tree comes back to each
- * ancestor; so the descriptors of the last directories are kept, and most entries cost no resolution.
- */
-#define CACHE_SIZE 64
-
-struct cached {
-	char *path;
-	int fd;
-	uint64_t used;
-};
-
-struct made_dir {
-	char *path;
-	unsigned depth;
-	size_t index; /* order of appearance: of two for the same directory the later one holds */
-	ino_t ino;
-	struct tree_attrs attrs;
-};
-
+/* Arenas are good for so much each; a tree of millions of entries takes several. */
 struct tree {
-	int root;
-	struct cached cache[CACHE_SIZE];
-	uint64_t clock;
-	struct made_dir *dirs;
-	size_t n_dirs, dirs_size;
-	struct tree_counts counts;
+	struct arena *arena;
+	struct tree_node *root;
+	struct tree_entry **buckets; /* of all directories' entries, by directory and name */
+	size_t n_buckets;
+	uint64_t count, seed;
+	unsigned layer;
+	bool whiteouts;
 };
 
-static int open2(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
+static int no_memory(struct err *e)
 {
-	int fd, tries = 0;
-
-	/* EAGAIN: a rename anywhere on the system raced with the resolution of ".." (openat2(2)) */
-	do {
-		fd = sys_openat2(dir, path, (uint64_t)(unsigned)flags | O_CLOEXEC, mode, resolve);
-	} while (fd < 0 && errno == EAGAIN && ++tries < 1000);
-	return fd;
+	return err_set(e, ENOMEM, "it has too many entries for the memory that is allowed");
 }
 
 static int fail(struct err *e, int code, const char *what, const char *name)
@@ -65,494 +40,581 @@ static int fail(struct err *e, int code, const char *what, const char *name)
 	return err_set(e, code, "%s '%s'", what, *name ? entry_quote(name, q) : "/");
 }
 
-struct tree *tree_open(int root)
+static struct tree_node *new_node(struct tree *t, mode_t mode)
+{
+	struct tree_node *n = arena_alloc(t->arena, sizeof(*n));
+
+	if (n) {
+		n->mode = mode;
+		n->layer = t->layer;
+	}
+	return n;
+}
+
+struct tree *tree_new(void)
 {
 	struct tree *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->root = root;
-	for (size_t i = 0; i < CACHE_SIZE; i++)
-		t->cache[i].fd = -1;
-	umask(0);
+	t->arena = arena_new(0);
+	t->n_buckets = BUCKETS_MIN;
+	t->buckets = calloc(t->n_buckets, sizeof(*t->buckets));
+	t->root = t->arena ? new_node(t, S_IFDIR | 0755) : NULL;
+	/* or a stranger could choose names that all fall into one bucket */
+	if (!t->buckets || !t->root ||
+	    getrandom(&t->seed, sizeof(t->seed), GRND_NONBLOCK) != sizeof(t->seed)) {
+		tree_free(t);
+		return NULL;
+	}
+	t->root->dir.parent = t->root;
+	t->root->nlink = 2;
 	return t;
 }
 
-static void cache_drop(struct cached *c)
-{
-	if (c->fd >= 0)
-		close(c->fd);
-	free(c->path);
-	*c = (struct cached){ .fd = -1 };
-}
-
-/* When something is removed, a cached path may lead elsewhere from now on. */
-static void cache_flush(struct tree *t)
-{
-	for (size_t i = 0; i < CACHE_SIZE; i++)
-		cache_drop(&t->cache[i]);
-}
-
-static void dir_drop(struct made_dir *d)
-{
-	for (size_t i = 0; i < d->attrs.n_xattrs; i++)
-		free((void *)d->attrs.xattrs[i].name);
-	free((void *)d->attrs.xattrs);
-	free(d->path);
-}
-
-void tree_close(struct tree *t)
+void tree_free(struct tree *t)
 {
 	if (!t)
 		return;
-	cache_flush(t);
-	for (size_t i = 0; i < t->n_dirs; i++)
-		dir_drop(&t->dirs[i]);
-	free(t->dirs);
+	arena_free(t->arena);
+	free(t->buckets);
 	free(t);
 }
 
-const struct tree_counts *tree_counts(const struct tree *t)
+void tree_next_layer(struct tree *t, bool whiteouts)
 {
-	return &t->counts;
+	t->layer++;
+	t->whiteouts = whiteouts;
 }
 
-static unsigned path_depth(const char *name)
+struct tree_node *tree_root(struct tree *t)
 {
-	unsigned n = *name ? 1 : 0;
+	return t->root;
+}
 
-	for (; *name; name++)
-		n += *name == '/';
+uint64_t tree_count(const struct tree *t)
+{
+	return t->count;
+}
+
+/* --- Entries of directories ------------------------------------------------------------------------------ */
+
+static uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93ULL;
+	h ^= h >> 32;
+	return h;
+}
+
+static size_t bucket_of(const struct tree *t, const struct tree_node *dir, const char *name,
+			size_t len)
+{
+	uint64_t h = mix(t->seed ^ (uint64_t)(uintptr_t)dir);
+
+	for (; len >= 8; name += 8, len -= 8) {
+		uint64_t v;
+
+		memcpy(&v, name, 8);
+		h = mix((h + v) * 0x9e3779b97f4a7c15ULL);
+	}
+	for (uint64_t v = len; len; len--) {
+		v = v << 8 | (unsigned char)*name++;
+		h = mix((h + v) * 0x9e3779b97f4a7c15ULL);
+	}
+	return (size_t)(h & (t->n_buckets - 1));
+}
+
+static struct tree_entry *find(const struct tree *t, const struct tree_node *dir, const char *name,
+			       size_t len)
+{
+	struct tree_entry *n = t->buckets[bucket_of(t, dir, name, len)];
+
+	while (n && (n->parent != dir || strncmp(n->name, name, len) != 0 || n->name[len]))
+		n = n->hash_next;
 	return n;
 }
 
-/* Takes @fd over. */
-static int cache_put(struct tree *t, const char *path, size_t len, int fd, struct err *e)
+static void hash(struct tree *t, struct tree_entry *n)
 {
-	struct cached *oldest = &t->cache[0];
+	size_t b = bucket_of(t, n->parent, n->name, strlen(n->name));
 
-	for (size_t i = 1; i < CACHE_SIZE; i++)
-		if (t->cache[i].used < oldest->used)
-			oldest = &t->cache[i];
-	cache_drop(oldest);
-	oldest->path = strndup(path, len);
-	if (!oldest->path) {
-		close(fd);
-		return err_set(e, ENOMEM, "cannot unpack");
+	n->hash_next = t->buckets[b];
+	t->buckets[b] = n;
+}
+
+static void unhash(struct tree *t, struct tree_entry *n)
+{
+	struct tree_entry **at = &t->buckets[bucket_of(t, n->parent, n->name, strlen(n->name))];
+
+	while (*at != n)
+		at = &(*at)->hash_next;
+	*at = n->hash_next;
+}
+
+static int grow(struct tree *t)
+{
+	size_t size = t->n_buckets * 4, old = t->n_buckets;
+	struct tree_entry **from = t->buckets, **to = calloc(size, sizeof(*to));
+
+	if (!to)
+		return -1;
+	t->buckets = to;
+	t->n_buckets = size;
+	for (size_t i = 0; i < old; i++)
+		for (struct tree_entry *n = from[i], *next; n; n = next) {
+			next = n->hash_next;
+			hash(t, n);
+		}
+	free(from);
+	return 0;
+}
+
+/* The layer has something to say about @n, and so about each directory on the way to it. */
+static void touch(struct tree *t, struct tree_entry *n)
+{
+	while (n && n->stamp != t->layer) {
+		n->stamp = t->layer;
+		n = n->parent->dir.self;
 	}
-	oldest->fd = fd;
-	oldest->used = ++t->clock;
-	return fd;
+}
+
+static struct tree_entry *add(struct tree *t, struct tree_node *dir, const char *name, size_t len,
+			      struct tree_node *node, struct err *e)
+{
+	struct tree_entry *n = arena_alloc(t->arena, sizeof(*n));
+	char *copy = arena_strndup(t->arena, name, len);
+
+	if (!n || !copy || (t->count >= t->n_buckets && grow(t) < 0)) {
+		no_memory(e);
+		return NULL;
+	}
+	n->name = copy;
+	n->node = node;
+	n->parent = dir;
+	n->next = dir->dir.first;
+	if (n->next)
+		n->next->prev = &n->next;
+	n->prev = &dir->dir.first;
+	dir->dir.first = n;
+	dir->dir.count++;
+	t->count++;
+	hash(t, n);
+	node->nlink++;
+	if (S_ISDIR(node->mode)) {
+		node->nlink = 2;
+		node->dir.parent = dir;
+		node->dir.self = n;
+		dir->nlink++;
+	}
+	touch(t, n);
+	return n;
+}
+
+/* Its memory stays with the arena. Depth is bounded by that of names, and by that of where links lead. */
+static void drop_children(struct tree *t, struct tree_node *dir);
+
+static void drop(struct tree *t, struct tree_entry *n)
+{
+	unhash(t, n);
+	t->count--;
+	n->parent->dir.count--;
+	n->node->nlink--;
+	if (S_ISDIR(n->node->mode)) {
+		n->parent->nlink--;
+		drop_children(t, n->node);
+	}
+}
+
+static void drop_children(struct tree *t, struct tree_node *dir)
+{
+	for (struct tree_entry *n = dir->dir.first; n; n = n->next)
+		drop(t, n);
+	dir->dir.first = NULL;
+}
+
+static void take_out(struct tree *t, struct tree_entry *n)
+{
+	*n->prev = n->next;
+	if (n->next)
+		n->next->prev = n->prev;
+	drop(t, n);
+}
+
+/* --- Resolving ---------------------------------------------------------------------------------------------- */
+
+/* How deep a directory lies, so that writing and dropping, which recurse, stay bounded. */
+static unsigned depth_of(const struct tree_node *dir)
+{
+	unsigned n = 0;
+
+	for (; dir->dir.self; dir = dir->dir.parent)
+		n++;
+	return n;
+}
+
+static struct tree_node *make_parent(struct tree *t, struct tree_node *dir, const char *name,
+				     size_t len, const struct tree_attrs *like, struct err *e)
+{
+	struct tree_node *made;
+
+	/* links could lead each name further down than it says */
+	if (depth_of(dir) >= 2 * ENTRY_DEPTH_MAX) {
+		err_set(e, ERR_INVALID, "directories deeper than %d", 2 * ENTRY_DEPTH_MAX);
+		return NULL;
+	}
+	made = new_node(t, S_IFDIR | 0755);
+	if (!made) {
+		no_memory(e);
+		return NULL;
+	}
+	if (like)
+		made->mtime = like->mtime;
+	return add(t, dir, name, len, made, e) ? made : NULL;
+}
+
+/* Where a walk ended: @path up to @end. */
+static struct tree_node *stuck(struct err *e, int code, const char *path, const char *end)
+{
+	char name[ENTRY_NAME_MAX + 1], q[ENTRY_QUOTED_MAX];
+	size_t len = (size_t)(end - path);
+
+	if (len > ENTRY_NAME_MAX)
+		len = ENTRY_NAME_MAX;
+	memcpy(name, path, len);
+	name[len] = '\0';
+	err_set(e, code, "cannot enter '%s'", entry_quote(name, q));
+	return NULL;
 }
 
 /*
- * Directories that an archive takes for granted: 0755, of root. Each prefix is resolved anew, for one of
- * them may be a symbolic link.
+ * The directory that @len bytes of @path lead to from @dir, links followed. With @make a missing one is made, as tar
+ * does: 0755, of root. NULL with e->code ENOENT when it is missing, ENOTDIR, ELOOP.
  */
-static int make_parents(struct tree *t, const char *path, struct err *e)
+static struct tree_node *walk(struct tree *t, struct tree_node *dir, const char *path, size_t len,
+			      bool make, const struct tree_attrs *like, unsigned *links,
+			      struct err *e)
 {
-	char prefix[ENTRY_NAME_MAX + 1];
-	auto_fd int parent = open2(t->root, ".", O_PATH | O_DIRECTORY, 0, IN_ROOT);
-	size_t at = 0;
+	const char *begin = path, *end = path + len;
 
-	if (parent < 0)
-		return fail(e, errno, "cannot open", "");
-	while (path[at]) {
-		size_t start = at;
-		int fd;
+	while (dir) {
+		struct tree_entry *n;
+		size_t part;
 
-		at += strcspn(path + at, "/");
-		memcpy(prefix, path, at);
-		prefix[at] = '\0';
-		fd = open2(t->root, prefix, O_PATH | O_DIRECTORY, 0, IN_ROOT);
-		if (fd < 0 && errno == ENOENT) {
-			if (mkdirat(parent, prefix + start, 0755) < 0 && errno != EEXIST)
-				return fail(e, errno, "cannot make the directory", prefix);
-			fd = open2(t->root, prefix, O_PATH | O_DIRECTORY, 0, IN_ROOT);
+		while (path < end && *path == '/')
+			path++;
+		if (path == end)
+			return dir;
+		for (part = 0; path + part < end && path[part] != '/'; part++)
+			;
+		if (part == 1 && *path == '.') {
+			path += part;
+			continue;
 		}
-		if (fd < 0)
-			return fail(e, errno, "cannot enter", prefix);
-		close(parent);
-		parent = fd;
-		if (path[at])
-			at++;
+		if (part == 2 && path[0] == '.' && path[1] == '.') {
+			dir = dir->dir.parent;
+			path += part;
+			continue;
+		}
+		n = find(t, dir, path, part);
+		if (!n || !n->node->mode) {
+			if (!make || n || part > NAME_MAX_LEN)
+				return stuck(e, ENOENT, begin, path + part);
+			dir = make_parent(t, dir, path, part, like, e);
+		} else if (S_ISLNK(n->node->mode)) {
+			const char *target = n->node->target;
+
+			if (++*links > LINKS_MAX)
+				return stuck(e, ELOOP, begin, path + part);
+			/* what a dangling link names is not made */
+			dir = walk(t, *target == '/' ? t->root : dir, target, strlen(target), false,
+				   NULL, links, e);
+			if (!dir)
+				return stuck(e, e->code, begin, path + part);
+		} else if (S_ISDIR(n->node->mode)) {
+			dir = n->node;
+		} else {
+			return stuck(e, ENOTDIR, begin, path + part);
+		}
+		path += part;
 	}
-	return take_fd(&parent);
+	return NULL;
 }
 
-/* The directory of @len bytes of @path; the descriptor is the cache's and good until the next call but one. */
-static int dir_fd(struct tree *t, const char *path, size_t len, bool make, struct err *e)
-{
-	char dir[ENTRY_NAME_MAX + 1];
-	int fd;
-
-	for (size_t i = 0; i < CACHE_SIZE; i++) {
-		struct cached *c = &t->cache[i];
-
-		if (c->path && strncmp(c->path, path, len) == 0 && !c->path[len]) {
-			c->used = ++t->clock;
-			return c->fd;
-		}
-	}
-	memcpy(dir, path, len);
-	dir[len] = '\0';
-	fd = open2(t->root, len ? dir : ".", O_PATH | O_DIRECTORY, 0, IN_ROOT);
-	if (fd < 0 && errno == ENOENT && make)
-		fd = make_parents(t, dir, e);
-	else if (fd < 0 && errno == ENOENT)
-		return err_set(e, ERR_NO_SUCH, "no such directory");
-	else if (fd < 0)
-		return fail(e, errno, "cannot enter", dir);
-	return fd < 0 ? -1 : cache_put(t, dir, len, fd, e);
-}
-
-static int parent_fd(struct tree *t, const char *name, bool make, const char **base, struct err *e)
+static const char *base_of(const char *name)
 {
 	const char *slash = strrchr(name, '/');
 
-	*base = slash ? slash + 1 : name;
-	return dir_fd(t, name, slash ? (size_t)(slash - name) : 0, make, e);
+	return slash ? slash + 1 : name;
 }
 
-/* What base/path.h's tree_remove() does, but by the few system calls that the sandbox leaves. */
-static int remove_tree(int dir, const char *base)
+static struct tree_node *parent_of(struct tree *t, const char *name, bool make,
+				   const struct tree_attrs *like, const char **base, struct err *e)
 {
-	auto_dir DIR *d = NULL;
-	struct dirent *ent;
-	int fd;
+	unsigned links = 0;
 
-	if (unlinkat(dir, base, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EISDIR)
-		return -1;
-	if (unlinkat(dir, base, AT_REMOVEDIR) == 0)
-		return 0;
-	if (errno != ENOTEMPTY)
-		return -1;
-	fd = open2(dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, ONE_STEP);
-	if (fd < 0)
-		return -1;
-	d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -1;
+	*base = base_of(name);
+	return walk(t, t->root, name, (size_t)(*base - name), make, like, &links, e);
+}
+
+struct tree_node *tree_child(struct tree *t, const struct tree_node *dir, const char *name)
+{
+	struct tree_entry *n = find(t, dir, name, strlen(name));
+
+	return n && n->node->mode ? n->node : NULL;
+}
+
+const struct tree_node *tree_lookup(struct tree *t, const char *path)
+{
+	const char *base = base_of(path);
+	unsigned links = 0;
+	struct err e = { 0 };
+	struct tree_node *dir =
+		walk(t, t->root, path, (size_t)(base - path), false, NULL, &links, &e);
+
+	while (dir) {
+		struct tree_entry *n = *base ? find(t, dir, base, strlen(base)) : NULL;
+
+		if (!*base)
+			return dir;
+		if (!n || !S_ISLNK(n->node->mode))
+			return n && n->node->mode ? n->node : NULL;
+		if (++links > LINKS_MAX)
+			return NULL;
+		path = n->node->target;
+		base = base_of(path);
+		dir = walk(t, *path == '/' ? t->root : dir, path, (size_t)(base - path), false,
+			   NULL, &links, &e);
 	}
-	while ((ent = readdir(d)))
-		if (!streq(ent->d_name, ".") && !streq(ent->d_name, "..") &&
-		    remove_tree(fd, ent->d_name) < 0)
-			return -1;
-	return unlinkat(dir, base, AT_REMOVEDIR);
+	return NULL;
 }
 
-/* Makes room for @name, at @base in the directory @parent, which the cache then no longer holds. */
-static int replace(struct tree *t, int *parent, const char *name, const char **base, struct err *e)
+/* --- What archives say ------------------------------------------------------------------------------------ */
+
+static int set_attrs(struct tree *t, struct tree_node *n, const struct tree_attrs *a, bool xattrs,
+		     struct err *e)
 {
-	if (remove_tree(*parent, *base) < 0)
-		return fail(e, errno, "cannot replace", name);
-	cache_flush(t);
-	*parent = parent_fd(t, name, true, base, e);
-	return *parent < 0 ? -1 : 0;
-}
-
-/*
- * After chown and chmod: chown drops security.capability, and chmod would change an ACL's mask. On a file
- * system without such attributes, or on a kind of file that cannot carry them, they are counted as lost.
- */
-static int set_xattrs(struct tree *t, int fd, const char *name, const struct tree_attrs *a,
-		      struct err *e)
-{
-	char q[ENTRY_QUOTED_MAX], qx[ENTRY_QUOTED_MAX];
-
-	for (size_t i = 0; i < a->n_xattrs; i++) {
-		const struct tree_xattr *x = &a->xattrs[i];
-
-		if (fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
-			continue;
-		if (errno != EOPNOTSUPP)
-			return err_set(e, errno, "cannot set the attribute '%s' of '%s'",
-				       entry_quote(x->name, qx), entry_quote(name, q));
-		t->counts.skipped_xattrs++;
-	}
-	return 0;
-}
-
-static int set_fd_time(int fd, const struct timespec *mtime)
-{
-	const struct timespec times[2] = { *mtime, *mtime };
-
-	return futimens(fd, times);
-}
-
-static bool is_root(const struct tree_attrs *a)
-{
-	return a->uid == 0 && a->gid == 0;
-}
-
-static int set_fd_attrs(struct tree *t, int fd, const char *name, const struct tree_attrs *a,
-			struct err *e)
-{
-	if (fchown(fd, a->uid, a->gid) < 0)
-		return fail(e, errno, "cannot set the owner of", name);
-	if (fchmod(fd, a->mode) < 0)
-		return fail(e, errno, "cannot set the mode of", name);
-	return set_xattrs(t, fd, name, a, e);
-}
-
-/* Copies, since the archive's memory is good for one entry only. */
-static int remember_dir(struct tree *t, const char *name, ino_t ino, const struct tree_attrs *a,
-			struct err *e)
-{
-	struct made_dir *d;
 	struct tree_xattr *x;
 
-	if (t->n_dirs == t->dirs_size) {
-		size_t size = t->dirs_size ? 2 * t->dirs_size : 256;
-
-		d = reallocarray(t->dirs, size, sizeof(*d));
-		if (!d)
-			return err_set(e, ENOMEM, "too many directories");
-		t->dirs = d;
-		t->dirs_size = size;
-	}
-	d = &t->dirs[t->n_dirs];
-	*d = (struct made_dir){ .path = strdup(name),
-				.depth = path_depth(name),
-				.index = t->n_dirs,
-				.ino = ino,
-				.attrs = *a };
-	d->attrs.n_xattrs = 0;
-	d->attrs.xattrs = x = calloc(a->n_xattrs + 1, sizeof(*x));
-	t->n_dirs++;
-	if (!d->path || !x)
-		return err_set(e, ENOMEM, "too many directories");
+	n->mode = (n->mode & S_IFMT) | (a->mode & 07777);
+	n->uid = a->uid;
+	n->gid = a->gid;
+	n->mtime = a->mtime;
+	n->xattrs = NULL;
+	n->n_xattrs = 0;
+	if (!xattrs || !a->n_xattrs)
+		return 0;
+	n->xattrs = x = arena_array(t->arena, a->n_xattrs, sizeof(*x));
+	if (!x)
+		return no_memory(e);
 	for (size_t i = 0; i < a->n_xattrs; i++) {
-		size_t len = strlen(a->xattrs[i].name) + 1;
-		char *copy = malloc(len + a->xattrs[i].len);
+		char *value = arena_alloc(t->arena, a->xattrs[i].len + 1);
 
-		if (!copy)
-			return err_set(e, ENOMEM, "too many directories");
-		memcpy(copy, a->xattrs[i].name, len);
-		memcpy(copy + len, a->xattrs[i].value, a->xattrs[i].len);
-		x[i] = (struct tree_xattr){ copy, copy + len, a->xattrs[i].len };
-		d->attrs.n_xattrs++;
+		x[i].name = arena_strdup(t->arena, a->xattrs[i].name);
+		x[i].len = a->xattrs[i].len;
+		if (!x[i].name || !value)
+			return no_memory(e);
+		x[i].value = memcpy(value, a->xattrs[i].value, a->xattrs[i].len);
 	}
+	n->n_xattrs = a->n_xattrs;
 	return 0;
+}
+
+/* @node takes the place of whatever @name was. */
+static int place(struct tree *t, const char *name, struct tree_node *node,
+		 const struct tree_attrs *like, struct err *e)
+{
+	const char *base;
+	struct tree_node *dir = parent_of(t, name, true, like, &base, e);
+	struct tree_entry *n = dir ? find(t, dir, base, strlen(base)) : NULL;
+
+	if (!dir)
+		return -1;
+	/* what is replaced may be what the name's own parent was reached through: it is gone with it, as with rm */
+	if (n)
+		take_out(t, n);
+	return add(t, dir, base, strlen(base), node, e) ? 0 : -1;
 }
 
 int tree_dir(struct tree *t, const char *name, const struct tree_attrs *a, struct err *e)
 {
-	struct stat st;
 	const char *base;
-	int parent, fd;
+	struct tree_node *dir, *node;
+	struct tree_entry *n;
 
 	if (!*name) {
-		if (fstat(t->root, &st) < 0)
-			return fail(e, errno, "cannot stat", name);
-		return remember_dir(t, name, st.st_ino, a, e);
+		t->root->dir.declared = t->layer;
+		return set_attrs(t, t->root, a, true, e);
 	}
-	parent = parent_fd(t, name, true, &base, e);
-	if (parent < 0)
+	dir = parent_of(t, name, true, a, &base, e);
+	if (!dir)
 		return -1;
-	if (mkdirat(parent, base, 0700) < 0) {
-		if (errno != EEXIST)
-			return fail(e, errno, "cannot make the directory", name);
-		if (fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return fail(e, errno, "cannot stat", name);
-		if (S_ISDIR(st.st_mode))
-			return remember_dir(t, name, st.st_ino, a, e);
-		if (replace(t, &parent, name, &base, e) < 0)
+	n = find(t, dir, base, strlen(base));
+	if (n && S_ISDIR(n->node->mode)) {
+		node = n->node;
+		touch(t, n);
+	} else {
+		if (n)
+			take_out(t, n);
+		node = make_parent(t, dir, base, strlen(base), a, e);
+		if (!node)
 			return -1;
-		if (mkdirat(parent, base, 0700) < 0)
-			return fail(e, errno, "cannot make the directory", name);
 	}
-	fd = open2(parent, base, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, ONE_STEP);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		fail(e, errno, "cannot open", name);
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	/* its content comes next, most often */
-	if (cache_put(t, name, strlen(name), fd, e) < 0)
-		return -1;
-	return remember_dir(t, name, st.st_ino, a, e);
+	node->dir.declared = t->layer;
+	return set_attrs(t, node, a, true, e);
 }
 
-/* The final mode at once where it grants nothing more than the owner could: that saves two calls a file. */
-static mode_t first_mode(const struct tree_attrs *a)
+int tree_file(struct tree *t, const char *name, const struct tree_attrs *a, uint64_t size,
+	      const struct tree_segment *segments, size_t n, struct err *e)
 {
-	return is_root(a) && !(a->mode & 07000) ? a->mode : 0600;
-}
+	struct tree_node *node = new_node(t, S_IFREG);
+	struct tree_segment *copy = n ? arena_array(t->arena, n, sizeof(*copy)) : NULL;
 
-int tree_file(struct tree *t, const char *name, const struct tree_attrs *a, struct err *e)
-{
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-	const char *base;
-	int parent = parent_fd(t, name, true, &base, e), fd;
-
-	if (parent < 0)
-		return -1;
-	fd = open2(parent, base, flags, first_mode(a), ONE_STEP);
-	if (fd < 0 && errno == EEXIST) {
-		if (replace(t, &parent, name, &base, e) < 0)
-			return -1;
-		fd = open2(parent, base, flags, first_mode(a), ONE_STEP);
-	}
-	if (fd < 0)
-		return fail(e, errno, "cannot make", name);
-	return fd;
-}
-
-int tree_file_end(struct tree *t, int file, const char *name, const struct tree_attrs *a,
-		  struct err *e)
-{
-	auto_fd int fd = file;
-
-	if (first_mode(a) != a->mode || !is_root(a)) {
-		if (set_fd_attrs(t, fd, name, a, e) < 0)
-			return -1;
-	} else if (set_xattrs(t, fd, name, a, e) < 0) {
-		return -1;
-	}
-	if (set_fd_time(fd, &a->mtime) < 0)
-		return fail(e, errno, "cannot set the time of", name);
-	/* delayed allocation may report a full disk here, on some file systems */
-	if (close(take_fd(&fd)) < 0)
-		return fail(e, errno, "cannot write", name);
-	return 0;
-}
-
-/* Links and FIFOs carry no attributes worth keeping: user.* is refused by the kernel on both. */
-static int end_special(struct tree *t, int parent, const char *base, const char *name,
-		       const struct tree_attrs *a, struct err *e)
-{
-	const struct timespec times[2] = { a->mtime, a->mtime };
-
-	t->counts.skipped_xattrs += a->n_xattrs;
-	if (!is_root(a) && fchownat(parent, base, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(e, errno, "cannot set the owner of", name);
-	if (utimensat(parent, base, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(e, errno, "cannot set the time of", name);
-	return 0;
+	if (!node || (n && !copy))
+		return no_memory(e);
+	if (n)
+		memcpy(copy, segments, n * sizeof(*copy));
+	node->file.size = size;
+	node->file.segments = copy;
+	node->file.n_segments = n;
+	return set_attrs(t, node, a, true, e) < 0 ? -1 : place(t, name, node, a, e);
 }
 
 int tree_symlink(struct tree *t, const char *name, const char *target, const struct tree_attrs *a,
 		 struct err *e)
 {
-	const char *base;
-	int parent = parent_fd(t, name, true, &base, e), r;
+	struct tree_node *node = new_node(t, S_IFLNK);
 
-	if (parent < 0)
+	if (!node || !(node->target = arena_strdup(t->arena, target)))
+		return no_memory(e);
+	if (set_attrs(t, node, a, false, e) < 0)
 		return -1;
-	r = symlinkat(target, parent, base);
-	if (r < 0 && errno == EEXIST) {
-		if (replace(t, &parent, name, &base, e) < 0)
-			return -1;
-		r = symlinkat(target, parent, base);
-	}
-	if (r < 0)
-		return fail(e, errno, "cannot make the symbolic link", name);
-	return end_special(t, parent, base, name, a, e);
+	node->mode = S_IFLNK | 0777;
+	return place(t, name, node, a, e);
 }
 
-int tree_fifo(struct tree *t, const char *name, const struct tree_attrs *a, struct err *e)
+int tree_special(struct tree *t, const char *name, mode_t type, const struct tree_attrs *a,
+		 struct err *e)
 {
-	const char *base;
-	int parent = parent_fd(t, name, true, &base, e), r;
-	mode_t mode = S_IFIFO | (a->mode & 0777);
+	struct tree_node *node = new_node(t, type);
 
-	if (parent < 0)
-		return -1;
-	r = mknodat(parent, base, mode, 0);
-	if (r < 0 && errno == EEXIST) {
-		if (replace(t, &parent, name, &base, e) < 0)
-			return -1;
-		r = mknodat(parent, base, mode, 0);
-	}
-	if (r < 0)
-		return fail(e, errno, "cannot make the FIFO", name);
-	return end_special(t, parent, base, name, a, e);
+	if (!node)
+		return no_memory(e);
+	return set_attrs(t, node, a, false, e) < 0 ? -1 : place(t, name, node, a, e);
 }
 
-/* A link to itself must not remove what it links to. */
-static bool same_file(int dir_a, const char *a, int dir_b, const char *b)
+int tree_device(struct tree *t, const char *name, struct err *e)
 {
-	struct stat x, y;
+	struct tree_node *node = new_node(t, 0);
 
-	return fstatat(dir_a, a, &x, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       fstatat(dir_b, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_dev == y.st_dev &&
-	       x.st_ino == y.st_ino;
+	return node ? place(t, name, node, NULL, e) : no_memory(e);
 }
 
 int tree_link(struct tree *t, const char *name, const char *target, struct err *e)
 {
 	char q[ENTRY_QUOTED_MAX], qt[ENTRY_QUOTED_MAX];
-	const char *base, *target_base;
-	struct stat st;
-	int from = parent_fd(t, target, false, &target_base, e), parent, r;
+	const char *base;
+	struct tree_node *dir = parent_of(t, target, false, NULL, &base, e), *to;
+	struct tree_entry *from = dir ? find(t, dir, base, strlen(base)) : NULL, *there;
 
-	if (from < 0)
+	if (!dir && e->code != ENOENT)
 		return -1;
-	parent = parent_fd(t, name, true, &base, e);
-	if (parent < 0)
-		return -1;
-	/* without AT_SYMLINK_FOLLOW: a hard link to a symbolic link is one */
-	r = linkat(from, target_base, parent, base, 0);
-	if (r < 0 && errno == EEXIST) {
-		if (same_file(from, target_base, parent, base))
-			return 0;
-		if (fstatat(from, target_base, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return err_set(e, ERR_NO_SUCH, "no such file");
-		if (replace(t, &parent, name, &base, e) < 0)
-			return -1;
-		/* the cache is empty now, and the target may have gone with what was replaced */
-		from = parent_fd(t, target, false, &target_base, e);
-		if (from < 0)
-			return -1;
-		parent = parent_fd(t, name, true, &base, e);
-		if (parent < 0)
-			return -1;
-		r = linkat(from, target_base, parent, base, 0);
-	}
-	if (r < 0 && errno == ENOENT)
+	if (!from)
 		return err_set(e, ERR_NO_SUCH, "no such file");
-	if (r < 0)
-		return err_set(e, errno, "cannot link '%s' to '%s'", entry_quote(name, q),
-			       entry_quote(target, qt));
-	return 0;
-}
-
-static int deepest_first(const void *a, const void *b)
-{
-	const struct made_dir *x = a, *y = b;
-
-	if (x->depth != y->depth)
-		return x->depth > y->depth ? -1 : 1;
-	return x->index < y->index ? -1 : 1;
-}
-
-int tree_finish(struct tree *t, struct err *e)
-{
-	cache_flush(t);
-	if (t->n_dirs)
-		qsort(t->dirs, t->n_dirs, sizeof(*t->dirs), deepest_first);
-	for (size_t i = 0; i < t->n_dirs; i++) {
-		const struct made_dir *d = &t->dirs[i];
-		auto_fd int fd = open2(t->root, *d->path ? d->path : ".", O_RDONLY | O_DIRECTORY, 0,
-				       IN_ROOT);
-		struct stat st;
-
-		/* replaced later, by the archive itself: its attributes went with it */
-		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-			continue;
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return fail(e, errno, "cannot open", d->path);
-		if (st.st_ino != d->ino)
-			continue;
-		if (set_fd_attrs(t, fd, d->path, &d->attrs, e) < 0)
-			return -1;
-		if (set_fd_time(fd, &d->attrs.mtime) < 0)
-			return fail(e, errno, "cannot set the time of", d->path);
+	to = from->node;
+	if (S_ISDIR(to->mode))
+		return err_set(e, ERR_INVALID, "'%s' is a hard link to '%s', a directory",
+			       entry_quote(name, q), entry_quote(target, qt));
+	dir = parent_of(t, name, true, NULL, &base, e);
+	if (!dir)
+		return -1;
+	there = find(t, dir, base, strlen(base));
+	/* a link to itself must not remove what it links to */
+	if (there && there->node == to) {
+		touch(t, there);
+		return to->mode ? 0 : 1;
 	}
+	if (there)
+		take_out(t, there);
+	if (!to->nlink) /* it was below what the link replaces */
+		return err_set(e, ERR_NO_SUCH, "no such file");
+	if (place(t, name, to, NULL, e) < 0)
+		return -1;
+	return to->mode ? 0 : 1;
+}
+
+/* --- Whiteouts ------------------------------------------------------------------------------------------------ */
+
+bool tree_is_whiteout(const struct tree *t, const char *name)
+{
+	return t->whiteouts && str_after(base_of(name), WHITEOUT);
+}
+
+/* Removes what is below @dir but what this layer has put there: so the order of entries does not matter. */
+static void hide_lower(struct tree *t, struct tree_node *dir)
+{
+	for (struct tree_entry *n = dir->dir.first, *next; n; n = next) {
+		next = n->next;
+		if (n->stamp != t->layer) {
+			take_out(t, n);
+		} else if (S_ISDIR(n->node->mode)) {
+			/* hidden, and made again as a parent of something: then it is one nobody described */
+			if (n->node->dir.declared != t->layer) {
+				n->node->mode = S_IFDIR | 0755;
+				n->node->uid = n->node->gid = 0;
+				n->node->n_xattrs = 0;
+			}
+			hide_lower(t, n->node);
+		}
+	}
+}
+
+int tree_whiteout(struct tree *t, const char *name, struct err *e)
+{
+	struct err why = { 0 };
+	const char *base;
+	struct tree_node *dir = parent_of(t, name, false, NULL, &base, &why);
+	struct tree_entry *n;
+
+	if (streq(base, WHITEOUT))
+		return fail(e, ERR_INVALID, "a whiteout that names nothing:", name);
+	if (!dir) /* nothing there that could be hidden */
+		return 0;
+	if (streq(base, OPAQUE)) {
+		hide_lower(t, dir);
+		return 0;
+	}
+	if (str_after(base, ".wh..wh.")) /* AUFS's own: .wh..wh.plnk, .wh..wh.aufs */
+		return 0;
+	base += strlen(WHITEOUT);
+	if (streq(base, ".") || streq(base, ".."))
+		return fail(e, ERR_INVALID, "a whiteout of no file:", name);
+	n = find(t, dir, base, strlen(base));
+	if (n && n->stamp != t->layer)
+		take_out(t, n);
+	else if (n && S_ISDIR(n->node->mode))
+		hide_lower(t, n->node);
 	return 0;
+}
+
+/* --- For whoever writes it --------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct tree_entry *const *)a)->name,
+		      (*(struct tree_entry *const *)b)->name);
+}
+
+struct tree_entry **tree_sorted(const struct tree_node *dir, size_t *n)
+{
+	struct tree_entry **list = calloc(dir->dir.count + 1, sizeof(struct tree_entry *));
+
+	*n = 0;
+	if (!list)
+		return NULL;
+	for (struct tree_entry *i = dir->dir.first; i; i = i->next)
+		if (i->node->mode)
+			list[(*n)++] = i;
+	qsort(list, *n, sizeof(struct tree_entry *), by_name);
+	return list;
 }

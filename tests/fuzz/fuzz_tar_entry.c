@@ -17,9 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "images/unpack/build.h"
 #include "images/unpack/entry.h"
-#include "images/unpack/read.h"
-#include "images/unpack/stream.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
@@ -110,6 +109,8 @@ static void check_name(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct unpack_request q = { .version = UNPACK_VERSION,
+					  .job = UNPACK_IMPORT,
+					  .flags = size % 2 ? UNPACK_DIRECTORIES : 0,
 					  .max_id = 65535,
 					  .max_bytes = 32 << 20,
 					  .max_entries = 2000,
@@ -117,7 +118,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					  .max_file = 32 << 20 };
 	struct unpack_report r = { 0 };
 	struct err e = { 0 };
-	struct stream *s;
 	int in, root;
 
 	if (scratch_fd < 0)
@@ -128,14 +128,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    mkdirat(scratch_fd, "root", 0755) < 0)
 		abort();
 	root = openat(scratch_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	s = stream_open(
-		in, &(struct stream_limits){ .max_bytes = q.max_bytes, .max_ratio = q.max_ratio },
-		&e);
-	if (root < 0 || !s)
+	if (root < 0)
 		abort();
-	if (read_archive(s, root, &q, NULL, NULL, &r, &e) < 0 && (!e.code || !*e.msg))
+	if (build(&(struct builder){ .q = &q, .in = in, .target = root, .report = &r }, &e) < 0 &&
+	    (!e.code || !*e.msg))
 		abort();
-	stream_close(s);
 	close(root);
 	close(in);
 	check();

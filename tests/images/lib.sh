@@ -16,7 +16,27 @@ skip() {
 command -v python3 >/dev/null || skip 'python3 is not installed'
 
 tree() { "$TESTS/images/tree.py" "$@"; }
-layer() { echo "$CTR_ROOT"/layers/*/fs; }
+
+# The directory to look into for an image's root: root_of ID. An index is mounted, below $CTR_RUN, where mounts may stay.
+root_of() {
+	local meta=$CTR_ROOT/images/$1/meta.json root at layers
+	root=$(sed -n 's/.*"root": "\([0-9a-f]*\)".*/\1/p' "$meta")
+	[ ! -d "$CTR_ROOT/roots/$root" ] || {
+		echo "$CTR_ROOT/roots/$root"
+		return
+	}
+	at=$CTR_RUN/seen/$root
+	mkdir -p "$at"
+	mapfile -t layers < <(sed -n 's/^ *"\([0-9a-f]\{64\}\)",\{0,1\}$/\1/p' "$meta")
+	mountpoint -q "$at" ||
+		"$BUILD/tests/life/mount_index" "$CTR_ROOT/roots/$root" "$at" "${layers[@]/#/$CTR_ROOT/layers/}" >&2
+	echo "$at"
+}
+layer() { root_of "$(ls "$CTR_ROOT/images")"; }
+unsee() {
+	local at
+	for at in "$CTR_RUN"/seen/*; do [ ! -d "$at" ] || umount "$at" 2>/dev/null; done
+}
 
 # The store as it is before anything was imported.
 store_is_empty() {

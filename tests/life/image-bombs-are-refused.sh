@@ -20,12 +20,12 @@ import sys, tarfile
 t = tarfile.open(fileobj=sys.stdout.buffer, mode="w|")
 class Zeros:
     def read(self, n): return bytes(n)
-i = tarfile.TarInfo("etc/zeros"); i.size = 1200 << 20
+i = tarfile.TarInfo("etc/zeros"); i.size = 1100 << 20
 t.addfile(i, Zeros())
 t.close()
 P
 mkdir disk
-mount -t tmpfs -o size=1500m none disk || skip 'cannot mount a tmpfs'
+mount -t tmpfs -o size=2400m none disk || skip 'cannot mount a tmpfs'
 export CTR_ROOT=$PWD/disk/store
 bomb 'compressed more than 1000 to 1' zeros.zst
 "$CTR" image import -q --max-ratio 1000000 zeros.zst >/dev/null || fail 'the limit cannot be moved'

@@ -24,7 +24,7 @@ export CTR_ROOT=$PWD/disk/store
 began=$(date +%s%N)
 big=$("$CTR" image import -q big.tar big) || fail import
 took=$((($(date +%s%N) - began) / 1000))
-tree "$(layer)" >whole
+tree "$(root_of "$big")" >whole
 "$CTR" image rm big >/dev/null && sync -f disk
 old=$("$CTR" image import -q old.tar old) || fail import
 # what is in the store when the command ends is there for good
@@ -44,6 +44,7 @@ for i in $(seq 12); do
 	}
 	[ -n "$expected" ] || { kill -9 $pid 2>/dev/null && wait $pid 2>/dev/null; }
 	# a helper that is about to die may still be in it
+	unsee
 	for _ in $(seq 50); do umount disk 2>/dev/null && break || sleep 0.1; done
 	mount -o loop image disk || fail 'the file system does not come back'
 	"$CTR" image ls -q >ids 2>err || fail "ls: $(cat err)"
@@ -51,12 +52,13 @@ for i in $(seq 12); do
 	grep -q "$old" ids || fail 'the old image is gone'
 	[ -z "$expected" ] || grep -q "$expected" ids || fail 'an image whose import had succeeded is gone'
 	if grep -q "$big" ids; then
-		tree "$CTR_ROOT/layers/$(sed -n 's/.*"\([0-9a-f]*\)".*/\1/p' "$CTR_ROOT/images/$big/meta.json" | tail -n 1)/fs" |
+		tree "$(root_of "$big")" |
 			cmp - whole || fail 'an image is listed and not whole'
 		"$CTR" image rm big >/dev/null 2>&1 || "$CTR" image rm "$big" >/dev/null || fail rm
 	fi
-	[ "$(cat "$CTR_ROOT"/layers/*/fs/etc/motd)" = old ] || fail 'the old image is damaged'
+	[ "$(cat "$(root_of "$old")/etc/motd")" = old ] || fail 'the old image is damaged'
 done
 "$CTR" image rm old >/dev/null || fail rm
 store_is_empty
+unsee
 umount disk || fail umount

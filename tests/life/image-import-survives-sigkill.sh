@@ -16,7 +16,7 @@ old=$("$CTR" image import -q old.tar old) || fail import
 began=$(date +%s%N)
 big=$("$CTR" image import -q big.tar big) || fail import
 took=$((($(date +%s%N) - began) / 1000))
-tree "$CTR_ROOT/layers/$(sed -n 's/.*"\([0-9a-f]*\)".*/\1/p' "$CTR_ROOT/images/$big/meta.json" | tail -n 1)/fs" >whole
+tree "$(root_of "$big")" >whole
 "$CTR" image rm big >/dev/null || fail rm
 
 check() {
@@ -26,7 +26,7 @@ check() {
 	grep -q "$old" ids || fail 'the old image is gone'
 	for id in $(grep -v "$old" ids); do
 		[ "$id" = "$big" ] || fail "a third image, $id"
-		tree "$CTR_ROOT/layers/$(sed -n 's/.*"\([0-9a-f]*\)".*/\1/p' "$CTR_ROOT/images/$id/meta.json" | tail -n 1)/fs" |
+		tree "$(root_of "$id")" |
 			cmp -s - whole || fail 'an image is listed and not whole'
 		whole_ones=$((whole_ones + 1))
 	done

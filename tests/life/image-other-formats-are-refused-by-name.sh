@@ -16,10 +16,10 @@ archive() { # archive NAME... : a tarball of empty files of these names, or dire
 	for n; do case $n in */) mkdir -p "d/$n" ;; *) mkdir -p "d/$(dirname "$n")" && : >"d/$n" ;; esac done
 	tar -C d -cf x.tar .
 }
-archive oci-layout index.json blobs/sha256/00 manifest.json && says 'OCI image layout' x.tar
-archive manifest.json 00.json 00/layer.tar repositories && says "docker save'" x.tar
-archive repositories 00/layer.tar && says 'before version 1.10' x.tar
-archive metadata.yaml rootfs/etc/ templates/ && says 'Incus image;' x.tar
+archive oci-layout index.json blobs/sha256/00 manifest.json && says 'archive of images' x.tar
+archive manifest.json 00.json 00/layer.tar repositories && says 'archive of images' x.tar
+archive repositories 00/layer.tar && says 'archive of images' x.tar
+archive metadata.yaml templates/ && says 'metadata half of an Incus image' x.tar
 archive metadata.yaml rootfs.img && says 'Incus image of a virtual machine' x.tar
 archive config create-message expiry && says 'LXC image' x.tar
 archive root.x86_64/etc/ root.x86_64/usr/ && says "below 'root.x86_64': use --strip 1" x.tar
