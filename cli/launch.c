@@ -24,6 +24,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/events.h"
 #include "runtime/host.h"
 #include "runtime/instances.h"
 #include "runtime/plan.h"
@@ -279,6 +280,10 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	memcpy(lo.stdio, st->payload, sizeof(lo.stdio));
 	if (life_create(d.spec, d.plan, &d.host, &lo, life, e) < 0)
 		goto fail;
+	events_append(l->all, &(struct event){ .type = EVENT_STARTED,
+					       .name = l->dir->name,
+					       .uuid = l->instance->uuid,
+					       .pid = life->pid });
 	return 0;
 fail:
 	if (state_undo(sd, &other) < 0) {
@@ -512,7 +517,10 @@ int launch_adopt(const struct instances *all, const char *name, int pidfd, struc
 {
 	struct adoption a = { .all = all, .name = name, .pidfd = pidfd };
 
-	return start_supervisor(run_adoption, &a, e);
+	if (start_supervisor(run_adoption, &a, e) < 0)
+		return -1;
+	events_append(all, &(struct event){ .type = EVENT_ADOPTED, .name = name });
+	return 0;
 }
 
 int supervisor_main(const char *name)

@@ -19,6 +19,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_rm,
 	&verb_list,
 	&verb_logs,
+	&verb_events,
 	&verb_exec,
 	&verb_inspect,
 	&verb_image_import,

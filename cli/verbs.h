@@ -132,6 +132,7 @@ extern const struct verb verb_run, verb_create;				       /* run.c */
 extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */
 extern const struct verb verb_list, verb_inspect;			       /* list.c */
 extern const struct verb verb_logs;					       /* logs.c */
+extern const struct verb verb_events;					       /* events.c */
 extern const struct verb verb_exec;					       /* exec.c */
 extern const struct verb verb_image_import, verb_image_ls, verb_image_rm;      /* image.c */
 extern const struct verb verb_help, verb_version;			       /* help.c */

@@ -22,6 +22,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/events.h"
 #include "runtime/idrange.h"
 #include "runtime/state.h"
 
@@ -682,6 +683,8 @@ int instance_create(const struct instances *s, const char *name, struct instance
 		return -1;
 	}
 	got.fd = take_fd(&fd);
+	events_append(s,
+		      &(struct event){ .type = EVENT_CREATED, .name = got.name, .uuid = i->uuid });
 	*d = got;
 	return 0;
 }
@@ -817,10 +820,14 @@ int instance_remove(struct instance_dir *d, struct err *e)
 
 	i = instance_load(d, &ignored);
 	if (entry_name("del", i ? i->ids : 0, entry, e) == 0) {
-		if (renameat(d->all->dir, d->name, d->all->tmp, entry) < 0)
+		if (renameat(d->all->dir, d->name, d->all->tmp, entry) < 0) {
 			err_set(e, errno, "cannot remove instance '%s'", d->name);
-		else
+		} else {
+			events_append(d->all, &(struct event){ .type = EVENT_REMOVED,
+							       .name = d->name,
+							       .uuid = i ? i->uuid : NULL });
 			rc = remove_entry(d->all, entry, d->fd, e);
+		}
 	}
 	if (!i && rc == 0)
 		forget_table(d->all); /* damaged, it did not tell its ids */

@@ -21,6 +21,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/events.h"
 #include "runtime/instances.h"
 #include "runtime/life.h"
 
@@ -246,18 +247,26 @@ static bool killed_by_limit(const struct state *st)
  * younger than the start.
  */
 static int record(struct instance_dir *d, const struct state *st, const struct instance_exit *x,
-		  bool sync, struct err *e)
+		  bool ephemeral, bool sync, struct err *e)
 {
 	struct instance_exit old, now = { .code = -1, .time = time(NULL) };
 	struct err ignored;
 
 	if (x)
 		now = *x;
-	else if (instance_read_exit(d, &old, &ignored) == 0 &&
+	else if (!ephemeral && instance_read_exit(d, &old, &ignored) == 0 &&
 		 old.time >= st->created_ns / 1000000000)
 		return 0;
 	now.oom = killed_by_limit(st);
-	return instance_write_exit(d, &now, sync, e);
+	if (now.oom)
+		events_append(d->all, &(struct event){ .type = EVENT_OOM, .name = d->name });
+	events_append(d->all, &(struct event){ .type = EVENT_DIED,
+					       .name = d->name,
+					       .pid = st->pid,
+					       .has_code = true,
+					       .code = now.code,
+					       .signal = now.signal });
+	return ephemeral ? 0 : instance_write_exit(d, &now, sync, e);
 }
 
 int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x,
@@ -275,7 +284,7 @@ int running_end(struct instance_dir *d, bool ephemeral, const struct instance_ex
 		if (!whole && e->code != ERR_STATE)
 			log_warn("%s",
 				 e->msg); /* damaged: what its journal names can still be undone */
-		if (whole && !ephemeral && record(d, &st, x, true, e) < 0)
+		if (whole && record(d, &st, x, ephemeral, true, e) < 0)
 			log_warn("instance '%s': %s", d->name, e->msg);
 		if (life_delete(&sd, whole ? &st : NULL, NULL, e) < 0) {
 			state_close(&sd);
