@@ -93,7 +93,9 @@ static int append(const struct instances *all, const struct str *line, struct er
 
 	if (dir < 0)
 		return -1;
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= EVENTS_MAX_BYTES && rotate(dir, fd)) {
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		return err_set(e, errno, "cannot look at the journal of events");
+	if (fd >= 0 && st.st_size >= EVENTS_MAX_BYTES && rotate(dir, fd)) {
 		close(fd);
 		fd = open_journal(dir);
 	}
