@@ -75,10 +75,14 @@ static void print_groups(const struct door *d)
 
 static void print_options(const struct verb *v)
 {
-	for (const struct option_row *r = v->rows; r && r->name; r++)
-		if (r->help)
-			printf("--%s ", r->name);
-	printf("%s--help", v->flags & VERB_JSON ? "--json " : "");
+	const struct option_row *tables[1 + VERB_COMMON_MAX + 1] = { v->rows };
+
+	verb_common(v, tables + (v->rows != NULL));
+	for (const struct option_row **t = tables; *t; t++)
+		for (const struct option_row *r = *t; r->name; r++)
+			if (r->help)
+				printf("--%s ", r->name);
+	printf("--help");
 }
 
 /* What bash and, after bashcompinit, zsh understand. */
@@ -164,6 +168,24 @@ static void print_quoted(const char *text)
 	putchar('\'');
 }
 
+static void fish_options(const struct verb *v, const char *seen)
+{
+	const struct option_row *tables[1 + VERB_COMMON_MAX + 1] = { v->rows };
+
+	verb_common(v, tables + (v->rows != NULL));
+	for (const struct option_row **t = tables; *t; t++)
+		for (const struct option_row *r = *t; r->name; r++) {
+			if (!r->help)
+				continue;
+			printf("complete -c ctr -n '%s' -l %s", seen, r->name);
+			if (r->letter)
+				printf(" -s %c", r->letter);
+			printf("%s -d ", r->arg ? " -r" : "");
+			print_quoted(r->help);
+			putchar('\n');
+		}
+}
+
 static void fish(const struct door *d)
 {
 	printf("complete -c ctr -f\n");
@@ -205,16 +227,7 @@ static void fish(const struct door *d)
 			printf("complete -c ctr -n '%s' -F\n", seen);
 		else if (streq(kind, "choice"))
 			printf("complete -c ctr -n '%s' -a 'bash zsh fish'\n", seen);
-		for (const struct option_row *r = v->rows; r && r->name; r++) {
-			if (!r->help)
-				continue;
-			printf("complete -c ctr -n '%s' -l %s", seen, r->name);
-			if (r->letter)
-				printf(" -s %c", r->letter);
-			printf("%s -d ", r->arg ? " -r" : "");
-			print_quoted(r->help);
-			putchar('\n');
-		}
+		fish_options(v, seen);
 	}
 }
 

@@ -711,30 +711,68 @@ static int dress_root(const struct from_image *f, int upper, struct err *e)
 	return 0;
 }
 
+struct name_files {
+	char hosts[512], hostname[80];
+};
+
+static void fill_name_files(const char *name, struct name_files *n)
+{
+	snprintf(
+		n->hosts, sizeof(n->hosts),
+		"127.0.0.1\tlocalhost\n127.0.1.1\t%s\n"
+		"::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+		name);
+	snprintf(n->hostname, sizeof(n->hostname), "%s\n", name);
+}
+
 int instance_write_files(const struct from_image *f, int upper, struct err *e)
 {
 	const struct instance *i = f->instance;
-	const char *name = i->hostname ? i->hostname : f->name;
-	char hosts[512], hostname[80], id[40];
+	struct name_files names;
 	auto_fd int etc = -1;
+	char id[40];
 
 	if (dress_root(f, upper, e) < 0)
 		return -1;
 	etc = open_etc(f, upper, e);
 	if (etc < 0)
 		return etc == -2 ? 0 : -1;
-	snprintf(
-		hosts, sizeof(hosts),
-		"127.0.0.1\tlocalhost\n127.0.1.1\t%s\n"
-		"::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-		name);
-	snprintf(hostname, sizeof(hostname), "%s\n", name);
+	fill_name_files(i->hostname ? i->hostname : f->name, &names);
 	snprintf(id, sizeof(id), "%s\n", i->uuid);
-	if (write_new(etc, "hosts", 0644, hosts, e) < 0 ||
-	    write_new(etc, "hostname", 0644, hostname, e) < 0 ||
+	if (write_new(etc, "hosts", 0644, names.hosts, e) < 0 ||
+	    write_new(etc, "hostname", 0644, names.hostname, e) < 0 ||
 	    (i->system && write_new(etc, "machine-id", 0444, id, e) < 0))
 		return -1;
 	return 0;
+}
+
+static int replace_if(int etc, const char *name, const char *old, const char *new, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	struct err ignored;
+	struct stat st;
+
+	if (fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    file_read(etc, name, 4096, &text, &ignored) < 0 || !streq(str_text(&text), old))
+		return 0;
+	return write_new(etc, name, 0644, new, e);
+}
+
+int instance_rename_files(const struct from_image *f, const char *old, int upper, struct err *e)
+{
+	struct name_files before, after;
+	auto_fd int etc = -1;
+
+	if (f->instance->hostname)
+		return 0;
+	etc = open_etc(f, upper, e);
+	if (etc < 0)
+		return etc == -2 ? 0 : -1;
+	fill_name_files(old, &before);
+	fill_name_files(f->name, &after);
+	if (replace_if(etc, "hosts", before.hosts, after.hosts, e) < 0)
+		return -1;
+	return replace_if(etc, "hostname", before.hostname, after.hostname, e);
 }
 
 int instance_write_resolv(const struct from_image *f, int upper, struct err *e)

@@ -48,6 +48,12 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e);
  */
 int instance_write_files(const struct from_image *f, int upper, struct err *e);
 
+/*
+ * After a change of its name from @old: the same files, where they still are what instance_write_files() wrote. What
+ * somebody inside made of them stays.
+ */
+int instance_rename_files(const struct from_image *f, const char *old, int upper, struct err *e);
+
 /* /etc/resolv.conf in the layer, as the host's is now: for an instance on the host's network. */
 int instance_write_resolv(const struct from_image *f, int upper, struct err *e);
 

@@ -89,18 +89,19 @@ int help_print_door(const struct door *d, FILE *out)
 
 int help_print_verb(const struct door *d, const struct verb *v, FILE *out)
 {
-	bool json = v->flags & VERB_JSON;
+	const struct option_row *common[VERB_COMMON_MAX + 1];
 
+	verb_common(v, common);
 	fprintf(out, "usage: %s %s%s%s%s\n\n%s\n", d->program, v->name,
-		v->rows || json ? " [OPTION...]" : "", v->operands ? " " : "",
+		v->rows || *common ? " [OPTION...]" : "", v->operands ? " " : "",
 		v->operands ? v->operands : "", v->help);
 	if (v->aliases)
 		fprintf(out, "\nalso called: %s\n", v->aliases);
-	if (v->rows || json)
+	if (v->rows || *common)
 		fprintf(out, "\n");
 	print_rows(out, v->rows);
-	if (json)
-		print_padded(out, "    --json", "print JSON");
+	for (const struct option_row **t = common; *t; t++)
+		print_rows(out, *t);
 	if (v->more) {
 		fprintf(out, "\n");
 		print_flowing(out, v->more, 0, 0);
@@ -124,22 +125,28 @@ static int version(struct cli *c, int argc, char **argv)
 	return help_print_version(c->door);
 }
 
+static void print_options(const struct verb *v, const struct option_row *r)
+{
+	for (; r && r->name; r++)
+		if (r->help)
+			printf("%s\t--%s\t%s%c\t%s\t%s\n", v->name, r->name, r->letter ? "-" : "",
+			       r->letter ? r->letter : ' ', r->arg ? r->arg : "", r->help);
+}
+
 /* Tab-separated, for programs: verb, option, letter, argument or operands, explanation. */
 static void print_table(const struct door *d)
 {
 	for (size_t i = 0; d->verbs[i]; i++) {
+		const struct option_row *common[VERB_COMMON_MAX + 1];
 		const struct verb *v = d->verbs[i];
 
 		if (v->flags & VERB_HIDDEN)
 			continue;
 		printf("%s\t\t\t%s\t%s\n", v->name, v->operands ? v->operands : "", v->help);
-		for (const struct option_row *r = v->rows; r && r->name; r++)
-			if (r->help)
-				printf("%s\t--%s\t%s%c\t%s\t%s\n", v->name, r->name,
-				       r->letter ? "-" : "", r->letter ? r->letter : ' ',
-				       r->arg ? r->arg : "", r->help);
-		if (v->flags & VERB_JSON)
-			printf("%s\t--json\t \t\tprint JSON\n", v->name);
+		print_options(v, v->rows);
+		verb_common(v, common);
+		for (const struct option_row **t = common; *t; t++)
+			print_options(v, *t);
 	}
 }
 

@@ -37,15 +37,9 @@
 #define DEAF_MS		 100   /* for a payload without a handler, should we be wrong about that */
 #define YOUNG_MS	 2000  /* a payload may still be setting up its signal handlers */
 
-/* Good to know, but not what was asked for: and nothing to spoil a pipe with. */
-static void notice(const char *text, const char *name)
-{
-	(void)!dprintf(STDERR_FILENO, "'%s' %s\n", name, text);
-}
-
 /* ---- start ---- */
 
-static int start_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+int start_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
 	auto_running struct running r = RUNNING_NONE;
@@ -61,8 +55,8 @@ static int start_one(struct cli *c, const struct instances *all, const char *nam
 		goto out;
 	if (r.exists && r.status != STATUS_STOPPED) {
 		if (r.watcher) {
-			notice("runs already", name);
-			rc = 0;
+			err_set(e, ERR_STATE, "'%s' runs already", name);
+			rc = 1;
 		} else {
 			rc = launch_adopt(all, name, r.pidfd, e);
 			if (rc == 0)
@@ -94,7 +88,7 @@ static int start_one(struct cli *c, const struct instances *all, const char *nam
 	rc = launch_detached(&l, e);
 out:
 	instance_close(&d);
-	return rc < 0 ? err_in(e, "cannot start '%s'", name) : 0;
+	return rc < 0 ? err_in(e, "cannot start '%s'", name) : rc;
 }
 
 /* Whether one of them shares the host's user namespace: then this program must not be what it can reach. */
@@ -120,21 +114,25 @@ static bool any_on_host(const struct instances *all, char **operands)
 	return found;
 }
 
+int protect_from(struct cli *c, const struct instances *all, char **operands)
+{
+	return any_on_host(all, operands) ? self_protect(c->argv, c->e) : 0;
+}
+
 static int start(struct cli *c, int argc, char **argv)
 {
 	auto_instances struct instances all = INSTANCES_NONE;
 
 	(void)argc;
-	if (open_instances(c, &all) < 0)
+	if (open_instances(c, &all) < 0 || protect_from(c, &all, argv) < 0)
 		return -1;
-	if (any_on_host(&all, argv) && self_protect(c->argv, c->e) < 0)
-		return -1;
-	return each_instance(c, &all, argv, true, start_one);
+	return each_instance(c, &all, argv, 0, start_one);
 }
 
 const struct verb verb_start = {
 	.name = "start",
 	.run = start,
+	.flags = VERB_MANY | VERB_STRICT | VERB_JSON,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,
@@ -143,19 +141,7 @@ const struct verb verb_start = {
 
 /* ---- stop ---- */
 
-struct stop_options {
-	struct opt_u64 timeout;
-	const char *signal;
-};
-
-static const struct option_row stop_rows[] = {
-	NUMBER_ROW(
-		struct stop_options, timeout, "time", 't', "SECONDS",
-		"kill it after so long (default 10, for a system 30, or what its configuration says)",
-		0, 86400),
-	STRING_ROW(struct stop_options, signal, "signal", 's', "SIGNAL", "what asks it to stop"),
-	END_ROW,
-};
+static const struct option_row stop_rows[] = { STOP_ROWS, END_ROW };
 
 /* The init that runs tells how to end it: the program itself, not its name in the image. */
 static int init_signal(pid_t pid)
@@ -194,9 +180,9 @@ static const char *image_signal(struct cli *c, const struct instance *i, struct 
 	return img && img->config.stop_signal ? arena_strdup(a, img->config.stop_signal) : NULL;
 }
 
-static int stop_signal(struct cli *c, const struct instance *i, pid_t pid)
+static int stop_signal(struct cli *c, const struct stop_options *o, const struct instance *i,
+		       pid_t pid)
 {
-	const struct stop_options *o = c->options;
 	const char *name = o->signal	  ? o->signal :
 			   i->stop_signal ? i->stop_signal :
 					    image_signal(c, i, i->arena);
@@ -328,12 +314,10 @@ static struct instance *load(const struct instances *all, const char *name, stru
 	return i;
 }
 
-/* Ends it: @graceful by asking first. */
-static int end(struct cli *c, const struct instances *all, const char *name, bool graceful,
-	       struct running *r, struct err *e)
+int end_instance(struct cli *c, const struct instances *all, const char *name,
+		 const struct stop_options *o, struct running *r, struct err *e)
 {
-	if (graceful && r->pidfd >= 0) {
-		const struct stop_options *o = c->options;
+	if (o && r->pidfd >= 0) {
 		auto_instance struct instance *i = load(all, name, e);
 		uint64_t seconds;
 		int sig;
@@ -344,7 +328,9 @@ static int end(struct cli *c, const struct instances *all, const char *name, boo
 			  i->has_stop_timeout ? i->stop_timeout :
 			  i->system	      ? STOP_SYSTEM :
 						STOP_APPLICATION;
-		sig = stop_signal(c, i, r->pid);
+		if (r->status == STATUS_PAUSED && set_frozen(all, name, false, e) < 0)
+			return -1; /* or it could not hear */
+		sig = stop_signal(c, o, i, r->pid);
 		if (sig != SIGKILL && seconds)
 			ask(r, sig, i->system, (int)seconds * 1000);
 	}
@@ -362,30 +348,35 @@ static int stop_one(struct cli *c, const struct instances *all, const char *name
 	if (running_look(all, name, &r, e) < 0)
 		return err_in(e, "cannot stop '%s'", name);
 	if (!r.exists) {
-		notice("does not run", name);
-		return 0;
+		err_set(e, ERR_STATE, "'%s' does not run", name);
+		return 1;
 	}
-	if (end(c, all, name, true, &r, e) < 0)
+	if (end_instance(c, all, name, c->options, &r, e) < 0)
 		return err_in(e, "cannot stop '%s'", name);
+	return 0;
+}
+
+int check_stop_options(const struct stop_options *o, struct err *e)
+{
+	if (o->signal && signal_number(o->signal) <= 0)
+		return err_set(e, ERR_USAGE, "there is no signal '%s'", o->signal);
 	return 0;
 }
 
 static int stop(struct cli *c, int argc, char **argv)
 {
 	auto_instances struct instances all = INSTANCES_NONE;
-	const struct stop_options *o = c->options;
 
 	(void)argc;
-	if (o->signal && signal_number(o->signal) <= 0)
-		return err_set(c->e, ERR_USAGE, "there is no signal '%s'", o->signal);
-	if (open_instances(c, &all) < 0)
+	if (check_stop_options(c->options, c->e) < 0 || open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, true, stop_one);
+	return each_instance(c, &all, argv, 0, stop_one);
 }
 
 const struct verb verb_stop = {
 	.name = "stop",
 	.run = stop,
+	.flags = VERB_MANY | VERB_STRICT | VERB_JSON,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,
@@ -441,12 +432,13 @@ static int kill_verb(struct cli *c, int argc, char **argv)
 		return err_set(c->e, ERR_USAGE, "there is no signal '%s'", o->signal);
 	if (open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, false, kill_one);
+	return each_instance(c, &all, argv, 0, kill_one);
 }
 
 const struct verb verb_kill = {
 	.name = "kill",
 	.run = kill_verb,
+	.flags = VERB_MANY | VERB_JSON,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,
@@ -457,7 +449,7 @@ const struct verb verb_kill = {
 
 /* ---- wait ---- */
 
-/* Prints the exit code. One that is removed at its end tells it only to whoever waited before. */
+/* The result is the exit code. One that is removed at its end tells it only to whoever waited before. */
 static int wait_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
@@ -466,7 +458,6 @@ static int wait_one(struct cli *c, const struct instances *all, const char *name
 	struct err none;
 	int rc;
 
-	(void)c;
 	if (instance_look(all, name, &d, e) < 0)
 		return -1;
 	rc = running_look(all, name, &r, e);
@@ -485,11 +476,8 @@ static int wait_one(struct cli *c, const struct instances *all, const char *name
 	close(d.fd);
 	if (rc < 0)
 		return -1;
-	if (x.code < 0)
-		printf("unknown\n");
-	else
-		printf("%d\n", x.code);
-	return fflush(stdout) == EOF ? err_set(e, errno, "cannot write to standard output") : 0;
+	each_code(c, x.code);
+	return 0;
 }
 
 static int wait_verb(struct cli *c, int argc, char **argv)
@@ -499,12 +487,16 @@ static int wait_verb(struct cli *c, int argc, char **argv)
 	(void)argc;
 	if (open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, false, wait_one);
+	/* each waits at once: what is removed at its end tells its code only then */
+	if (!c->jobs.set)
+		c->jobs = (struct opt_u64){ true, 256 };
+	return each_instance(c, &all, argv, 0, wait_one);
 }
 
 const struct verb verb_wait = {
 	.name = "wait",
 	.run = wait_verb,
+	.flags = VERB_MANY | VERB_JSON,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,
@@ -515,6 +507,7 @@ const struct verb verb_wait = {
 
 struct rm_options {
 	bool force;
+	bool sure; /* the person at the terminal said so */
 };
 
 static const struct option_row rm_rows[] = {
@@ -533,9 +526,9 @@ static int try_to_remove(struct cli *c, const struct instances *all, const char 
 
 	if (running_look(all, name, &r, e) < 0)
 		return err_in(e, "cannot remove '%s'", name);
-	if (r.exists && r.pidfd >= 0 && !o->force)
+	if (r.exists && r.pidfd >= 0 && !o->force && !o->sure)
 		return err_set(e, ERR_STATE, "'%s' runs: stop it first, or use --force", name);
-	if (r.exists && end(c, all, name, false, &r, e) < 0)
+	if (r.exists && end_instance(c, all, name, NULL, &r, e) < 0)
 		return err_in(e, "cannot remove '%s'", name);
 	if (instance_open(all, name, &d, e) < 0)
 		return e->code == ERR_NO_SUCH && (r.exists || o->force) ? 0 : -1; /* --rm did it */
@@ -558,34 +551,52 @@ static int rm_one(struct cli *c, const struct instances *all, const char *name, 
 	return r > 0 ? err_set(e, ERR_STATE, "'%s' was started meanwhile", name) : r;
 }
 
+/* How many of them run, and one that does. */
+static size_t count_running(const struct instances *all, char **names, const char **example)
+{
+	size_t n = 0;
+
+	for (char **name = names; *name; name++) {
+		auto_running struct running r = RUNNING_NONE;
+		struct err ignored; /* whoever removes it says why */
+
+		if (running_look(all, *name, &r, &ignored) == 0 && r.pidfd >= 0) {
+			*example = *name;
+			n++;
+		}
+	}
+	return n;
+}
+
 static int rm(struct cli *c, int argc, char **argv)
 {
 	auto_instances struct instances all = INSTANCES_NONE;
-	const struct rm_options *o = c->options;
-	int rc;
+	struct rm_options *o = c->options;
+	auto_free char **names = NULL;
+	const char *one = "";
+	struct err ignored;
+	size_t n = 0;
 
+	(void)argc;
 	if (open_instances(c, &all) < 0)
 		return -1;
-	if (!o->force)
-		return each_instance(c, &all, argv, true, rm_one);
-	/* With --force a name that is not there is no failure, and must not hide the others. */
-	rc = EXIT_DONE;
-	for (int k = 0; k < argc; k++) {
-		char *one[] = { argv[k], NULL };
-
-		if (each_instance(c, &all, one, true, rm_one) < 0 && c->e->code != ERR_NO_SUCH) {
-			if (k + 1 < argc)
-				log_error("%s", c->e->msg);
-			rc = k + 1 < argc ? EXIT_FAILED : -1;
-		}
+	if (!o->force && can_ask() &&
+	    match_instances(&all, argv, true, &names, &n, &ignored) == 0) {
+		n = count_running(&all, names, &one);
+		if (n && !confirm(n > 1 ? "%zu of them run, '%s' for one: kill and remove them?" :
+					  "%zu of them runs, '%s': kill and remove it?",
+				  n, one))
+			return err_set(c->e, ERR_STATE, "nothing was removed");
+		o->sure = n > 0;
 	}
-	return rc;
+	return each_instance(c, &all, argv, o->force ? EACH_MISSING_OK : 0, rm_one);
 }
 
 const struct verb verb_rm = {
 	.name = "rm",
 	.aliases = "remove delete",
 	.run = rm,
+	.flags = VERB_MANY | VERB_JSON,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,

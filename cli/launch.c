@@ -89,6 +89,16 @@ int launch_prepare(const struct launch *l, struct err *e)
 	return instance_write_files(&s.from, upper, e);
 }
 
+int launch_renamed(const struct launch *l, const char *old, struct err *e)
+{
+	auto_fd int upper = open_upper(l, e);
+	struct scene s;
+
+	if (upper < 0 || set_scene(l, &s, e) < 0)
+		return -1;
+	return instance_rename_files(&s.from, old, upper, e);
+}
+
 /* ---- the payload's streams ---- */
 
 struct streams {

@@ -34,6 +34,9 @@ struct image *launch_image(struct store *store, const struct instance *i, struct
 /* Writes what a new instance's layer begins with (from_image.h). */
 int launch_prepare(const struct launch *l, struct err *e);
 
+/* After instance_rename(): its own files say its new name too, as far as they are still ours. */
+int launch_renamed(const struct launch *l, const char *old, struct err *e);
+
 /* Whether it could be started now, as far as can be told beforehand: users, volumes, limits. */
 int launch_check(const struct launch *l, struct err *e);
 

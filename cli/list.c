@@ -19,8 +19,6 @@
 #include "runtime/running.h"
 #include "runtime/supervise.h"
 
-#define FORMAT_VERSION 1
-
 /* One instance, as both verbs see it. */
 struct view {
 	const char *name;

@@ -18,6 +18,7 @@
 #include "cli/launch.h"
 #include "cli/verbs.h"
 #include "runtime/base/err.h"
+#include "runtime/base/json.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/self.h"
@@ -108,7 +109,29 @@ static int exit_code_of(const struct cli *c)
 		return EXIT_CMD_NOT_EXEC;
 	if (v && v->failure)
 		return v->failure;
-	return c->e->code == ERR_USAGE ? c->door->usage_failure : EXIT_FAILED;
+	if (c->e->code == ERR_USAGE)
+		return c->door->usage_failure;
+	return c->door == &door_ctr ? (int)error_exit(c->e->code) : EXIT_FAILED;
+}
+
+/* Who asked for JSON gets some, on standard output: {"version":1,"error":{...}}. */
+static void print_json_error(const struct cli *c, int code)
+{
+	auto_str struct str text = { 0 };
+	struct json_writer w = { .out = &text };
+
+	json_open(&w, NULL, '{');
+	json_put_u64(&w, "version", 1);
+	json_open(&w, "error", '{');
+	json_put_string(&w, "code", error_name(c->e->code));
+	json_put_string(&w, "message", c->e->msg);
+	json_put_i64(&w, "exit", code);
+	json_close(&w);
+	json_close(&w);
+	if (!text.failed) {
+		printf("%s\n", str_text(&text));
+		(void)fflush(stdout); /* it was said on standard error as well */
+	}
 }
 
 static int check_operands(struct cli *c, int argc, char **argv)
@@ -125,18 +148,18 @@ static int check_operands(struct cli *c, int argc, char **argv)
 static int run_verb(struct cli *c, int argc, char **argv)
 {
 	const struct verb *v = c->verb;
-	const struct option_row common[] = {
-		{ "json", 0, OPT_FLAG, offsetof(struct cli, json), NULL, "", NULL, 0, 0 }, END_ROW
-	};
+	const struct option_row *common[VERB_COMMON_MAX + 1];
 	const struct option_row help[] = { { "help", 'h', OPT_FLAG,
 					     offsetof(struct global_options, help), NULL, "", NULL,
 					     0, 0 },
 					   END_ROW };
-	const struct option_row *const tables[] = { v->rows ? v->rows : help, help,
-						    v->flags & VERB_JSON ? common : NULL, NULL };
-	void *const structs[] = { v->rows ? c->options : &c->global, &c->global, c };
+	const struct option_row *tables[2 + VERB_COMMON_MAX + 1] = { v->rows ? v->rows : help,
+								     help };
+	void *const structs[] = { v->rows ? c->options : &c->global, &c->global, c, c, c };
 	unsigned mode = c->door->mode | (v->flags & VERB_OPTIONS_FIRST ? OPTIONS_FIRST : 0);
 
+	verb_common(v, common);
+	memcpy(tables + 2, common, sizeof(common));
 	argc = options_parse(tables, structs, mode, argc, argv, c->e);
 	if (argc < 0)
 		return -1;
@@ -206,6 +229,8 @@ int main(int argc, char **argv)
 	if (code < 0) {
 		print_error(&c);
 		code = exit_code_of(&c);
+		if (c.json && !c.told)
+			print_json_error(&c, code);
 	} else if (fflush(stdout) != 0 || ferror(stdout)) {
 		err_set(&e, errno, "cannot write to standard output");
 		print_error(&c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/verbs.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "cli/oci.h"
@@ -14,8 +15,12 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_create,
 	&verb_start,
 	&verb_stop,
+	&verb_restart,
 	&verb_kill,
+	&verb_pause,
+	&verb_resume,
 	&verb_wait,
+	&verb_rename,
 	&verb_rm,
 	&verb_list,
 	&verb_logs,
@@ -102,6 +107,68 @@ const struct door door_oci = {
 	.enter = oci_enter,
 	.leave = oci_leave,
 };
+
+void verb_common(const struct verb *v, const struct option_row *tables[VERB_COMMON_MAX + 1])
+{
+	static const struct option_row json[] = {
+		FLAG_ROW(struct cli, json, "json", 0, "print JSON, failures as well"), END_ROW
+	};
+	static const struct option_row many[] = {
+		NUMBER_ROW(struct cli, jobs, "jobs", 'j', "N",
+			   "work on so many at a time (default 16)", 1, 256),
+		END_ROW
+	};
+	static const struct option_row strict[] = { FLAG_ROW(struct cli, strict, "strict", 0,
+							     "fail for those that are so already"),
+						    END_ROW };
+	size_t n = 0;
+
+	if (v->flags & VERB_MANY)
+		tables[n++] = many;
+	if (v->flags & VERB_STRICT)
+		tables[n++] = strict;
+	if (v->flags & VERB_JSON)
+		tables[n++] = json;
+	tables[n] = NULL;
+}
+
+static const struct {
+	int code;
+	const char *name;
+	enum exit_code exit;
+} errors[] = {
+	{ ERR_USAGE, "usage", EXIT_USAGE },
+	{ ERR_INVALID, "invalid", EXIT_FAILED },
+	{ ERR_NO_SUCH, "no-such", EXIT_NO_SUCH },
+	{ ERR_EXISTS, "exists", EXIT_STATE },
+	{ ERR_STATE, "state", EXIT_STATE },
+	{ ERR_NOT_SUPPORTED, "not-supported", EXIT_REFUSED },
+	{ ERR_CMD_NOT_FOUND, "command-not-found", EXIT_FAILED },
+	{ ERR_CMD_NOT_EXEC, "command-not-executable", EXIT_FAILED },
+	{ EBUSY, "busy", EXIT_BUSY },
+	{ EAGAIN, "busy", EXIT_BUSY },
+	{ ETIMEDOUT, "busy", EXIT_BUSY },
+	{ 0, "system", EXIT_FAILED }, /* any other errno */
+};
+
+static size_t find_error(int code)
+{
+	size_t k = 0;
+
+	while (errors[k].code && errors[k].code != code)
+		k++;
+	return k;
+}
+
+const char *error_name(int code)
+{
+	return errors[find_error(code)].name;
+}
+
+enum exit_code error_exit(int code)
+{
+	return errors[find_error(code)].exit;
+}
 
 /* Whether @word is the @len bytes at @name. */
 static bool is_word(const char *word, const char *name, size_t len)

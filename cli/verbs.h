@@ -16,6 +16,7 @@
 
 #include "cli/options.h"
 #include "runtime/base/str.h"
+#include "runtime/spec.h"
 #include "runtime/state.h"
 
 struct arena;
@@ -26,11 +27,19 @@ struct verb;
 /* The newest runtime specification that is understood. */
 #define OCI_SPEC "1.3.0"
 
-/* Exit codes. Verbs with VERB_PAYLOAD return the payload's own, or 128 + signal. */
+/*
+ * Exit codes: ctr(1), "EXIT STATUS", promises them. Verbs with VERB_PAYLOAD return the payload's own, or 128 + signal.
+ */
 enum exit_code {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
+	/* of ctr alone; ctr-oci has runc's */
+	EXIT_NO_SUCH = 3, /* no instance, image or key of that name */
+	EXIT_STATE =
+		4, /* it is in a state that forbids it, or was so already (--strict), or the name is taken */
+	EXIT_BUSY = 5,		 /* something that had to happen first did not in time */
+	EXIT_REFUSED = 6,	 /* this machine cannot do or enforce what was asked */
 	EXIT_CTR_FAILED = 125,	 /* run, exec: ctr itself failed */
 	EXIT_CMD_NOT_EXEC = 126, /* the command was found, and cannot be executed */
 	EXIT_CMD_NOT_FOUND = 127,
@@ -51,6 +60,10 @@ struct cli {
 	const char *run_root; /* run state: $CTR_RUN or /run/ctr; of ctr-oci --root or /run/ctr-oci */
 	struct str run_root_text; /* owns run_root if it was put together */
 	bool json;		  /* --json was given (VERB_JSON) */
+	bool told;		  /* the failure was printed as JSON already */
+	bool strict;		  /* --strict was given (VERB_STRICT) */
+	struct opt_u64 jobs;	  /* --jobs was given (VERB_MANY) */
+	int code;		  /* each_code() */
 	void *options;		  /* the verb's own struct, filled */
 	struct global_options global;
 	struct err *e; /* what a failing verb sets */
@@ -75,6 +88,9 @@ enum verb_flags {
 		1 << 1, /* the first operand ends the options: a payload's command line follows */
 	VERB_JSON = 1 << 2,   /* takes --json (sets c->json) */
 	VERB_HIDDEN = 1 << 3, /* not shown in help: for ctr itself */
+	VERB_MANY = 1 << 5,   /* works on many instances at once: takes --jobs */
+	VERB_STRICT =
+		1 << 6, /* what is so already is no failure: takes --strict, by which it is one */
 	VERB_SELF_PROTECT =
 		1 << 4,	  /* its payload may share the host's user namespace: see runtime/self.h */
 	NEED_ID = 1 << 8, /* the first operand is a container's id: its grammar is checked */
@@ -114,6 +130,17 @@ struct door {
 extern const struct door door_ctr, door_oci;
 
 /*
+ * The options that the verb takes beside its own, members of struct cli, as tables of rows: at most
+ * VERB_COMMON_MAX, then NULL.
+ */
+#define VERB_COMMON_MAX 3
+void verb_common(const struct verb *v, const struct option_row *tables[VERB_COMMON_MAX + 1]);
+
+/* What a program is told of a failure: "no-such", ...; the kernel's failures are "system". */
+const char *error_name(int code);
+enum exit_code error_exit(int code);
+
+/*
  * The verb that argv begins with; *words is how many words its name takes. NULL and *e (ERR_USAGE, with the
  * nearest) if there is none.
  */
@@ -130,6 +157,9 @@ int help_print_version(const struct door *d);
  */
 extern const struct verb verb_run, verb_create;				       /* run.c */
 extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */
+extern const struct verb verb_restart;					       /* restart.c */
+extern const struct verb verb_pause, verb_resume;			       /* pause.c */
+extern const struct verb verb_rename;					       /* rename.c */
 extern const struct verb verb_list, verb_inspect;			       /* list.c */
 extern const struct verb verb_logs;					       /* logs.c */
 extern const struct verb verb_events;					       /* events.c */

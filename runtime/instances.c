@@ -801,6 +801,20 @@ int instance_path(const struct instance_dir *d, const char *part, char *out, siz
 	return 0;
 }
 
+int instance_rename(struct instance_dir *d, const char *to, struct err *e)
+{
+	struct event ev = { .type = EVENT_RENAMED, .name = to, .detail = d->name };
+
+	if (instance_check_name(to, e) < 0)
+		return -1;
+	if (sys_renameat2(d->all->dir, d->name, d->all->dir, to, RENAME_NOREPLACE) < 0)
+		return errno == EEXIST ? err_set(e, ERR_EXISTS, "the name '%s' is taken", to) :
+					 err_set(e, errno, "cannot rename instance '%s'", d->name);
+	events_append(d->all, &ev);
+	strcpy(d->name, to);
+	return 0;
+}
+
 /* Whatever ids it had: the next one to open the table learns who has which. */
 static void forget_table(const struct instances *s)
 {

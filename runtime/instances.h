@@ -127,6 +127,12 @@ int instance_path(const struct instance_dir *d, const char *part, char *out, siz
 		  struct err *e);
 
 /*
+ * Gives it another name. The lock must be held, which it keeps, and no run state may exist. ERR_EXISTS when the name is
+ * taken. Its files still hold the old name: cli/launch.h.
+ */
+int instance_rename(struct instance_dir *d, const char *to, struct err *e);
+
+/*
  * Removes it with all its files, and gives its ids back. The lock must be held, and no run state may exist.
  * The name is free at once. *d is closed in any case.
  */

@@ -18,7 +18,7 @@ limit() { # limit CONTROLLER OPTION VALUE FILE WANT
 		want 125 "$CTR" run --rm "$2" "$3" r true
 		said err "$2: the $1 controller is not available"
 		[ ! -e "/sys/fs/cgroup/$1" ] || said err 'bound to cgroup v1'
-		want 1 "$CTR" create --name l "$2" "$3" r true
+		want 6 "$CTR" create --name l "$2" "$3" r true
 	fi
 }
 limit memory --memory 64M memory.max 67108864

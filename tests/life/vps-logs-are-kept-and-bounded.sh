@@ -20,7 +20,7 @@ want 0 "$CTR" logs --since 2999-01-01T00:00:00Z a
 want 0 "$CTR" logs -t a
 grep -qE '^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{9}Z one$' out || fail "-t: $(cat out)"
 want 2 "$CTR" logs --since yesterday a
-want 1 "$CTR" logs nosuch
+want 3 "$CTR" logs nosuch
 # the file is what Kubernetes' tools read
 log=$CTR_ROOT/instances/a/log
 grep -qE '^[0-9TZ:.-]{30} stdout F one$' "$log" || fail "$(cat "$log")"

@@ -6,17 +6,17 @@ rootfs r
 want 0 "$CTR" create --name a r sh -c 'trap "echo bye; exit 4" TERM; while :; do sleep 0.05; done'
 [ "$(cat out)" = a ] || fail "create prints the name: $(cat out)"
 [ "$(field a status)" = created ] || fail "it is $(field a status)"
-want 1 "$CTR" create --name a r true
+want 4 "$CTR" create --name a r true
 said err "the name 'a' is taken"
 want 125 "$CTR" run --name a r true
 want 0 "$CTR" stop a
 said err 'does not run'
-want 1 "$CTR" kill a
-want 1 "$CTR" wait a
+want 4 "$CTR" kill a
+want 3 "$CTR" wait a
 want 0 "$CTR" start a
 want 0 "$CTR" start a
 said err 'runs already'
-want 1 "$CTR" rm a
+want 4 "$CTR" rm a
 said err 'stop it first'
 "$CTR" wait a >waited &
 sleep 0.1
@@ -55,9 +55,9 @@ want 0 "$CTR" list -q --running
 [ "$(tr '\n' ' ' <out)" = 'deaf stubborn ' ] || fail "list --running: $(cat out)"
 want 0 "$CTR" rm -f '*'
 want 0 "$CTR" rm -f nosuch 'z*'
-want 1 "$CTR" rm nosuch
+want 3 "$CTR" rm nosuch
 said err "there is no instance 'nosuch'"
-want 1 "$CTR" start nosuch
+want 3 "$CTR" start nosuch
 want 1 "$CTR" stop ../x
 said err 'is not a name'
 # `start` of what cannot start fails, tells why, and can be repeated
