@@ -193,26 +193,79 @@ static int set_env(const struct from_image *f, const char *home, struct spec *s,
 
 /* ---- the user ---- */
 
-/* The image alone, or with what the instance has changed: put together by overlay itself, mounted nowhere. */
+#define SHORT_STACK 12
+
+/*
+ * Names the lower directories, by descriptor; the image may be a mount without a path. One option for all, as before Linux
+ * 6.5, has room for 255 bytes: a dozen of them.
+ */
+static int name_layers(int fs, const int *fds, size_t n)
+{
+	char names[256];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		len = n > SHORT_STACK ? 0 : len;
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s/proc/self/fd/%d",
+					len ? ":" : "", fds[i]);
+		if (n > SHORT_STACK &&
+		    sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", names, 0) < 0)
+			return -1;
+	}
+	return n > SHORT_STACK ? 0 : sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", names, 0);
+}
+
+static int name_upper(int fs, const struct from_image *f)
+{
+	static const char *const off[] = { "index", "redirect_dir", "metacopy" };
+
+	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", f->upper, 0) < 0 ||
+	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "workdir", f->work, 0) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(off) / sizeof(*off); i++)
+		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, off[i], "off", 0) < 0)
+			return -1;
+	return 0;
+}
+
+/* Put together by overlay itself, mounted nowhere. */
+static int open_overlay(const struct from_image *f, int image, bool writable, struct err *e)
+{
+	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (writable ? 0 : MOUNT_ATTR_RDONLY);
+	size_t n = 0, opened;
+	int fd = -1, *fds = alloca((count(f->below) + 2) * sizeof(*fds));
+
+	if (f->upper && !f->fresh && !writable)
+		fds[n++] = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (const char *const *l = f->below; l && *l; l++)
+		fds[n++] = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	opened = n;
+	fds[n++] = image;
+	if (fs >= 0 && name_layers(fs, fds, n) == 0 && (!writable || name_upper(fs, f) == 0) &&
+	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
+	if (fd < 0)
+		err_set(e, errno, "cannot look into the layers of '%s'", f->name);
+	while (opened--)
+		own_close(&fds[opened]);
+	return fd;
+}
+
 int image_open_root(const struct from_image *f, struct err *e)
 {
-	auto_fd int image = image_open(f->image, e), fs = -1, upper = -1;
-	char names[64];
-	int fd;
+	auto_fd int image = image_open(f->image, e);
 
-	if (image < 0 || !f->upper || f->fresh)
+	if (image < 0 || (!count(f->below) && (!f->upper || f->fresh)))
 		return take_fd(&image);
-	fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-	upper = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fs < 0 || upper < 0)
-		return err_set(e, errno, "cannot look into the instance's layer");
-	snprintf(names, sizeof(names), "/proc/self/fd/%d:/proc/self/fd/%d", upper, image);
-	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", names, 0) < 0 ||
-	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return err_set(e, errno, "cannot look into the instance's layers");
-	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC,
-			 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
-	return fd < 0 ? err_set(e, errno, "cannot look into the instance's layers") : fd;
+	return open_overlay(f, image, false, e);
+}
+
+int image_open_root_rw(const struct from_image *f, struct err *e)
+{
+	auto_fd int image = image_open(f->image, e);
+
+	return image < 0 ? -1 : open_overlay(f, image, true, e);
 }
 
 static int set_user(const struct from_image *f, struct spec *s, const char **home, struct err *e)
@@ -581,6 +634,19 @@ static int set_root(const struct from_image *f, struct spec *s, struct err *e)
 
 	s->root.layers = f->image->layers;
 	s->root.tree = f->image->tree;
+	if (count(f->below)) {
+		const char **stack = arena_array(
+			s->arena, count(f->below) + count(f->image->layers) + 1, sizeof(*stack));
+		size_t n = 0;
+
+		if (!stack)
+			return err_set(e, ENOMEM, "root");
+		for (const char *const *l = f->below; *l; l++)
+			stack[n++] = *l;
+		for (const char *const *l = f->image->layers; *l; l++)
+			stack[n++] = *l;
+		s->root.layers = stack;
+	}
 	if (f->upper) {
 		s->root.upper = arena_strdup(s->arena, f->upper);
 		s->root.work = arena_strdup(s->arena, f->work);
@@ -668,6 +734,17 @@ static int write_new(int dir, const char *name, mode_t mode, const char *text, s
 	return 0;
 }
 
+static bool find_etc(const char *const *layers, struct stat *st)
+{
+	for (; layers && *layers; layers++) {
+		auto_fd int layer = open(*layers, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (layer >= 0 && fstatat(layer, "etc", st, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The layer's /etc, which merges with that of the image and so must look like it. -2: there is no place
  * for one, since /etc is a link or a file.
@@ -679,7 +756,8 @@ static int open_etc(const struct from_image *f, int upper, struct err *e)
 
 	if (image < 0)
 		return -1;
-	if (fstatat(image, "etc", &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+	if (!find_etc(f->below, &st) && fstatat(image, "etc", &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    errno != ENOENT)
 		return err_set(e, errno, "cannot look for '/etc' of the image");
 	if (!S_ISDIR(st.st_mode))
 		return -2;
@@ -699,13 +777,14 @@ static int open_etc(const struct from_image *f, int upper, struct err *e)
 /* "/" inside is the upper directory itself: it gets the looks of the image's. */
 static int dress_root(const struct from_image *f, int upper, struct err *e)
 {
-	auto_fd int image = image_open(f->image, e);
+	auto_fd int like = count(f->below) ? open(f->below[0], O_PATH | O_DIRECTORY | O_CLOEXEC) :
+					     image_open(f->image, e);
 	struct stat st;
 
-	if (image < 0)
-		return -1;
-	if (fstat(image, &st) < 0)
-		return err_set(e, errno, "cannot stat '%s'", f->image->layers[0]);
+	if (like < 0)
+		return count(f->below) ? err_set(e, errno, "cannot open '%s'", f->below[0]) : -1;
+	if (fstat(like, &st) < 0)
+		return err_set(e, errno, "cannot look at the root of '%s'", f->name);
 	if (fchown(upper, st.st_uid, st.st_gid) < 0 || fchmod(upper, st.st_mode & 07777) < 0)
 		return err_set(e, errno, "cannot make the instance's layer");
 	return 0;

@@ -28,6 +28,7 @@ struct from_image {
 	const struct image *image;
 	const struct instance *instance;
 	const char *name;
+	const char *const *below; /* frozen layers on top of the image's (layers.h); NULL: none */
 	const char *upper, *work; /* absolute; NULL: no layer of its own */
 	bool fresh;		  /* the upper directory holds nothing yet that matters for users */
 	int root; /* of the running instance, to look users up in; -1: none, look into the layers */
@@ -59,6 +60,9 @@ int instance_write_resolv(const struct from_image *f, int upper, struct err *e);
 
 /* The directory that the instance will see as "/", for reading: a descriptor, or -1 and *e. */
 int image_open_root(const struct from_image *f, struct err *e);
+
+/* The same for writing, through overlay into f->upper, of an instance that does not run. */
+int image_open_root_rw(const struct from_image *f, struct err *e);
 
 /*
  * A further process in a running instance (exec): like the first one, but with @args, @env ("K=V", added

@@ -27,6 +27,7 @@
 #include "runtime/events.h"
 #include "runtime/host.h"
 #include "runtime/instances.h"
+#include "runtime/layers.h"
 #include "runtime/plan.h"
 #include "runtime/running.h"
 #include "runtime/spec.h"
@@ -47,15 +48,18 @@ struct scene {
 static int set_scene(const struct launch *l, struct scene *s, struct err *e)
 {
 	struct winsize size = { 0 };
+	const char *const *below;
 	int tty;
 
-	if (instance_path(l->dir, INSTANCE_UPPER, s->upper, sizeof(s->upper), e) < 0 ||
+	if (layers_below(l->dir, l->instance->arena, &below, e) < 0 ||
+	    instance_path(l->dir, INSTANCE_UPPER, s->upper, sizeof(s->upper), e) < 0 ||
 	    instance_path(l->dir, INSTANCE_WORK, s->work, sizeof(s->work), e) < 0)
 		return -1;
 	s->from = (struct from_image){
 		.image = l->image,
 		.instance = l->instance,
 		.name = l->dir->name,
+		.below = below,
 		.upper = s->upper,
 		.work = s->work,
 		.fresh = l->fresh,
@@ -97,6 +101,13 @@ int launch_renamed(const struct launch *l, const char *old, struct err *e)
 	if (upper < 0 || set_scene(l, &s, e) < 0)
 		return -1;
 	return instance_rename_files(&s.from, old, upper, e);
+}
+
+int launch_open_root(const struct launch *l, struct err *e)
+{
+	struct scene s;
+
+	return set_scene(l, &s, e) < 0 ? -1 : image_open_root_rw(&s.from, e);
 }
 
 /* ---- the payload's streams ---- */

@@ -28,10 +28,7 @@ struct launch {
 	bool fresh;		  /* made by this command: its layer holds nothing yet */
 };
 
-/*
- * The image of an instance, by its id or as its directory. The caller frees it, and image_mount()s it before
- * anything looks into it or starts.
- */
+/* The image of an instance, by its id or as its directory. The caller frees it. */
 struct image *launch_image(struct store *store, const struct instance *i, struct err *e);
 
 /* Writes what a new instance's layer begins with (from_image.h). */
@@ -39,6 +36,9 @@ int launch_prepare(const struct launch *l, struct err *e);
 
 /* After instance_rename(): its own files say its new name too, as far as they are still ours. */
 int launch_renamed(const struct launch *l, const char *old, struct err *e);
+
+/* The root file system of an instance that does not run, for writing, owners as inside: a tree mounted nowhere, or -1. */
+int launch_open_root(const struct launch *l, struct err *e);
 
 /* Whether it could be started now, as far as can be told beforehand: users, volumes, limits. */
 int launch_check(const struct launch *l, struct err *e);

@@ -339,7 +339,7 @@ static int create_with_image(struct making *m, const char *name, struct err *e)
 		return -1;
 	again = launch_image(m->store, m->instance, e);
 	if (again)
-		r = instance_create(&m->all, name, m->instance, false, m->instance->ephemeral,
+		r = instance_create(&m->all, name, m->instance, NULL, m->instance->ephemeral,
 				    &m->dir, e);
 	image_free(again);
 	store_release(m->store);

@@ -287,7 +287,8 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 
 		if (lowers.n == OVERLAY_MAX_LAYERS)
 			return err_set(e, ERR_INVALID, "more than %d layers", OVERLAY_MAX_LAYERS);
-		lower = m->tree >= 0 ? open_tree_layer(a, m, e) : open_layer(a, m, *layer, e);
+		lower = m->tree >= 0 && !layer[1] ? open_tree_layer(a, m, e) :
+						    open_layer(a, m, *layer, e);
 		if (lower < 0)
 			return -1;
 		lowers.fd[lowers.n++] = lower;

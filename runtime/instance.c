@@ -276,6 +276,7 @@ struct key {
 static const struct key keys[] = {
 	{ "uuid", KEY_STRING, AT(uuid), check_uuid, 0, 0, 0 },
 	{ "created", KEY_STRING, AT(created), NULL, 0, 0, 0 },
+	{ "origin", KEY_STRING, AT(origin), check_uuid, 0, 0, 0 },
 	{ "image", KEY_STRING, AT(image), check_image, 0, 0, 0 },
 	{ "image-id", KEY_STRING, AT(image_id), check_image_id, 0, 0, 0 },
 	{ "rootfs", KEY_STRING, AT(rootfs), check_rootfs, 0, 0, 0 },

@@ -37,6 +37,7 @@ struct instance {
 	const char *uuid; /* 32 hex digits: the identity of this instance, its machine-id inside */
 	const char *created;  /* RFC 3339 */
 	const char *image_id; /* 64 hex digits, the image it was made from; NULL with `rootfs` */
+	const char *origin;   /* the uuid of the instance that it is a linked clone of; NULL */
 	uint64_t ids; /* first host id of its range of INSTANCE_IDS; 0: it shares the host's ids */
 	bool ephemeral; /* --rm: gone when it ends */
 	bool system;	/* boots an init rather than running an application */

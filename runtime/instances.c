@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -587,15 +588,15 @@ fail:
 	return -1;
 }
 
-static int fill_staged(int fd, struct instance *i, bool bare, struct err *e)
+static int fill_staged(int fd, struct instance *i, const char *parent, struct err *e)
 {
 	auto_str struct str text = { 0 };
 	auto_fd int config = -1;
 
 	/* The upper directory is "/" of the instance: its mode is not the caller's umask's business. */
-	if (!bare &&
-	    (mkdirat(fd, "layer", 0755) < 0 || mkdirat(fd, INSTANCE_UPPER, 0755) < 0 ||
-	     fchmodat(fd, INSTANCE_UPPER, 0755, 0) < 0 || mkdirat(fd, INSTANCE_WORK, 0700) < 0))
+	if (mkdirat(fd, "layer", 0755) < 0 || mkdirat(fd, INSTANCE_UPPER, 0755) < 0 ||
+	    fchmodat(fd, INSTANCE_UPPER, 0755, 0) < 0 || mkdirat(fd, INSTANCE_WORK, 0700) < 0 ||
+	    (parent && symlinkat(parent, fd, INSTANCE_PARENT) < 0))
 		return err_set(e, errno, "cannot make the instance's layer");
 	instance_dump(i, &text);
 	if (text.failed)
@@ -651,8 +652,8 @@ static int publish(const struct instances *s, const char *entry, const char *nam
 	return 1;
 }
 
-int instance_create(const struct instances *s, const char *name, struct instance *i, bool bare,
-		    bool own_promise, struct instance_dir *d, struct err *e)
+int instance_create(const struct instances *s, const char *name, struct instance *i,
+		    const char *parent, bool own_promise, struct instance_dir *d, struct err *e)
 {
 	bool random = !name || !*name;
 	struct instance_dir got = { .all = s, .fd = -1, .promise = -1 };
@@ -667,7 +668,7 @@ int instance_create(const struct instances *s, const char *name, struct instance
 		return -1;
 	rc = stage(s, i, entry, &fd, e);
 	if (rc == 0)
-		rc = fill_staged(fd, i, bare, e);
+		rc = fill_staged(fd, i, parent, e);
 	for (int tries = 0; rc >= 0; tries++) {
 		if (random && (rc = instance_random_name(got.name, e)) < 0)
 			break;
@@ -851,6 +852,35 @@ int instance_remove(struct instance_dir *d, struct err *e)
 	}
 	instance_close(d);
 	return rc;
+}
+
+int instances_discard(const struct instances *s, int dir, const char *name, struct err *e)
+{
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	char entry[TMP_NAME_MAX];
+	struct err ignored;
+	pid_t pid;
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, errno, "cannot lock '%s'", name);
+	if (entry_name("del", 0, entry, e) < 0)
+		return -1;
+	if (renameat(dir, name, s->tmp, entry) < 0)
+		return err_set(e, errno, "cannot remove '%s'", name);
+	(void)fflush(NULL); /* or the child could write it again */
+	pid = fork();
+	if (pid == 0) {
+		if (fork() == 0) {
+			(void)setsid();
+			for (int i = 0; i < 3; i++)
+				close(i); /* who waits for the end of our output does not wait for this */
+			(void)remove_entry(s, entry, fd, &ignored);
+		}
+		_exit(0);
+	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0); /* the first of the two, which has nothing to tell */
+	return pid < 0 ? remove_entry(s, entry, fd, e) : 0;
 }
 
 int instance_read_exit(const struct instance_dir *d, struct instance_exit *x, struct err *e)

@@ -37,8 +37,9 @@
 struct err;
 struct str;
 
-#define INSTANCE_UPPER "layer/upper"
-#define INSTANCE_WORK  "layer/work"
+#define INSTANCE_UPPER	"layer/upper"
+#define INSTANCE_WORK	"layer/work"
+#define INSTANCE_PARENT "layer/parent" /* layers.h */
 
 #define RUN_ROOT_DEFAULT "/run/ctr"
 
@@ -85,13 +86,14 @@ static inline void own_instances(struct instances *s)
 void instances_sweep(const struct instances *s);
 
 /*
- * Makes an instance and takes its lock. @name NULL or "": a random one. Fills i->ids (unless i->userns is
- * "host"), i->uuid and i->created. Its layer is made unless @bare. @own_promise: also take the
+ * Makes an instance and takes its lock. @name NULL or "": a random one. @parent is the frozen layer that its own
+ * stands on (layers.h), or NULL. Fills i->ids (unless i->userns is
+ * "host"), i->uuid and i->created. @own_promise: also take the
  * promise to remove it. Not synced: instance_sync() does that, at a time of the caller's choice.
  * ERR_EXISTS when the name is taken; a random name never is.
  */
-int instance_create(const struct instances *s, const char *name, struct instance *i, bool bare,
-		    bool own_promise, struct instance_dir *d, struct err *e);
+int instance_create(const struct instances *s, const char *name, struct instance *i,
+		    const char *parent, bool own_promise, struct instance_dir *d, struct err *e);
 
 /* What a new instance called @name would find taken: ERR_EXISTS, at once rather than after an import. */
 int instance_check_free(const struct instances *s, const char *name, struct err *e);
@@ -131,6 +133,12 @@ int instance_path(const struct instance_dir *d, const char *part, char *out, siz
  * taken. Its files still hold the old name: cli/launch.h.
  */
 int instance_rename(struct instance_dir *d, const char *to, struct err *e);
+
+/*
+ * Removes the directory @name in @dir, which nobody needs any more. It is out of the way at once; its files
+ * go in a process of their own that nobody waits for, and if that is killed, the next command removes them.
+ */
+int instances_discard(const struct instances *s, int dir, const char *name, struct err *e);
 
 /*
  * Removes it with all its files, and gives its ids back. The lock must be held, and no run state may exist.

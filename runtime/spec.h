@@ -88,7 +88,7 @@ struct root_spec {
 	bool readonly;
 	const char *const *
 		layers; /* overlay lower directories, top first, NULL-terminated; NULL: no overlay */
-	int tree; /* a detached mount, borrowed, in place of the only layer, which then is a name of it; -1: none */
+	int tree; /* a detached mount, borrowed, in place of the last layer, which then is a name of it; -1: none */
 	const char *upper,
 		*work;	     /* overlay's writable part; NULL: read-only root of layers alone */
 	bool volatile_upper; /* its content is thrown away with the instance: no fsync */

@@ -58,7 +58,7 @@ static struct instance_dir create(const struct instances *s, const char *name, s
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
 
-	if (instance_create(s, name, i, false, false, &d, &e) < 0)
+	if (instance_create(s, name, i, NULL, false, &d, &e) < 0)
 		FAIL("%s", e.msg);
 	return d;
 }
@@ -114,9 +114,9 @@ TEST(a_name_is_taken_once)
 	struct instance_dir d, other = { .fd = -1, .promise = -1 };
 
 	d = create(&s, "web", config());
-	CHECK(instance_create(&s, "web", config(), false, false, &other, &e) < 0);
+	CHECK(instance_create(&s, "web", config(), NULL, false, &other, &e) < 0);
 	CHECK_INT(e.code, ERR_EXISTS);
-	CHECK(instance_create(&s, "web", config(), false, true, &other, &e) < 0);
+	CHECK(instance_create(&s, "web", config(), NULL, true, &other, &e) < 0);
 	CHECK_INT(e.code, ERR_EXISTS);
 	CHECK_INT(count(s.tmp), 0);
 	CHECK_INT(ids_taken(&s), 1);
@@ -161,7 +161,7 @@ static void promise_and_die(const struct instances *s)
 	struct instance_dir d;
 
 	i->ephemeral = true;
-	if (instance_create(s, "doomed", i, false, true, &d, &e) < 0)
+	if (instance_create(s, "doomed", i, NULL, true, &d, &e) < 0)
 		_exit(1);
 }
 
@@ -197,7 +197,7 @@ TEST(a_promise_of_somebody_alive_is_left_alone)
 	struct instance_dir d;
 	struct stat st;
 
-	CHECK(instance_create(&s, "mine", config(), false, true, &d, &e) == 0);
+	CHECK(instance_create(&s, "mine", config(), NULL, true, &d, &e) == 0);
 	instance_unlock(&d);
 	instances_sweep(&t);
 	CHECK(fstatat(s.dir, "mine", &st, 0) == 0);
@@ -331,7 +331,7 @@ TEST(ten_processes_create_and_remove_without_losing_an_id)
 				struct instance *i = config();
 				struct instance_dir d;
 
-				if (instance_create(&s, "", i, false, k % 2, &d, &e) < 0 ||
+				if (instance_create(&s, "", i, NULL, k % 2, &d, &e) < 0 ||
 				    instance_remove(&d, &e) < 0)
 					_exit(1);
 				instances_sweep(&s);
