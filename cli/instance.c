@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/clone.h"
 #include "cli/instances.h"
 #include "cli/launch.h"
 #include "cli/verbs.h"
@@ -25,6 +26,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/layers.h"
 #include "runtime/life.h"
 #include "runtime/names.h"
 #include "runtime/running.h"
@@ -537,6 +539,10 @@ static int try_to_remove(struct cli *c, const struct instances *all, const char 
 		instance_close(&d);
 		return r.exists ? 1 : -1;
 	}
+	if (!o->force && check_no_clones(&d, e) < 0) {
+		instance_close(&d);
+		return -1;
+	}
 	return instance_remove(&d, e);
 }
 
@@ -568,6 +574,20 @@ static size_t count_running(const struct instances *all, char **names, const cha
 	return n;
 }
 
+/* What only those needed that were removed: once for all of them. */
+static int sweep_layers(const struct instances *all)
+{
+	auto_layers struct layers l = LAYERS_NONE;
+	struct err e;
+
+	if (!layers_exist(all))
+		return 0;
+	if (layers_open(all, &l, &e) == 0 && layers_sweep(&l, &e) == 0)
+		return 0;
+	log_error("%s", e.msg);
+	return -1;
+}
+
 static int rm(struct cli *c, int argc, char **argv)
 {
 	auto_instances struct instances all = INSTANCES_NONE;
@@ -576,6 +596,7 @@ static int rm(struct cli *c, int argc, char **argv)
 	const char *one = "";
 	struct err ignored;
 	size_t n = 0;
+	int rc;
 
 	(void)argc;
 	if (open_instances(c, &all) < 0)
@@ -589,7 +610,8 @@ static int rm(struct cli *c, int argc, char **argv)
 			return err_set(c->e, ERR_STATE, "nothing was removed");
 		o->sure = n > 0;
 	}
-	return each_instance(c, &all, argv, o->force ? EACH_MISSING_OK : 0, rm_one);
+	rc = each_instance(c, &all, argv, o->force ? EACH_MISSING_OK : 0, rm_one);
+	return sweep_layers(&all) < 0 && rc == EXIT_DONE ? EXIT_FAILED : rc;
 }
 
 const struct verb verb_rm = {

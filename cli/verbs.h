@@ -155,7 +155,10 @@ int help_print_version(const struct door *d);
 /*
  * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
  */
-extern const struct verb verb_run, verb_create;				       /* run.c */
+extern const struct verb verb_run, verb_create; /* run.c */
+extern const struct verb verb_snapshot_create, verb_snapshot_list, verb_snapshot_rm,
+	verb_snapshot_mount, verb_rollback;				       /* snapshot.c */
+extern const struct verb verb_clone, verb_tree;				       /* clone.c */
 extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */
 extern const struct verb verb_restart;					       /* restart.c */
 extern const struct verb verb_pause, verb_resume;			       /* pause.c */

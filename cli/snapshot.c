@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot.c - `ctr snapshot create|list|rm|mount|unmount`, `ctr rollback`: the states of an instance, kept and gone back to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/from_image.h"
+#include "cli/instances.h"
+#include "cli/launch.h"
+#include "cli/snapshot.h"
+#include "cli/verbs.h"
+#include "images/images.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/json.h"
+#include "runtime/base/log.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sys.h"
+#include "runtime/running.h"
+#include "runtime/spec.h"
+#include "runtime/still.h"
+
+/* ---- taking one ---- */
+
+int keep_state(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
+	       struct err *e)
+{
+	struct timespec now;
+	struct still still;
+	struct err other;
+	int rc = still_begin(l->all, d->name, &still, e);
+
+	if (rc == 0)
+		rc = still.alive ? layers_copy(l, d, s->layer, e) :
+				   layers_freeze(l, d, s->layer, e);
+	if (still_end(&still, &other) < 0) {
+		if (rc == 0)
+			*e = other;
+		rc = -1;
+	}
+	if (rc < 0)
+		return -1;
+	s->consistency = !still.alive ? "application" : still.frozen ? "filesystem" : "crash";
+	s->frozen_us = still.us;
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return 0;
+}
+
+/* "stood still for 12.3 ms"; for one that did not run, nothing. */
+void describe_state(const struct snapshot *s, char *out, size_t size)
+{
+	char pause[48] = "";
+
+	if (s->frozen_us)
+		snprintf(pause, sizeof(pause), ", stood still for %.1f ms",
+			 (double)s->frozen_us / 1000);
+	snprintf(out, size, "%s-consistent%s", s->consistency, pause);
+}
+
+struct create_options {
+	struct opt_u64 keep;
+	bool scheduled;
+	const char *snapshot; /* the second operand */
+};
+
+static const struct option_row create_rows[] = {
+	NUMBER_ROW(struct create_options, keep, "keep", 0, "N",
+		   "then remove all but the N newest that were made with --scheduled", 1, 100000),
+	FLAG_ROW(struct create_options, scheduled, "scheduled", 0,
+		 "mark it as one that --keep may remove"),
+	END_ROW,
+};
+
+/* The time of day, and "-2" and so on for those of one second. */
+static int free_name(const struct instance_dir *d, char out[SNAPSHOT_NAME_MAX + 1], struct err *e)
+{
+	time_t now = time(NULL);
+	struct snapshot s;
+	struct tm tm;
+	char base[32];
+
+	gmtime_r(&now, &tm);
+	strftime(base, sizeof(base), "%Y%m%d-%H%M%S", &tm);
+	for (int i = 1; i < 1000; i++) {
+		snprintf(out, SNAPSHOT_NAME_MAX + 1, i > 1 ? "%s-%d" : "%s", base, i);
+		if (snapshot_read(d, out, &s, e) < 0)
+			return e->code == ERR_NO_SUCH ? 0 : -1;
+	}
+	return err_set(e, ERR_EXISTS, "there is a snapshot '%s' already", out);
+}
+
+static int name_snapshot(const struct instance_dir *d, const char *name, struct snapshot *s,
+			 struct err *e)
+{
+	struct snapshot old;
+
+	if (!name)
+		return free_name(d, s->name, e);
+	if (snapshot_check_name(name, e) < 0)
+		return -1;
+	if (snapshot_read(d, name, &old, e) == 0)
+		return err_set(e, ERR_EXISTS, "instance '%s' has a snapshot '%s' already", d->name,
+			       name);
+	if (e->code != ERR_NO_SUCH)
+		return -1;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	return 0;
+}
+
+static int remove_old(const struct layers *l, const struct instance_dir *d, uint64_t keep,
+		      struct err *e)
+{
+	auto_free struct snapshot *list = NULL;
+	size_t n, scheduled = 0;
+
+	if (snapshots_list(d, &list, &n, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		scheduled += list[i].by != NULL;
+	for (size_t i = 0; i < n && scheduled > keep; i++) {
+		if (!list[i].by)
+			continue;
+		if (snapshot_remove(d, list[i].name, e) < 0)
+			return -1;
+		scheduled--;
+	}
+	return layers_sweep(l, e);
+}
+
+static int create_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	const struct create_options *o = c->options;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	struct snapshot s = { .by = o->scheduled ? "schedule" : NULL };
+	auto_layers struct layers l = LAYERS_NONE;
+	char how[96];
+	int rc = -1;
+
+	if (instance_open(all, name, &d, e) < 0)
+		return -1;
+	if (layers_open(all, &l, e) == 0 && name_snapshot(&d, o->snapshot, &s, e) == 0 &&
+	    keep_state(&l, &d, &s, e) == 0 && snapshot_write(&d, &s, e) == 0 &&
+	    (!o->keep.set || remove_old(&l, &d, o->keep.v, e) == 0))
+		rc = 0;
+	instance_close(&d);
+	if (rc < 0)
+		return err_in(e, "cannot keep the state of '%s'", name);
+	describe_state(&s, how, sizeof(how));
+	if (!c->json)
+		printf("%s@%s: %s\n", name, s.name, how);
+	(void)fflush(stdout);
+	return 0;
+}
+
+static int snapshot_create(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	char *instance[] = { argv[0], NULL };
+	struct create_options *o = c->options;
+
+	o->snapshot = argc > 1 ? argv[1] : NULL;
+	if (open_instances(c, &all) < 0)
+		return -1;
+	return each_instance(c, &all, instance, 0, create_one);
+}
+
+const struct verb verb_snapshot_create = {
+	.name = "snapshot create",
+	.run = snapshot_create,
+	.flags = VERB_JSON | VERB_MANY,
+	.operands = "NAME [SNAP]",
+	.min = 1,
+	.max = 2,
+	.help = "keep the state of an instance's files",
+	.rows = create_rows,
+	.options_size = sizeof(struct create_options),
+	.more = "Of an instance that does not run it takes milliseconds and no space, whatever its size. One that runs stands\n"
+		"still while its layer is copied (reflinked, where the file system can); how long is said. NAME may be a pattern.\n"
+		"Without SNAP the snapshot is named by the time.",
+};
+
+/* ---- list ---- */
+
+struct list_options {
+	bool quiet;
+};
+
+static const struct option_row list_rows[] = {
+	FLAG_ROW(struct list_options, quiet, "quiet", 'q', "names only, as NAME@SNAP"),
+	END_ROW,
+};
+
+static void put_snapshot(struct json_writer *w, const char *instance, const struct snapshot *s)
+{
+	char when[32];
+
+	json_open(w, NULL, '{');
+	json_put_string(w, "instance", instance);
+	json_put_string(w, "name", s->name);
+	json_put_string(w, "created", format_time(s->created_ns / 1000000000, when, sizeof(when)));
+	json_put_string(w, "consistency", s->consistency);
+	json_put_i64(w, "frozen_us", s->frozen_us);
+	json_put_string(w, "by", s->by);
+	json_put_string(w, "layer", s->layer);
+	json_close(w);
+}
+
+static int list_one(struct cli *c, const struct instances *all, const char *name,
+		    struct json_writer *w, struct err *e)
+{
+	const struct list_options *o = c->options;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_free struct snapshot *list = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (instance_look(all, name, &d, e) < 0)
+		return e->code == ERR_NO_SUCH ? 0 : -1;
+	rc = snapshots_list(&d, &list, &n, e);
+	close(d.fd);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		char when[32], how[96], full[160];
+
+		snprintf(full, sizeof(full), "%s@%s", name, list[i].name);
+		describe_state(&list[i], how, sizeof(how));
+		if (c->json)
+			put_snapshot(w, name, &list[i]);
+		else if (o->quiet)
+			str_addf(w->out, "%s\n", full);
+		else
+			str_addf(w->out, "%-32s  %-20s  %s%s\n", full,
+				 format_time(list[i].created_ns / 1000000000, when, sizeof(when)),
+				 how, list[i].by ? ", scheduled" : "");
+	}
+	return rc;
+}
+
+static int snapshot_list(struct cli *c, int argc, char **argv)
+{
+	const struct list_options *o = c->options;
+	auto_instances struct instances all = INSTANCES_NONE;
+	auto_free char **names = NULL;
+	auto_str struct str out = { 0 };
+	struct json_writer w = { .out = &out, .indent = true };
+	size_t n;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0 ||
+	    instances_match(&all, (const char *const *)argv, &names, &n, c->e) < 0)
+		return -1;
+	if (c->json) {
+		json_open(&w, NULL, '{');
+		json_put_u64(&w, "version", FORMAT_VERSION);
+		json_open(&w, "snapshots", '[');
+	} else if (!o->quiet) {
+		str_addf(&out, "%-32s  %-20s  %s\n", "SNAPSHOT", "CREATED", "CONSISTENCY");
+	}
+	for (size_t k = 0; k < n; k++)
+		if (list_one(c, &all, names[k], &w, c->e) < 0)
+			return -1;
+	if (c->json) {
+		json_close(&w);
+		json_close(&w);
+		return print_text(c, &out);
+	}
+	if (out.failed)
+		return err_set(c->e, ENOMEM, "cannot list the snapshots");
+	fputs(str_text(&out), stdout); /* main.c looks whether it arrived */
+	return EXIT_DONE;
+}
+
+const struct verb verb_snapshot_list = {
+	.name = "snapshot list",
+	.aliases = "ls",
+	.run = snapshot_list,
+	.flags = VERB_JSON,
+	.operands = "[NAME...]",
+	.max = -1,
+	.help = "list the snapshots of instances",
+	.rows = list_rows,
+	.options_size = sizeof(struct list_options),
+};
+
+/* ---- rm ---- */
+
+static int snapshot_rm(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_layers struct layers l = LAYERS_NONE;
+	int rc = 0;
+
+	if (open_instances(c, &all) < 0 || instance_open(&all, argv[0], &d, c->e) < 0)
+		return -1;
+	if (layers_open(&all, &l, c->e) < 0)
+		rc = -1;
+	for (int i = 1; rc == 0 && i < argc; i++)
+		rc = snapshot_remove(&d, argv[i], c->e);
+	if (rc == 0)
+		rc = layers_sweep(&l, c->e);
+	instance_close(&d);
+	return rc < 0 ? -1 : EXIT_DONE;
+}
+
+const struct verb verb_snapshot_rm = {
+	.name = "snapshot rm",
+	.aliases = "remove delete",
+	.run = snapshot_rm,
+	.operands = "NAME SNAP...",
+	.min = 2,
+	.max = -1,
+	.help = "remove snapshots, and what only they need",
+};
+
+/* ---- rollback ---- */
+
+struct rollback_options {
+	const char *keep;
+};
+
+static const struct option_row rollback_rows[] = {
+	STRING_ROW(struct rollback_options, keep, "keep", 0, "NEW",
+		   "keep the state of now as snapshot NEW first"),
+	END_ROW,
+};
+
+static int check_stopped(const struct instances *all, const char *name, const char *what,
+			 struct err *e)
+{
+	auto_running struct running r = RUNNING_NONE;
+
+	if (running_look(all, name, &r, e) < 0)
+		return -1;
+	if (r.exists)
+		return err_set(e, ERR_STATE, "'%s' runs: `ctr stop %s` before %s", name, name,
+			       what);
+	return 0;
+}
+
+static int rollback_locked(const struct instances *all, const struct instance_dir *d,
+			   const char *to, const char *keep, struct err *e)
+{
+	auto_layers struct layers l = LAYERS_NONE;
+	struct snapshot s, now = { .by = NULL };
+
+	if (check_stopped(all, d->name, "a rollback", e) < 0 || layers_open(all, &l, e) < 0 ||
+	    snapshot_read(d, to, &s, e) < 0)
+		return -1;
+	if (keep && (name_snapshot(d, keep, &now, e) < 0 || keep_state(&l, d, &now, e) < 0 ||
+		     snapshot_write(d, &now, e) < 0))
+		return -1;
+	return layers_rollback(&l, d, s.layer, e);
+}
+
+static int rollback(struct cli *c, int argc, char **argv)
+{
+	const struct rollback_options *o = c->options;
+	auto_instances struct instances all = INSTANCES_NONE;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	int rc;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0 || instance_open(&all, argv[0], &d, c->e) < 0)
+		return -1;
+	rc = rollback_locked(&all, &d, argv[1], o->keep, c->e);
+	instance_close(&d);
+	return rc < 0 ? err_in(c->e, "cannot go back to '%s@%s'", argv[0], argv[1]) : EXIT_DONE;
+}
+
+const struct verb verb_rollback = {
+	.name = "rollback",
+	.run = rollback,
+	.operands = "NAME SNAP",
+	.min = 2,
+	.max = 2,
+	.help = "take the files of a stopped instance back to a snapshot",
+	.rows = rollback_rows,
+	.options_size = sizeof(struct rollback_options),
+	.more = "What was written since is thrown away, unless --keep gives it a name. Snapshots stay, later ones too.",
+};
+
+/* ---- mount ---- */
+
+int open_state(struct cli *c, const struct instances *all, const struct instance_dir *d,
+	       const char *snapshot, struct err *e)
+{
+	auto_instance struct instance *i = instance_load(d, e);
+	auto_store struct store *store = i ? store_open(c->store_root, e) : NULL;
+	auto_image struct image *img = store ? launch_image(store, i, e) : NULL;
+	struct from_image f = { .image = img, .instance = i, .name = d->name, .root = -1 };
+	struct snapshot s;
+
+	if (!img || image_mount(store, c->run_root, img, e) < 0 ||
+	    snapshot_read(d, snapshot, &s, e) < 0 ||
+	    layers_of(all, s.layer, i->arena, &f.below, e) < 0)
+		return -1;
+	return image_open_root(&f, e);
+}
+
+static int snapshot_mount(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_fd int tree = -1;
+
+	(void)argc;
+	if (open_instances(c, &all) < 0 || instance_look(&all, argv[0], &d, c->e) < 0)
+		return -1;
+	tree = open_state(c, &all, &d, argv[1], c->e);
+	close(d.fd);
+	if (tree < 0)
+		return -1;
+	if (sys_move_mount(tree, "", AT_FDCWD, argv[2], MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(c->e, errno, "cannot mount on '%s'", argv[2]);
+	return EXIT_DONE;
+}
+
+const struct verb verb_snapshot_mount = {
+	.name = "snapshot mount",
+	.run = snapshot_mount,
+	.operands = "NAME SNAP DIR",
+	.min = 3,
+	.max = 3,
+	.help = "show the files of a snapshot at a directory, read-only",
+	.more = "Owners are those inside the instance. `umount DIR` ends it.",
+};
