@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/instances.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "images/images.h"
@@ -328,6 +329,7 @@ static void print_removed(const struct image_removed *r)
 /* Each is tried; of several failures all but the last are told here. */
 static int image_rm_verb(struct cli *c, int argc, char **argv)
 {
+	auto_instances struct instances all = INSTANCES_NONE;
 	auto_store struct store *s = store_open(c->store_root, c->e);
 	bool failed = false;
 
@@ -347,6 +349,8 @@ static int image_rm_verb(struct cli *c, int argc, char **argv)
 		print_removed(&r);
 		arena_free(r.arena);
 	}
+	if (open_instances(c, &all) == 0)
+		unmount_unused(c, &all);
 	if (failed) {
 		(void)fflush(stdout); /* the failure to report is the other one */
 		return -1;

@@ -368,11 +368,14 @@ int check_stop_options(const struct stop_options *o, struct err *e)
 static int stop(struct cli *c, int argc, char **argv)
 {
 	auto_instances struct instances all = INSTANCES_NONE;
+	int rc;
 
 	(void)argc;
 	if (check_stop_options(c->options, c->e) < 0 || open_instances(c, &all) < 0)
 		return -1;
-	return each_instance(c, &all, argv, 0, stop_one);
+	rc = each_instance(c, &all, argv, 0, stop_one);
+	unmount_unused(c, &all);
+	return rc;
 }
 
 const struct verb verb_stop = {
@@ -611,6 +614,7 @@ static int rm(struct cli *c, int argc, char **argv)
 		o->sure = n > 0;
 	}
 	rc = each_instance(c, &all, argv, o->force ? EACH_MISSING_OK : 0, rm_one);
+	unmount_unused(c, &all);
 	return sweep_layers(&all) < 0 && rc == EXIT_DONE ? EXIT_FAILED : rc;
 }
 

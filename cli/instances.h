@@ -96,6 +96,9 @@ int end_instance(struct cli *c, const struct instances *all, const char *name,
 /* Stops all its processes in their tracks, or lets them go on. 1 and *e if they are so already. */
 int set_frozen(const struct instances *all, const char *name, bool frozen, struct err *e);
 
+/* Lets go of the mounts of images of which no instance runs (mounts.c). Never fails: one that stays costs little. */
+void unmount_unused(struct cli *c, const struct instances *all);
+
 /* Protects this program if one of the instances shares the host's user namespace, and could reach it. */
 int protect_from(struct cli *c, const struct instances *all, char **operands);
 

@@ -36,6 +36,7 @@
 #include "runtime/base/sys.h"
 
 #define NSFS	    0x6e736673
+#define EROFS_MAGIC 0xe0f5e1e2u
 #define NAMESPACE   "mounts"
 #define LOCK	    "mounts.lock"
 #define CHILD_STACK 16384
@@ -317,7 +318,13 @@ static int clone_from(int ns, const char *path)
 {
 	struct errand j = { .run = clone_root, .ns = ns, .path = path, .fd = -1 };
 
-	return at_work(&j) < 0 ? -1 : j.fd;
+	auto_fd int fd = at_work(&j) < 0 ? -1 : j.fd;
+	struct statfs fs;
+
+	/* or it is the empty directory, from between the two halves of place_root() or drop_root() */
+	return fd >= 0 && fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == EROFS_MAGIC ?
+		       take_fd(&fd) :
+		       -1;
 }
 
 int image_mount(struct store *s, const char *run, struct image *img, struct err *e)
