@@ -104,7 +104,7 @@ endif
 # asks for are dropped.
 COLD_FLAGS = $(BASE_FLAGS) -fPIE
 COLD_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-COLD_LIBS := -larchive -lz -lnettle -lseccomp -lyajl
+COLD_LIBS := -larchive -lz -lzstd -lnettle -lseccomp -lyajl
 
 # --- Sources ---
 

@@ -192,6 +192,8 @@ static int explain_end(int status, const char *path, struct err *e)
 	case SIGXCPU:
 		return err_set(e, ERR_INVALID,
 			       "unpacking takes more processor time than is allowed");
+	case SIGBUS:
+		return err_set(e, ERR_INVALID, "it was cut short while it was read");
 	case SIGKILL:
 		return err_set(e, ERR_INVALID, "the unpacking process was killed; out of memory?");
 	default:

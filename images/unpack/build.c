@@ -134,6 +134,7 @@ static int intake_open(struct work *w, struct intake *i, struct stream_input in,
 		       struct err *e)
 {
 	in.copy = -1;
+	in.isal = w->b->isal;
 	in.max_bytes = w->b->q->max_bytes;
 	in.max_ratio = w->b->q->max_ratio;
 	if (work_dir(w, "layers", e) < 0 || (i->part = work_create(w, PART, e)) < 0)

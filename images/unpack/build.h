@@ -19,6 +19,7 @@ struct builder {
 	 */
 	int (*ask)(void *arg, const struct unpack_report *r, struct err *e);
 	void *arg;
+	const struct isal *isal; /* NULL: there is none (stream.h) */
 };
 
 /* Does what the request says; what is then in the target says unpack.h. 0, or -1 and *e. */

@@ -17,6 +17,7 @@
 
 #include "images/unpack/build.h"
 #include "images/unpack/sandbox.h"
+#include "images/unpack/stream.h"
 #include "images/unpack/unpack.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -111,9 +112,12 @@ static int ask(void *arg, const struct unpack_report *r, struct err *e)
 static int work(struct unpack_report *r, struct err *e)
 {
 	struct unpack_request q;
+	struct isal isal;
 	struct builder b = { .q = &q, .in = STDIN_FILENO, .report = r, .tell = tell, .ask = ask };
 
 	load_conversions();
+	if (isal_load(&isal))
+		b.isal = &isal;
 	if (hear(&q, e) < 0 || sandbox_enter(UNPACK_FD_TARGET, &q, e) < 0)
 		return -1;
 	b.target = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,7 +44,8 @@ static const struct {
 	{ "index.json", TOP_INDEX },
 };
 
-#define WINDOW (64u << 20) /* of a file that is mapped, at a time: address space is limited */
+#define FLUSH_EVERY (8u << 20)
+#define WINDOW	    (64u << 20) /* of a file that is mapped, at a time: address space is limited */
 
 struct reader {
 	const struct unpack_request *q;
@@ -59,6 +61,7 @@ struct reader {
 	struct err
 		stream_err; /* set when the stream failed, which libarchive reports in fewer words */
 	int copy;
+	uint64_t copied, flushed;
 	int fd;
 	uint64_t file_at, file_end;
 	void *window;
@@ -153,8 +156,17 @@ static ssize_t next_bytes(struct reader *r, const void **buf, struct err *e)
 {
 	ssize_t n = r->stream ? stream_next(r->stream, buf, e) : next_window(r, buf, e);
 
-	if (n > 0 && r->copy >= 0 && write_all(r->copy, *buf, (size_t)n, e) < 0)
+	if (n <= 0 || r->copy < 0)
+		return n;
+	if (write_all(r->copy, *buf, (size_t)n, e) < 0)
 		return -1;
+	r->copied += (uint64_t)n;
+	/* so that the disk has little left to do when it has to be on it; a hint, whose failure does not matter */
+	if (r->copied - r->flushed >= FLUSH_EVERY) {
+		(void)sync_file_range(r->copy, (off_t)r->flushed, (off_t)(r->copied - r->flushed),
+				      SYNC_FILE_RANGE_WRITE);
+		r->flushed = r->copied;
+	}
 	return n;
 }
 
@@ -637,6 +649,7 @@ int reader_stream(struct reader *r, struct stream *s, int copy, struct tree *t, 
 {
 	r->stream = s;
 	r->copy = copy;
+	r->copied = r->flushed = 0;
 	return read_one(r, t, k, e);
 }
 

@@ -2,15 +2,20 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <isa-l/igzip_lib.h>
 #include <nettle/sha2.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -19,6 +24,7 @@
 /* Large enough that waking a thread costs nothing beside it. */
 #define CHUNK_SIZE (512u << 10)
 #define CHUNKS	   8
+#define WINDOW	   (32u << 20)
 #define SNIFF_SIZE 4096
 #define BLOCK	   512
 #define RATIO_FROM (1u << 30) /* small archives of zeros are harmless, and exist */
@@ -35,6 +41,7 @@ struct stream {
 	struct err err;
 
 	unsigned char *chunk[CHUNKS];
+	const unsigned char *data[CHUNKS]; /* that chunk, or a part of a window */
 	size_t len[CHUNKS];
 	bool lent;		   /* the consumer has chunk number `used` in its hands */
 	unsigned char tail[BLOCK]; /* the last bytes, right-aligned */
@@ -47,7 +54,11 @@ struct stream {
 	size_t n_sniffed;
 	bool sniffed_given;
 	unsigned char *raw;
-	bool member_ended, padded; /* gzip: the last member is over; something else follows it */
+	bool input_ended, member_ended,
+		padded; /* the last gzip member or zstd frame is over; something else follows it */
+
+	void *window[2]; /* of a file that is mapped */
+	size_t n_window[2];
 
 	struct sha256_ctx sha, raw_sha; /* of the output; of the input: the decoder's own */
 	struct err copy_err;
@@ -215,7 +226,8 @@ static void keep_tail(struct stream *s, const unsigned char *p, size_t n)
 	memcpy(s->tail + BLOCK - n, p, n);
 }
 
-static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
+static int chunk_put_from(struct stream *s, int i, const unsigned char *data, size_t len,
+			  struct err *e)
 {
 	uint64_t in = atomic_load(&s->bytes_in);
 	uint64_t out = atomic_fetch_add(&s->bytes_out, len) + len;
@@ -227,8 +239,9 @@ static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "it is compressed more than %llu to 1, as if to fill the disk",
 			       (unsigned long long)s->in.max_ratio);
-	keep_tail(s, s->chunk[i], len);
+	keep_tail(s, data, len);
 	pthread_mutex_lock(&s->lock);
+	s->data[i] = data;
 	s->len[i] = len;
 	s->made++;
 	pthread_cond_broadcast(&s->changed);
@@ -236,8 +249,85 @@ static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
 	return 0;
 }
 
+static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
+{
+	return chunk_put_from(s, i, s->chunk[i], len, e);
+}
+
+/* What remains of a regular file is mapped, not copied: its first byte, and how much; false if it is none. */
+static bool find_file(struct stream *s, uint64_t *at, uint64_t *len)
+{
+	struct stat st;
+	off_t pos;
+
+	if (s->in.copy >= 0 || fstat(s->in.fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	pos = s->in.part ? (off_t)s->in.at : lseek(s->in.fd, 0, SEEK_CUR);
+	if (pos < (off_t)s->n_sniffed || pos > st.st_size)
+		return false;
+	*at = (uint64_t)pos - s->n_sniffed;
+	*len = s->in.part ? s->in.len + s->n_sniffed : (uint64_t)(st.st_size - pos) + s->n_sniffed;
+	return *len <= (uint64_t)st.st_size - *at;
+}
+
+/* Gives out one window, a chunk at a time. 1 to stop. */
+static int give_window(struct stream *s, const unsigned char *p, size_t len, struct err *e)
+{
+	for (size_t at = 0, n; at < len; at += n) {
+		int i = chunk_get(s);
+
+		if (i < 0)
+			return 1;
+		n = len - at < CHUNK_SIZE ? len - at : CHUNK_SIZE;
+		if (chunk_put_from(s, i, p + at, n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Two windows at a time: when the second is given out to its end, no chunk of the first is left in the ring. Whoever cuts the
+ * file short meanwhile has this process killed (SIGBUS).
+ */
+static int decode_mapped(struct stream *s, uint64_t at, uint64_t len, struct err *e)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t begin = atomic_load(&s->bytes_in) - s->n_sniffed;
+
+	for (unsigned k = 0; len; k = !k) {
+		uint64_t skew = at % page, n = WINDOW - skew < len ? WINDOW - skew : len;
+		int r;
+
+		if (s->window[k])
+			munmap(s->window[k], s->n_window[k]);
+		s->n_window[k] = (size_t)(n + skew);
+		s->window[k] = mmap(NULL, s->n_window[k], PROT_READ, MAP_SHARED, s->in.fd,
+				    (off_t)(at - skew));
+		if (s->window[k] == MAP_FAILED) {
+			s->window[k] = NULL;
+			return err_set(e, errno, "cannot read");
+		}
+		(void)madvise(s->window[k], s->n_window[k], MADV_SEQUENTIAL);
+		begin += n;
+		atomic_store(&s->bytes_in, begin);
+		r = give_window(s, (unsigned char *)s->window[k] + skew, (size_t)n, e);
+		if (r)
+			return r < 0 ? -1 : 0;
+		at += n;
+		len -= n;
+	}
+	s->in.len = 0;
+	if (!s->in.part)
+		(void)lseek(s->in.fd, 0, SEEK_END);
+	return 0;
+}
+
 static int decode_plain(struct stream *s, struct err *e)
 {
+	uint64_t at, len;
+
+	if (find_file(s, &at, &len))
+		return decode_mapped(s, at, len, e);
 	for (;;) {
 		int i = chunk_get(s);
 		size_t n = 0;
@@ -277,76 +367,267 @@ static ssize_t next_input(struct stream *s, const void **buf)
 	return read_some(s, s->raw, CHUNK_SIZE);
 }
 
-/* Fills chunk @i with the next output, as far as there is any: 0, or 1 at the end of the last member. */
-static int inflate_chunk(struct stream *s, z_stream *z, int i, struct err *e)
+/* What has been read and not been used yet. */
+struct input {
+	const unsigned char *p;
+	size_t len;
+};
+
+/* More of it; nothing at the end. */
+static int input_fill(struct stream *s, struct input *in, struct err *e)
 {
-	z->next_out = s->chunk[i];
-	z->avail_out = CHUNK_SIZE;
-	while (z->avail_out) {
-		int r;
+	const void *buf;
+	ssize_t n = next_input(s, &buf);
 
-		if (!z->avail_in) {
-			const void *buf;
-			ssize_t n = next_input(s, &buf);
-
-			if (n < 0)
-				return read_failed(s, e);
-			if (n == 0 && s->member_ended)
-				return 1;
-			if (n == 0)
-				return err_set(e, ERR_INVALID,
-					       "it is cut short: gzip data ends too early");
-			z->next_in = (Bytef *)(uintptr_t)buf; /* zlib only reads there */
-			z->avail_in = (uInt)n;
-		}
-		if (s->member_ended) {
-			/* another member (pigz, estargz), or padding: zeros, as on tapes */
-			if (*z->next_in == 0x1f && !s->padded) {
-				inflateReset(z);
-				s->member_ended = false;
-			} else {
-				if (*z->next_in)
-					atomic_store(&s->trailing, true);
-				s->padded = true;
-				z->avail_in--;
-				z->next_in++;
-				continue;
-			}
-		}
-		r = inflate(z, Z_NO_FLUSH);
-		if (r == Z_STREAM_END)
-			s->member_ended = true;
-		else if (r != Z_OK && r != Z_BUF_ERROR)
-			return err_set(e, ERR_INVALID, "it is damaged: gzip: %s",
-				       z->msg ? z->msg : zError(r));
-	}
+	if (n < 0)
+		return read_failed(s, e);
+	*in = (struct input){ buf, (size_t)n };
+	s->input_ended = n == 0;
 	return 0;
 }
 
 /*
- * By zlib itself: libarchive's gzip filter does not look at the checksums, so that a damaged archive would
- * become an image.
+ * Between two members or frames: whether another one follows, whose first byte @is_first() knows. What else there is is padding,
+ * zeros as on tapes, or does not belong there; it is passed over. 1, 0 at the end of the input, -1 and *e.
  */
+static int another_member(struct stream *s, struct input *in, bool (*is_first)(unsigned char),
+			  struct err *e)
+{
+	for (;;) {
+		if (!in->len && input_fill(s, in, e) < 0)
+			return -1;
+		if (!in->len)
+			return 0;
+		if (!s->padded && is_first(*in->p))
+			return 1;
+		s->padded = true;
+		if (*in->p)
+			atomic_store(&s->trailing, true);
+		in->p++;
+		in->len--;
+	}
+}
+
+static bool begins_gzip(unsigned char c)
+{
+	return c == 0x1f;
+}
+
+/* A frame, or a skippable one, of which zstd:chunked has some. */
+static bool begins_zstd(unsigned char c)
+{
+	return c == 0x28 || (c & 0xf0) == 0x50;
+}
+
+static int cut_short(const char *format, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "it is cut short: %s data ends too early", format);
+}
+
+/* Either library, at one member: @in to @out, as far as both go. 1 at the member's end, 0, or -1 and *e. */
+struct gunzip {
+	const struct isal *isal; /* NULL: zlib */
+	struct inflate_state *fast;
+	z_stream slow;
+};
+
+static int gunzip_open(struct gunzip *z, const struct isal *isal)
+{
+	*z = (struct gunzip){ .isal = isal };
+	/* 15 bits of window; 16: with gzip's header and trailer */
+	if (!isal)
+		return inflateInit2(&z->slow, 15 + 16) == Z_OK ? 0 : -1;
+	z->fast = malloc(sizeof(*z->fast));
+	if (!z->fast)
+		return -1;
+	isal->init(z->fast);
+	z->fast->crc_flag = ISAL_GZIP;
+	return 0;
+}
+
+static void gunzip_reset(struct gunzip *z)
+{
+	if (!z->isal) {
+		(void)inflateReset(&z->slow);
+		return;
+	}
+	z->isal->reset(z->fast);
+	z->fast->crc_flag = ISAL_GZIP;
+}
+
+static void gunzip_close(struct gunzip *z)
+{
+	if (!z->isal)
+		(void)inflateEnd(&z->slow);
+	free(z->fast);
+}
+
+static int gunzip_run(struct gunzip *z, struct input *in, unsigned char **out, size_t *room,
+		      struct err *e)
+{
+	const char *why = NULL;
+	size_t left;
+	int r;
+
+	if (z->isal) {
+		z->fast->next_in = (uint8_t *)(uintptr_t)in->p; /* it only reads there */
+		z->fast->avail_in = (uint32_t)in->len;
+		z->fast->next_out = *out;
+		z->fast->avail_out = (uint32_t)*room;
+		r = z->isal->inflate(z->fast);
+		if (r != ISAL_DECOMP_OK && r != ISAL_END_INPUT)
+			why = r == ISAL_INCORRECT_CHECKSUM ? "incorrect data check" :
+							     "invalid data";
+		r = z->fast->block_state == ISAL_BLOCK_FINISH;
+		left = z->fast->avail_in;
+		*out = z->fast->next_out;
+		*room = z->fast->avail_out;
+	} else {
+		z->slow.next_in = (Bytef *)(uintptr_t)in->p;
+		z->slow.avail_in = (uInt)in->len;
+		z->slow.next_out = *out;
+		z->slow.avail_out = (uInt)*room;
+		r = inflate(&z->slow, Z_NO_FLUSH);
+		if (r != Z_OK && r != Z_BUF_ERROR && r != Z_STREAM_END)
+			why = z->slow.msg ? z->slow.msg : zError(r);
+		r = r == Z_STREAM_END;
+		left = z->slow.avail_in;
+		*out = z->slow.next_out;
+		*room = z->slow.avail_out;
+	}
+	in->p += in->len - left;
+	in->len = left;
+	return why ? err_set(e, ERR_INVALID, "it is damaged: gzip: %s", why) : r;
+}
+
+/* One member after the other: pigz, estargz and others write several. 0, or 1 when there is no more. */
+static int gunzip_chunk(struct stream *s, struct gunzip *z, struct input *in, int i, size_t *made,
+			struct err *e)
+{
+	unsigned char *out = s->chunk[i];
+	size_t room = CHUNK_SIZE;
+
+	*made = 0;
+	while (room) {
+		size_t before = room;
+		int r;
+
+		if (s->member_ended) {
+			r = another_member(s, in, begins_gzip, e);
+			*made = CHUNK_SIZE - room;
+			if (r <= 0)
+				return r < 0 ? -1 : 1;
+			gunzip_reset(z);
+			s->member_ended = false;
+		}
+		if (!in->len && input_fill(s, in, e) < 0)
+			return -1;
+		/* even without input: what was taken in may still have to be put out */
+		r = gunzip_run(z, in, &out, &room, e);
+		if (r < 0)
+			return -1;
+		if (!r && !in->len && room == before && s->input_ended)
+			return cut_short("gzip", e);
+		s->member_ended = r;
+	}
+	*made = CHUNK_SIZE - room;
+	return 0;
+}
+
+/* By libraries that check what they make: libarchive's gzip filter does not look at the checksums. */
 static int decode_gzip(struct stream *s, struct err *e)
 {
-	z_stream z = { 0 };
+	struct gunzip z;
+	struct input in = { .p = NULL };
 	int r = 0;
 
 	s->raw = malloc(CHUNK_SIZE);
-	/* 15 bits of window; 16: with gzip's header and trailer */
-	if (!s->raw || inflateInit2(&z, 15 + 16) != Z_OK)
+	if (!s->raw || gunzip_open(&z, s->in.isal) < 0)
 		return err_set(e, ENOMEM, "cannot decompress");
 	while (r == 0) {
 		int i = chunk_get(s);
+		size_t made;
 
 		if (i < 0)
 			break;
-		r = inflate_chunk(s, &z, i, e);
-		if (r >= 0 && z.avail_out < CHUNK_SIZE &&
-		    chunk_put(s, i, CHUNK_SIZE - z.avail_out, e) < 0)
+		r = gunzip_chunk(s, &z, &in, i, &made, e);
+		if (r >= 0 && made && chunk_put(s, i, made, e) < 0)
 			r = -1;
 	}
-	inflateEnd(&z);
+	gunzip_close(&z);
+	return r < 0 ? -1 : 0;
+}
+
+bool isal_load(struct isal *isal)
+{
+	/* never closed: it is wanted to the end */
+	void *lib = dlopen("libisal.so.2", RTLD_NOW | RTLD_LOCAL);
+
+	if (!lib)
+		return false;
+	isal->init = (void (*)(struct inflate_state *))(uintptr_t)dlsym(lib, "isal_inflate_init");
+	isal->reset = (void (*)(struct inflate_state *))(uintptr_t)dlsym(lib, "isal_inflate_reset");
+	isal->inflate = (int (*)(struct inflate_state *))(uintptr_t)dlsym(lib, "isal_inflate");
+	return isal->init && isal->reset && isal->inflate;
+}
+
+/* The same for zstd's frames. */
+static int zstd_chunk(struct stream *s, ZSTD_DStream *z, struct input *in, int i, size_t *made,
+		      struct err *e)
+{
+	ZSTD_outBuffer out = { s->chunk[i], CHUNK_SIZE, 0 };
+
+	*made = 0;
+	while (out.pos < out.size) {
+		ZSTD_inBuffer from;
+		size_t before = out.pos, r;
+
+		if (s->member_ended) {
+			int more = another_member(s, in, begins_zstd, e);
+
+			if (more <= 0) {
+				*made = out.pos;
+				return more < 0 ? -1 : 1;
+			}
+			s->member_ended = false;
+		}
+		if (!in->len && input_fill(s, in, e) < 0)
+			return -1;
+		from = (ZSTD_inBuffer){ in->p, in->len, 0 };
+		r = ZSTD_decompressStream(z, &out, &from);
+		if (ZSTD_isError(r))
+			return err_set(e, ERR_INVALID, "it is damaged: zstd: %s",
+				       ZSTD_getErrorName(r));
+		if (!from.size && r && out.pos == before)
+			return cut_short("zstd", e);
+		in->p += from.pos;
+		in->len -= from.pos;
+		s->member_ended = r == 0;
+	}
+	*made = out.pos;
+	return 0;
+}
+
+static int decode_zstd(struct stream *s, struct err *e)
+{
+	ZSTD_DStream *z = ZSTD_createDStream();
+	struct input in = { .p = NULL };
+	int r = 0;
+
+	s->raw = malloc(CHUNK_SIZE);
+	if (!s->raw || !z)
+		r = err_set(e, ENOMEM, "cannot decompress");
+	while (r == 0) {
+		int i = chunk_get(s);
+		size_t made;
+
+		if (i < 0)
+			break;
+		r = zstd_chunk(s, z, &in, i, &made, e);
+		if (r >= 0 && made && chunk_put(s, i, made, e) < 0)
+			r = -1;
+	}
+	ZSTD_freeDStream(z);
 	return r < 0 ? -1 : 0;
 }
 
@@ -380,7 +661,6 @@ static int decode_compressed(struct stream *s, struct err *e)
 		int code;
 	} filters[UNPACK_COMPRESSIONS] = {
 		[UNPACK_XZ] = { archive_read_support_filter_xz, ARCHIVE_FILTER_XZ },
-		[UNPACK_ZSTD] = { archive_read_support_filter_zstd, ARCHIVE_FILTER_ZSTD },
 		[UNPACK_BZIP2] = { archive_read_support_filter_bzip2, ARCHIVE_FILTER_BZIP2 },
 		[UNPACK_LZ4] = { archive_read_support_filter_lz4, ARCHIVE_FILTER_LZ4 },
 	};
@@ -431,6 +711,8 @@ static int decode(struct stream *s, struct err *e)
 		return decode_plain(s, e);
 	case UNPACK_GZIP:
 		return decode_gzip(s, e);
+	case UNPACK_ZSTD:
+		return decode_zstd(s, e);
 	default:
 		return decode_compressed(s, e);
 	}
@@ -489,7 +771,7 @@ static void *hasher(void *arg)
 		}
 		i = s->hashed % CHUNKS;
 		pthread_mutex_unlock(&s->lock);
-		sha256_update(&s->sha, s->len[i], s->chunk[i]);
+		sha256_update(&s->sha, s->len[i], s->data[i]);
 		pthread_mutex_lock(&s->lock);
 		s->hashed++;
 		pthread_cond_broadcast(&s->changed);
@@ -542,7 +824,7 @@ ssize_t stream_next(struct stream *s, const void **data, struct err *e)
 	while (s->used == s->made && !s->ended)
 		pthread_cond_wait(&s->changed, &s->lock);
 	if (s->used < s->made) {
-		*data = s->chunk[s->used % CHUNKS];
+		*data = s->data[s->used % CHUNKS];
 		n = (ssize_t)s->len[s->used % CHUNKS];
 		s->lent = true;
 	} else if (s->failed) {
@@ -564,8 +846,10 @@ int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struc
 		return err_set(e, r, "cannot hash");
 	s->hasher_runs = false;
 	sha256_digest(&s->sha, 32, digest);
+	if (input && stream_compression(s) == UNPACK_NONE)
+		memcpy(input, digest, 32);
 	/* the decoder is done, or nobody would have seen the end */
-	if (input && s->in.hash)
+	else if (input && s->in.hash)
 		sha256_digest(&s->raw_sha, 32, input);
 	return 0;
 }
@@ -612,6 +896,9 @@ void stream_close(struct stream *s)
 		pthread_join(s->hasher, NULL);
 	for (size_t i = 0; i < CHUNKS; i++)
 		free(s->chunk[i]);
+	for (size_t i = 0; i < 2; i++)
+		if (s->window[i])
+			munmap(s->window[i], s->n_window[i]);
 	free(s->raw);
 	free(s);
 }

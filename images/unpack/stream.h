@@ -3,8 +3,8 @@
  *
  * Two threads: one reads and decompresses into a ring of chunks, one hashes them; the caller's own thread
  * consumes. So decoding, hashing and writing files overlap, and what is hashed is exactly what is parsed.
- * Decompression is in process, never another program's (CVE-2026-41567): zlib's for gzip, libarchive's for
- * the others.
+ * Decompression is in process, never another program's (CVE-2026-41567): ISA-L's or zlib's for gzip,
+ * libzstd's for zstd, libarchive's for the others.
  */
 #ifndef CTR_UNPACK_STREAM_H
 #define CTR_UNPACK_STREAM_H
@@ -18,8 +18,21 @@
 
 struct stream;
 
+/*
+ * ISA-L's inflate, twice as fast as zlib's, where the library is installed: not every machine has it. To be loaded while there
+ * are files to load from.
+ */
+struct inflate_state;
+struct isal {
+	void (*init)(struct inflate_state *z);
+	void (*reset)(struct inflate_state *z);
+	int (*inflate)(struct inflate_state *z);
+};
+bool isal_load(struct isal *isal);
+
 struct stream_input {
-	int fd;	   /* borrowed */
+	const struct isal *isal; /* for gzip; NULL: zlib does it */
+	int fd;			 /* borrowed */
 	bool part; /* only @len bytes at @at, by pread(2); else all, from where it stands */
 	uint64_t at, len;
 	uint64_t max_bytes, max_ratio; /* as in struct unpack_request */
