@@ -92,6 +92,8 @@ static void tell_import(const struct image_import_result *r)
 			 r->skipped_devices);
 	if (r->skipped_others)
 		log_info("%" PRIu64 " sockets were skipped", r->skipped_others);
+	if (streq(r->kind, "Incus image"))
+		log_warn("templates of the Incus image, if it has any, are not applied");
 	if (r->skipped_xattrs)
 		log_warn("%" PRIu64 " extended attributes were left out: only user.*, file "
 			 "capabilities and ACLs are kept",
@@ -102,19 +104,60 @@ static void tell_import(const struct image_import_result *r)
 			"in one file?");
 }
 
-static int print_import(struct cli *c, const struct import_options *o,
+/* Each image of the archive, with each of its names: "ID NAME" lines. */
+static void note_loaded(void *arg, const char *id, const char *name)
+{
+	str_addf(arg, "%s %s\n", id, name);
+}
+
+static void json_loaded(struct json_writer *w, char *lines)
+{
+	json_open(w, "loaded", '[');
+	for (char *at = lines, *line; (line = strsep(&at, "\n")) && *line;) {
+		char *name = line + IMAGE_ID_LEN;
+
+		*name++ = '\0';
+		json_open(w, NULL, '{');
+		json_put_string(w, "id", line);
+		json_put_string(w, "name", *name ? name : NULL);
+		json_close(w);
+	}
+	json_close(w);
+}
+
+/* "NAME ID", a line each, the last one left open; with @quiet each id once. */
+static void print_loaded(char *lines, bool quiet)
+{
+	const char *last = "", *end = "";
+
+	for (char *at = lines, *line; (line = strsep(&at, "\n")) && *line;) {
+		char *name = line + IMAGE_ID_LEN;
+
+		*name++ = '\0';
+		if (quiet && !streq(line, last))
+			printf("%s\n", line);
+		if (!quiet)
+			printf("%s%s%s%.*s", end, name, *name ? " " : "", IMAGE_ID_SHORT, line);
+		last = line;
+		end = "\n";
+	}
+}
+
+static int print_import(struct cli *c, const struct import_options *o, struct str *loaded,
 			const struct image_import_result *r)
 {
 	auto_str struct str text = { 0 };
 	struct json_writer w = { .out = &text, .indent = true };
 	char size[16];
 
+	if (loaded->failed)
+		return err_set(c->e, ENOMEM, "cannot write");
 	if (c->json) {
 		json_open(&w, NULL, '{');
 		json_put_string(&w, "id", r->id);
 		json_put_string(&w, "name", *r->name ? r->name : NULL);
 		json_put_string(&w, "kind", r->kind);
-		json_put_u64(&w, "images", r->images);
+		json_loaded(&w, loaded->s);
 		json_put_bool(&w, "existed", r->existed);
 		json_put_bool(&w, "unpacked", r->unpacked);
 		json_put_string(&w, "compression", r->compression);
@@ -129,12 +172,11 @@ static int print_import(struct cli *c, const struct import_options *o,
 		return print_json(c, &text);
 	}
 	tell_import(r);
-	if (o->quiet)
-		printf("%s\n", r->id);
-	else
-		printf("%s%s%.*s, %s, %" PRIu64 " entries%s\n", r->name, *r->name ? " " : "",
-		       IMAGE_ID_SHORT, r->id, format_size(r->bytes_out, size, sizeof(size)),
-		       r->entries, r->existed ? " (was there already)" : "");
+	print_loaded(loaded->s, o->quiet);
+	if (!o->quiet)
+		printf(", %s, %" PRIu64 " entries%s\n",
+		       format_size(r->bytes_out, size, sizeof(size)), r->entries,
+		       r->existed ? " (was there already)" : "");
 	return flush(c);
 }
 
@@ -142,9 +184,12 @@ static int image_import_verb(struct cli *c, int argc, char **argv)
 {
 	const struct import_options *o = c->options;
 	auto_store struct store *s = NULL;
+	auto_str struct str loaded = { 0 };
 	struct image_import_result r;
 	struct progress p;
 	struct image_import_options io = {
+		.loaded = note_loaded,
+		.loaded_arg = &loaded,
 		.progress = progress_image,
 		.progress_arg = &p,
 		.name = argc > 1 ? argv[1] : NULL,
@@ -170,23 +215,26 @@ static int image_import_verb(struct cli *c, int argc, char **argv)
 	if (!s)
 		return -1;
 	progress_start(&p, "importing");
-	rc = image_import_file(s, argv[0], &io, &r, c->e);
+	rc = image_import_file(s, argc ? argv[0] : "-", &io, &r, c->e);
 	progress_stop(&p);
-	return rc < 0 ? -1 : print_import(c, o, &r);
+	return rc < 0 ? -1 : print_import(c, o, &loaded, &r);
 }
 
 const struct verb verb_image_import = {
 	.name = "image import",
+	.aliases = "load",
 	.run = image_import_verb,
 	.flags = VERB_JSON,
-	.operands = "FILE|- [NAME[:TAG]]",
-	.min = 1,
+	.operands = "[FILE|DIR|- [NAME[:TAG]]]",
+	.min = 0,
 	.max = 2,
-	.help = "make an image of a root filesystem tarball",
+	.help = "import a root filesystem's tarball, or images from an archive or an OCI layout",
 	.rows = import_rows,
 	.options_size = sizeof(struct import_options),
-	.more = "The archive may be plain or compressed with gzip, xz, zstd, bzip2 or lz4; its content "
-		"tells. '-' reads standard input. Without a NAME the image is reached by its id.\n\n"
+	.more = "Content tells what it is: a root filesystem, what `docker save` or `podman save` wrote, an OCI "
+		"image layout (an archive, or its directory), an Incus image; plain or compressed with gzip, xz, "
+		"zstd, bzip2 or lz4. '-', or nothing, reads standard input. Without a NAME images get the "
+		"names that the archive gives them, or are reached by their ids.\n\n"
 		"A root filesystem brings no configuration: it runs /sbin/init if it has one, else "
 		"/bin/sh, unless told otherwise.",
 };

@@ -28,7 +28,10 @@ struct launch {
 	bool fresh;		  /* made by this command: its layer holds nothing yet */
 };
 
-/* The image of an instance, by its id or as its directory. The caller frees it. */
+/*
+ * The image of an instance, by its id or as its directory. The caller frees it, and image_mount()s it before
+ * anything looks into it or starts.
+ */
 struct image *launch_image(struct store *store, const struct instance *i, struct err *e);
 
 /* Writes what a new instance's layer begins with (from_image.h). */

@@ -20,7 +20,9 @@ static int rename_files(struct cli *c, struct instance_dir *d, const char *old, 
 	auto_image struct image *img = store ? launch_image(store, i, e) : NULL;
 	struct launch l = { .all = d->all, .image = img, .instance = i, .dir = d };
 
-	return img ? launch_renamed(&l, old, e) : -1;
+	if (!img || image_mount(store, c->run_root, img, e) < 0)
+		return -1;
+	return launch_renamed(&l, old, e);
 }
 
 static int rename_it(struct cli *c, struct instance_dir *d, const char *to, struct err *e)

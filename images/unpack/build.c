@@ -89,15 +89,25 @@ static int keep_file(struct work *w, int fd, const char *from, const char *dir, 
 	return 0;
 }
 
+int work_ask(struct work *w, enum unpack_state what, struct err *e)
+{
+	struct unpack_report *r = w->b->report;
+	int fd;
+
+	r->state = what;
+	fd = w->b->ask(w->b->arg, r, e);
+	r->state = UNPACK_RUNNING;
+	return fd;
+}
+
 int work_fetch(struct work *w, const uint8_t digest[32], struct err *e)
 {
 	struct unpack_report *r = w->b->report;
 
 	if (!w->b->ask)
 		return -1;
-	r->state = UNPACK_WANT_LAYER;
 	memcpy(r->digest, digest, 32);
-	return w->b->ask(w->b->arg, r, e);
+	return work_ask(w, UNPACK_WANT_LAYER, e);
 }
 
 static int set_size(struct work_layer *l, struct err *e)
@@ -419,23 +429,28 @@ static int import_layout_file(struct work *w, struct tree *t, uint64_t at, uint6
 	tree_next_layer(t, false);
 	if (reader_file(w->reader, w->b->in, at, len, t, &k, e) < 0)
 		return -1;
+	reader_count(w->reader, NULL);
 	return layout_import(w, &(struct layout){ .fd = w->b->in, .at = at, .tree = t }, e);
+}
+
+static int import_layout_dir(struct work *w, struct err *e)
+{
+	reader_count(w->reader, NULL);
+	return layout_import(w, &(struct layout){ .fd = -1 }, e);
 }
 
 static int rebuild(struct work *w, struct tree *t, struct err *e)
 {
 	size_t n = w->b->q->n_layers;
 	auto_free struct work_layer *layers = calloc(n + 1, sizeof(*layers));
-	struct unpack_report *r = w->b->report;
 
 	if (!layers)
 		return err_set(e, ENOMEM, "cannot unpack");
 	for (size_t i = 0; i < n; i++) {
 		int fd;
 
-		r->state = UNPACK_WANT_LAYER;
-		r->number = (uint32_t)i;
-		fd = w->b->ask(w->b->arg, r, e);
+		w->b->report->number = (uint32_t)i;
+		fd = work_ask(w, UNPACK_WANT_LAYER, e);
 		if (fd < 0)
 			return fd == -2 ? -1 : err_set(e, ERR_INVALID, "layer %zu is missing", i);
 		tree_next_layer(t, w->b->q->flags & UNPACK_WHITEOUTS);
@@ -457,8 +472,9 @@ int build(struct builder *b, struct err *e)
 	else if (b->q->job == UNPACK_REBUILD)
 		rc = rebuild(&w, t, e);
 	else if (b->q->job == UNPACK_LAYOUT)
-		rc = layout_import(&w, &(struct layout){ .fd = -1 }, e);
-	else if (!b->q->strip && is_layout_file(b->in, &at, &len))
+		rc = import_layout_dir(&w, e);
+	else if (!b->q->strip && !(b->q->flags & UNPACK_HASH_INPUT) &&
+		 is_layout_file(b->in, &at, &len))
 		rc = import_layout_file(&w, t, at, len, e);
 	else
 		rc = import_stream(&w, &t, e);

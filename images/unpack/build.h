@@ -14,8 +14,8 @@ struct builder {
 	/* Called with @report now and then; may be NULL. */
 	void (*tell)(void *arg, const struct unpack_report *r);
 	/*
-	 * Asks whoever started us for the file that @report names (its state is one of UNPACK_WANT_*). A descriptor,
-	 * -1 when there is none, -2 and *e when there is no answer.
+	 * Asks whoever started us for the file that @r names (its state is one of UNPACK_WANT_*). A descriptor,
+	 * -1 when there is none, -2 and *e when there is no answer. May be NULL if the job needs none.
 	 */
 	int (*ask)(void *arg, const struct unpack_report *r, struct err *e);
 	void *arg;

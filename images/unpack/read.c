@@ -104,9 +104,11 @@ static void tell(struct reader *r)
 
 void reader_count(struct reader *r, struct stream *s)
 {
-	if (!r->first_stream_seen)
+	if (s && !r->first_stream_seen)
 		r->report->compression = stream_compression(s);
 	r->first_stream_seen = true;
+	if (!s)
+		return;
 	r->report->bytes_in = r->bytes_in += stream_bytes_in(s);
 	r->report->bytes_out = r->bytes_out += stream_bytes_out(s);
 }

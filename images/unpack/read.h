@@ -65,7 +65,10 @@ unsigned reader_peek(int fd, uint64_t len);
 /* Refuses what was read if it cannot be a layer or a root filesystem. */
 int reader_check(struct reader *r, const struct reading *k, struct err *e);
 
-/* Counts a stream's bytes as read, before it is closed. */
+/*
+ * Counts a stream's bytes as read, before it is closed. The first one is the archive as given, and its compression is told;
+ * NULL: that was not compressed, and what follows is in it.
+ */
 void reader_count(struct reader *r, struct stream *s);
 
 #endif

@@ -31,6 +31,9 @@ int work_create(struct work *w, const char *path, struct err *e);
 int work_dir(struct work *w, const char *path, struct err *e);
 int work_write(struct work *w, const char *path, const void *data, size_t len, struct err *e);
 
+/* Asks for what the report names: a descriptor, -1 when there is none, -2 and *e. */
+int work_ask(struct work *w, enum unpack_state what, struct err *e);
+
 /* The layer @digest from the store: a descriptor, -1 when it has none, -2 and *e. */
 int work_fetch(struct work *w, const uint8_t digest[32], struct err *e);
 

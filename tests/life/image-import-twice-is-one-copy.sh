@@ -18,7 +18,7 @@ tmp_is_empty
 # less of each name is another tree, and not the one that is there
 "$CTR" image import --json --strip 1 a.tar four >out || fail '--strip'
 grep -q '"existed": true' out && fail 'what is stripped passes for what is not'
-four=$(sed -n 's/.*"id": "\([0-9a-f]*\)".*/\1/p' out)
+four=$(sed -n 's/.*"id": "\([0-9a-f]*\)".*/\1/p' out | head -n 1)
 "$CTR" image import --strip 1 a.tar.gz four | grep -q 'was there already' || fail 'stripped twice'
 [ "$(ls "$CTR_ROOT/layers" | wc -l) $(ls "$CTR_ROOT/roots" | wc -l)" = '2 2' ] || fail 'the stripped layer'
 [ "$(cat "$(root_of "$four")/motd")" = small ] || fail '--strip 1 of ./etc/motd is not motd'
