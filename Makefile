@@ -9,7 +9,7 @@
 #	make deps		what building needs, from apt: the one target besides the test targets that uses the network
 #	make asan | fuzz | analyze | coverage		sanitizers, fuzzers, static analysis, which lines the tests run
 #	make fuzz-coverage		which lines of the readers the fuzzers' seeds run
-#	make bench | lab				measurements; all jobs of the lab (LAB=JOB: one)
+#	make bench | bench-images | lab		measurements; all jobs of the lab (LAB=JOB: one)
 #	make format | clean | distclean
 #
 # Variables: V=1 shows commands. DEBUG=1 builds without optimisation. CC=clang. STATIC=musl|glibc|no
@@ -209,7 +209,7 @@ $(TOOLS): $B/%: $B/plain/made
 endif
 
 # A fuzzer sees both worlds; libarchive's is glibc's, so this links only with STATIC=no.
-$(FUZZERS): $B/%: $B/%.o $B/libctr.a $(if $(COLD_OBJ),$B/cold/libunpack.a)
+$(FUZZERS): $B/%: $B/%.o $(if $(COLD_OBJ),$B/cold/libunpack.a) $B/libctr.a
 	$(call say,LD,$@)
 	$Q$(HOT_CC) $(HOT_FLAGS) -fsanitize=fuzzer -o $@ $^ $(HOT_LIBS) $(COLD_LIBS)
 
@@ -288,6 +288,9 @@ analyze:
 bench: all tests
 	$Qtests/bench/bench $(BENCH)
 
+bench-images: all
+	$Qunshare -m tests/bench/images.py $(BENCH)
+
 lab: all tests
 	$Qtests/lab/lab run --no-build $(or $(LAB),$(shell tests/lab/lab list))
 
@@ -316,5 +319,5 @@ distclean:
 	$Qrm -rf build
 
 FORCE:
-.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz fuzz-coverage coverage analyze bench lab \
+.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz fuzz-coverage coverage analyze bench bench-images lab \
 	format install clean distclean FORCE

@@ -122,6 +122,7 @@ static int set_size(struct work_layer *l, struct err *e)
 
 /* A stream of the input, to PART; and the blob that it came in, if that is to be kept. */
 struct intake {
+	const struct builder *b;
 	struct stream *stream;
 	int part, blob;
 };
@@ -134,7 +135,8 @@ struct intake {
 
 static void own_intake(struct intake *i)
 {
-	/* in the order of a failure the stream's threads may be in a read that blocks, and the process is about to end */
+	if (i->stream && !i->b->last)
+		stream_close(i->stream);
 	own_close(&i->part);
 	own_close(&i->blob);
 }
@@ -143,6 +145,7 @@ static void own_intake(struct intake *i)
 static int intake_open(struct work *w, struct intake *i, struct stream_input in, bool keep_blob,
 		       struct err *e)
 {
+	i->b = w->b;
 	in.copy = -1;
 	in.isal = w->b->isal;
 	in.max_bytes = w->b->q->max_bytes;
@@ -362,6 +365,7 @@ static int finish_rootfs(struct work *w, struct intake *i, struct tree **t, stru
 		return intake_keep(w, i, l, e);
 	reader_count(w->reader, i->stream);
 	stream_close(i->stream);
+	i->stream = NULL;
 	raw.fd = i->part;
 	if (set_size(&raw, e) < 0 || unlinkat(w->b->target, PART, 0) < 0)
 		return e->code ? -1 : err_set(e, errno, "cannot remove '%s'", PART);
@@ -385,10 +389,10 @@ static int import_stream(struct work *w, struct tree **t, struct err *e)
 	if (reader_stream(w->reader, i.stream, i.part, *t, &k, e) < 0)
 		return -1;
 	if (!holds_images(k.top)) {
-		if (finish_rootfs(w, &i, t, &k, &l, e) < 0)
-			return -1;
-		rc = work_image(w, *t, &l, 1, NULL, e);
-		close(l.fd);
+		rc = finish_rootfs(w, &i, t, &k, &l, e);
+		if (rc == 0)
+			rc = work_image(w, *t, &l, 1, NULL, e);
+		own_close(&l.fd);
 		return rc;
 	}
 	if (stream_digest(i.stream, l.digest, w->b->report->input_digest, e) < 0)
@@ -397,6 +401,7 @@ static int import_stream(struct work *w, struct tree **t, struct err *e)
 		memcpy(w->b->report->input_digest, l.digest, 32);
 	reader_count(w->reader, i.stream);
 	stream_close(i.stream);
+	i.stream = NULL;
 	/* the whole is not kept, only what is in it; it goes with its descriptor */
 	if (unlinkat(w->b->target, PART, 0) < 0 || fstat(i.part, &st) < 0)
 		return err_set(e, errno, "cannot read '%s'", PART);

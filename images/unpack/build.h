@@ -4,6 +4,8 @@
 #ifndef CTR_UNPACK_BUILD_H
 #define CTR_UNPACK_BUILD_H
 
+#include <stdbool.h>
+
 #include "images/unpack/unpack.h"
 
 struct builder {
@@ -20,6 +22,8 @@ struct builder {
 	int (*ask)(void *arg, const struct unpack_report *r, struct err *e);
 	void *arg;
 	const struct isal *isal; /* NULL: there is none (stream.h) */
+	/* the process ends after a failure: threads are not waited for, one of which may be in a read that blocks */
+	bool last;
 };
 
 /* Does what the request says; what is then in the target says unpack.h. 0, or -1 and *e. */

@@ -103,17 +103,63 @@ enum {
 	TAG_OTHER = 0x20
 };
 
+/*
+ * The rules of posix_acl_valid(), since an index brings attributes to the kernel as they are: the owner, users, the group, groups,
+ * the mask, the others, in this order; a mask if there are users or groups.
+ */
 static bool acl_is_sound(const unsigned char *v, size_t len, uint32_t max_id)
 {
+	enum { AT_START, AT_USERS, AT_GROUPS, AT_MASK, AT_END } at = AT_START;
+	bool needs_mask = false, has_mask = false;
+
 	if (len < ACL_HEADER || (len - ACL_HEADER) % ACL_ENTRY || le32(v) != ACL_VERSION)
 		return false;
-	for (size_t at = ACL_HEADER; at < len; at += ACL_ENTRY) {
-		unsigned tag = v[at] | (unsigned)v[at + 1] << 8;
+	for (size_t k = ACL_HEADER; k < len; k += ACL_ENTRY) {
+		unsigned tag = v[k] | (unsigned)v[k + 1] << 8,
+			 perm = v[k + 2] | (unsigned)v[k + 3] << 8;
 
-		if ((tag == TAG_USER || tag == TAG_GROUP) && le32(v + at + 4) > max_id)
+		if (perm & ~7u)
 			return false;
+		if (tag == TAG_USER_OBJ && at == AT_START) {
+			at = AT_USERS;
+		} else if (tag == TAG_GROUP_OBJ && at == AT_USERS) {
+			at = AT_GROUPS;
+		} else if ((tag == TAG_USER && at == AT_USERS) ||
+			   (tag == TAG_GROUP && at == AT_GROUPS)) {
+			needs_mask = true;
+			if (le32(v + k + 4) > max_id)
+				return false;
+		} else if (tag == TAG_MASK && at == AT_GROUPS) {
+			at = AT_MASK;
+			has_mask = true;
+		} else if (tag == TAG_OTHER && (at == AT_GROUPS || at == AT_MASK)) {
+			at = AT_END;
+		} else {
+			return false;
+		}
 	}
-	return true;
+	return at == AT_END && (has_mask || !needs_mask);
+}
+
+unsigned entry_acl_mode(const void *value, size_t len, unsigned mode, bool *plain)
+{
+	const unsigned char *v = value;
+
+	*plain = true;
+	for (size_t k = ACL_HEADER; k < len; k += ACL_ENTRY) {
+		unsigned tag = v[k] | (unsigned)v[k + 1] << 8, perm = v[k + 2] & 7u;
+
+		if (tag == TAG_USER_OBJ)
+			mode = (mode & ~0700u) | perm << 6;
+		else if (tag == TAG_GROUP_OBJ ||
+			 tag == TAG_MASK) /* the mask comes later, and counts */
+			mode = (mode & ~0070u) | perm << 3;
+		else if (tag == TAG_OTHER)
+			mode = (mode & ~0007u) | perm;
+		if (tag == TAG_USER || tag == TAG_GROUP || tag == TAG_MASK)
+			*plain = false;
+	}
+	return mode;
 }
 
 /* include/uapi/linux/capability.h: vfs_cap_data and vfs_ns_cap_data. */

@@ -39,6 +39,12 @@ const char *entry_quote(const char *name, char buf[ENTRY_QUOTED_MAX]);
 bool entry_xattr_keep(const char *name, void *value, size_t *len, uint32_t max_id);
 
 /*
+ * The permission bits that a file with the sound access ACL @value has, out of @mode: the kernel keeps the two in step when a list is
+ * set. *@plain: the list says no more than the bits, and so is none.
+ */
+unsigned entry_acl_mode(const void *value, size_t len, unsigned mode, bool *plain);
+
+/*
  * The entry's POSIX ACL of @type (ARCHIVE_ENTRY_ACL_TYPE_ACCESS or _DEFAULT) in the form that the kernel
  * takes as system.posix_acl_access|default, into malloc'ed *@out (NULL when there is none beyond the mode).
  * ERR_NOT_SUPPORTED when it says something that cannot be kept: a user by name alone, whose number only the

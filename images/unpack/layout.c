@@ -279,8 +279,10 @@ static int take_layer(struct import *i, const char *name, const uint8_t diff_id[
 	fd = work_fetch(i->w, diff_id, i->e);
 	if (fd == -2)
 		return -1;
-	if (fd >= 0)
-		return work_layer_known(i->w, fd, t, l, i->e) < 0 ? -1 : remember(i, l);
+	if (fd >= 0) {
+		l->fd = fd; /* the import's from here on, whatever becomes of it */
+		return remember(i, l) < 0 ? -1 : work_layer_known(i->w, fd, t, l, i->e);
+	}
 	if (open_part(i, name, &p) < 0)
 		return -1;
 	if (blob && p.len != blob->size)

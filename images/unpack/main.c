@@ -113,7 +113,9 @@ static int work(struct unpack_report *r, struct err *e)
 {
 	struct unpack_request q;
 	struct isal isal;
-	struct builder b = { .q = &q, .in = STDIN_FILENO, .report = r, .tell = tell, .ask = ask };
+	struct builder b = {
+		.q = &q, .in = STDIN_FILENO, .report = r, .tell = tell, .ask = ask, .last = true
+	};
 
 	load_conversions();
 	if (isal_load(&isal))

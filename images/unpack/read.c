@@ -44,6 +44,9 @@ static const struct {
 	{ "index.json", TOP_INDEX },
 };
 
+/* What ext4 can say (Documentation/filesystems/ext4/inodes.rst): from 1901 to 2446. */
+#define TIME_MIN    INT32_MIN
+#define TIME_MAX    ((1LL << 34) + INT32_MIN - 1)
 #define FLUSH_EVERY (8u << 20)
 #define WINDOW	    (64u << 20) /* of a file that is mapped, at a time: address space is limited */
 
@@ -273,6 +276,14 @@ static void luggage_add(struct luggage *l, const char *name, void *value, size_t
 	l->n++;
 }
 
+static void luggage_drop(struct luggage *l, size_t i)
+{
+	free(l->owned[i]);
+	l->n--;
+	l->xattrs[i] = l->xattrs[l->n];
+	l->owned[i] = l->owned[l->n];
+}
+
 static bool has_xattr(const struct luggage *l, const char *name)
 {
 	for (size_t i = 0; i < l->n; i++)
@@ -297,11 +308,17 @@ static int take_acls(struct reader *r, struct archive_entry *entry, struct lugga
 		void *value;
 		size_t len;
 
-		if (has_xattr(l, kinds[i].name))
+		if (has_xattr(l, kinds[i].name) ||
+		    (kinds[i].type == ARCHIVE_ENTRY_ACL_TYPE_DEFAULT &&
+		     archive_entry_filetype(entry) != AE_IFDIR))
 			continue;
 		if (entry_acl(entry, kinds[i].type, r->q->max_id, &value, &len, e) == 0) {
-			if (value)
+			if (value && entry_xattr_keep(kinds[i].name, value, &len, r->q->max_id)) {
 				luggage_add(l, kinds[i].name, value, len);
+			} else if (value) {
+				free(value);
+				r->report->skipped_xattrs++;
+			}
 		} else if (e->code == ERR_NOT_SUPPORTED) {
 			*e = (struct err){ 0 };
 			r->report->skipped_xattrs++;
@@ -312,19 +329,26 @@ static int take_acls(struct reader *r, struct archive_entry *entry, struct lugga
 	return 0;
 }
 
+/* Whatever the image's root is kept on, it says the same. */
+static int64_t clamp_time(int64_t seconds)
+{
+	return seconds < TIME_MIN ? TIME_MIN : seconds > TIME_MAX ? TIME_MAX : seconds;
+}
+
 static int pack(struct reader *r, struct archive_entry *entry, struct luggage *l, struct err *e)
 {
 	const char *name;
 	const void *value;
 	size_t len;
 	long nsec = archive_entry_mtime_nsec(entry);
+	bool is_dir = archive_entry_filetype(entry) == AE_IFDIR;
 
 	l->n = 0;
 	l->attrs = (struct tree_attrs){
 		.uid = (uid_t)archive_entry_uid(entry),
 		.gid = (gid_t)archive_entry_gid(entry),
 		.mode = archive_entry_perm(entry) & 07777,
-		.mtime.tv_sec = archive_entry_mtime(entry),
+		.mtime.tv_sec = clamp_time(archive_entry_mtime(entry)),
 		.mtime.tv_nsec = nsec >= 0 && nsec < 1000000000 ? nsec : 0,
 		.xattrs = l->xattrs,
 	};
@@ -340,7 +364,9 @@ static int pack(struct reader *r, struct archive_entry *entry, struct luggage *l
 		if (!copy)
 			return err_set(e, ENOMEM, "cannot unpack");
 		memcpy(copy, value, len);
-		if (entry_xattr_keep(name, copy, &len, r->q->max_id)) {
+		/* a default list is for what is made in a directory, and the kernel wants it nowhere else */
+		if (entry_xattr_keep(name, copy, &len, r->q->max_id) &&
+		    (is_dir || !streq(name, "system.posix_acl_default"))) {
 			luggage_add(l, name, copy, len);
 		} else {
 			free(copy);
@@ -349,6 +375,17 @@ static int pack(struct reader *r, struct archive_entry *entry, struct luggage *l
 	}
 	if (take_acls(r, entry, l, e) < 0)
 		return -1;
+	for (size_t i = 0; i < l->n; i++) {
+		bool plain;
+
+		if (!streq(l->xattrs[i].name, "system.posix_acl_access"))
+			continue;
+		l->attrs.mode =
+			entry_acl_mode(l->xattrs[i].value, l->xattrs[i].len, l->attrs.mode, &plain);
+		if (plain)
+			luggage_drop(l, i);
+		break;
+	}
 	l->attrs.n_xattrs = l->n;
 	return 0;
 }

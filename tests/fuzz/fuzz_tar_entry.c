@@ -19,6 +19,7 @@
 
 #include "images/unpack/build.h"
 #include "images/unpack/entry.h"
+#include "images/unpack/stream.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
@@ -27,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SECRET "what archives are after"
 
+static struct isal isal;
 static char scratch[64];
 static int scratch_fd = -1;
 
@@ -49,6 +51,8 @@ static void begin(void)
 	if (!mkdtemp(scratch))
 		abort();
 	atexit(end);
+	if (!isal_load(&isal))
+		isal.inflate = NULL;
 	scratch_fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fd = openat(scratch_fd, "secret", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (scratch_fd < 0 || fd < 0 || write(fd, SECRET, strlen(SECRET)) < 0 || close(fd) < 0)
@@ -111,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct unpack_request q = { .version = UNPACK_VERSION,
 					  .job = UNPACK_IMPORT,
 					  .flags = size % 2 ? UNPACK_DIRECTORIES : 0,
+					  .architecture = "amd64",
 					  .max_id = 65535,
 					  .max_bytes = 32 << 20,
 					  .max_entries = 2000,
@@ -130,7 +135,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	root = openat(scratch_fd, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		abort();
-	if (build(&(struct builder){ .q = &q, .in = in, .target = root, .report = &r }, &e) < 0 &&
+	if (build(&(struct builder){ .q = &q,
+				     .in = in,
+				     .target = root,
+				     .report = &r,
+				     .isal = size & 2 && isal.inflate ? &isal : NULL },
+		  &e) < 0 &&
 	    (!e.code || !*e.msg))
 		abort();
 	close(root);

@@ -156,18 +156,37 @@ TEST(capabilities_are_kept_in_the_form_that_mounts_translate)
 
 TEST(acls_name_known_ids_only)
 {
-	unsigned char acl[4 + 8] = { 2, 0, 0, 0, 2, 0, 7, 0, 0xff, 0xff, 0, 0 };
+	/* user::rwx, user:65535:rwx, group::r-x, mask::rwx, other::--x; owners have no id */
+	const unsigned char sound[4 + 5 * 8] = {
+		2,    0, 0, 0,			   /* version */
+		1,    0, 7, 0, 255, 255, 255, 255, /* */
+		2,    0, 7, 0, 255, 255, 0,   0,   /* */
+		4,    0, 5, 0, 255, 255, 255, 255, /* */
+		0x10, 0, 7, 0, 255, 255, 255, 255, /* */
+		0x20, 0, 1, 0, 255, 255, 255, 255,
+	};
+	unsigned char acl[sizeof(sound)];
+	bool plain;
 
+	memcpy(acl, sound, sizeof(acl));
 	CHECK(keep("system.posix_acl_access", acl, sizeof(acl)));
 	CHECK(keep("system.posix_acl_default", acl, sizeof(acl)));
-	acl[10] = 1; /* 131071 */
+	CHECK_INT(entry_acl_mode(acl, sizeof(acl), 04600, &plain), 04771);
+	CHECK(!plain);
+	acl[12 + 6] = 1; /* 131071 */
 	CHECK(!keep("system.posix_acl_access", acl, sizeof(acl)));
-	acl[4] = 1; /* the owner's entry has no id */
-	CHECK(keep("system.posix_acl_access", acl, sizeof(acl)));
-	CHECK(!keep("system.posix_acl_access", acl, sizeof(acl) - 1));
-	CHECK(!keep("system.posix_acl_access", acl, 3));
-	acl[0] = 1;
+	CHECK(!keep("system.posix_acl_access", sound, sizeof(acl) - 1));
+	CHECK(!keep("system.posix_acl_access", sound, sizeof(acl) - 8)); /* no others */
+	CHECK(!keep("system.posix_acl_access", sound, 3));
+	memcpy(acl, sound, sizeof(acl));
+	acl[0] = 1; /* of another version */
 	CHECK(!keep("system.posix_acl_access", acl, sizeof(acl)));
+	memcpy(acl, sound, sizeof(acl));
+	acl[12] = 8; /* a group before the group's own */
+	CHECK(!keep("system.posix_acl_access", acl, sizeof(acl)));
+	memcpy(acl, sound, sizeof(acl));
+	memmove(acl + 28, acl + 36, 8); /* users and no mask */
+	CHECK(!keep("system.posix_acl_access", acl, sizeof(acl) - 8));
 }
 
 TEST(large_attributes_are_dropped)
