@@ -13,12 +13,44 @@ verdict 'a Debian root filesystem is imported' [ $? = 0 ]
 echo "that took $(since "$began") s"
 release=$(ctr run --rm --net none debian:13 cat /etc/os-release)
 verdict 'it runs' grep -q '^VERSION_ID="13"' <<<"$release"
+root=$(echo "$CTR_ROOT"/roots/*)
+if [ -d "$root" ]; then
+	echo 'SKIP the index is sound: an index cannot be mounted here'
+elif command -v fsck.erofs >/dev/null; then
+	devices=()
+	for layer in "$CTR_ROOT"/layers/*; do devices+=("--device=$layer"); done
+	verdict 'the index is sound, says fsck.erofs' fsck.erofs "${devices[@]}" --extract "$root"
+fi
+# what others write is read, and what they unpack of it is what is mounted
+if command -v skopeo >/dev/null && command -v umoci >/dev/null; then
+	for form in docker-archive:$LAB_TMP/s.tar oci-archive:$LAB_TMP/s.oci.tar oci:$LAB_TMP/s.oci:1; do
+		tests/images/layers.py oci "$LAB_TMP/layers" gzip &&
+			skopeo --insecure-policy copy -q "oci:$LAB_TMP/layers:localhost/layers:1" "$form"
+		file=${form#*:}
+		id=$(ctr image import -q "${file%:1}" "from-skopeo:${form%%:*}")
+		verdict "skopeo's ${form%%:*} is imported" [ "${#id}" = 64 ]
+	done
+	ids=$(ctr image ls -q | sort -u | wc -l)
+	verdict 'all of them are one image' [ "$ids" = 2 ]
+	umoci unpack --image "$LAB_TMP/s.oci:1" "$LAB_TMP/bundle" >/dev/null
+	mkdir -p "$LAB_TMP/mnt"
+	meta=$(grep -l '"whiteouts": true' "$CTR_ROOT"/images/*/meta.json)
+	root=$CTR_ROOT/roots/$(sed -n 's/.*"root": "\([0-9a-f]*\)".*/\1/p' "$meta")
+	mapfile -t layers < <(sed -n 's/^ *"\([0-9a-f]\{64\}\)",\{0,1\}$/\1/p' "$meta")
+	if [ -f "$root" ] && "$(dirname "$(command -v ctr)")/tests/life/mount_index" "$root" "$LAB_TMP/mnt" "${layers[@]/#/$CTR_ROOT/layers/}"; then
+		tests/images/tree.py "$LAB_TMP/mnt" | sed 1d >ours.txt
+		tests/images/tree.py "$LAB_TMP/bundle/rootfs" | sed 1d >theirs.txt
+		verdict 'umoci unpacks the same tree' diff ours.txt theirs.txt
+		umount "$LAB_TMP/mnt"
+	fi
+	for id in $(ctr image ls -q | sort -u | grep -v "$(ctr image ls | awk '$1 == "debian:13" { print $2 }')"); do ctr image rm "$id"; done
+fi
 ctr image rm debian:13
 verdict 'it is gone' [ -z "$(find "$CTR_ROOT/layers" "$CTR_ROOT/tmp" -mindepth 1)" ]
 
 CTR=$(command -v ctr) TESTS=$PWD/tests BUILD=$(dirname "$CTR")
 export CTR TESTS BUILD
-for test in import-gives-the-tree-that-tar-gives import-tells-of-its-helpers-death cve-2026-17106-symlinks-stay-inside \
+for test in archives-of-images-are-imported is-mounted-once import-gives-the-tree-that-tar-gives import-tells-of-its-helpers-death cve-2026-17106-symlinks-stay-inside \
 	cve-2024-57970-headers-claim-too-much overlay-attributes-are-left-out odd-trees-come-out-right; do
 	mkdir -p "$LAB_TMP/$test/t" "$LAB_TMP/$test/root" "$LAB_TMP/$test/run"
 	(
