@@ -163,6 +163,7 @@ static int print_import(struct cli *c, const struct import_options *o, struct st
 		json_put_string(&w, "compression", r->compression);
 		json_put_u64(&w, "bytes_read", r->bytes_read);
 		json_put_u64(&w, "bytes", r->bytes_out);
+		json_put_u64(&w, "size", r->size);
 		json_put_u64(&w, "entries", r->entries);
 		json_put_u64(&w, "skipped_devices", r->skipped_devices);
 		json_put_u64(&w, "skipped_xattrs", r->skipped_xattrs);
@@ -174,9 +175,8 @@ static int print_import(struct cli *c, const struct import_options *o, struct st
 	tell_import(r);
 	print_loaded(loaded->s, o->quiet);
 	if (!o->quiet)
-		printf(", %s, %" PRIu64 " entries%s\n",
-		       format_size(r->bytes_out, size, sizeof(size)), r->entries,
-		       r->existed ? " (was there already)" : "");
+		printf(", %s, %" PRIu64 " entries%s\n", format_size(r->size, size, sizeof(size)),
+		       r->entries, r->existed ? " (was there already)" : "");
 	return flush(c);
 }
 

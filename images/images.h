@@ -278,7 +278,9 @@ struct image_import_result {
 	bool existed; /* the same content was in the store already: no second copy was kept */
 	char name[IMAGE_NAME_MAX + 1]; /* the canonical name that was set, or "" */
 	const char *compression;       /* "none", "gzip", "xz", "zstd", "bzip2", "lz4"; static */
-	uint64_t bytes_read, bytes_out, entries;
+	uint64_t bytes_read,
+		bytes_out;	/* of the archive; layers that the store had already are not read */
+	uint64_t size, entries; /* of all its images' files */
 	uint64_t skipped_devices, skipped_xattrs, skipped_others;
 	bool trailing_data; /* something that is not zeros follows the archive's end */
 };

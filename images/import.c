@@ -411,6 +411,7 @@ struct item {
 	const char *const *layers;	 /* diff ids, bottom first */
 	size_t n_layers;
 	const char *const *names; /* canonical */
+	uint64_t size, entries;
 	bool existed;
 };
 
@@ -632,7 +633,7 @@ static int adopt(struct job *j, struct item *i, int root, struct meta_image *m, 
 	return 0;
 }
 
-static int read_facts(struct job *j, const struct item *i, struct meta_image *m, struct err *e)
+static int read_facts(struct job *j, struct item *i, struct meta_image *m, struct err *e)
 {
 	char path[STAGING_NAME_MAX + 64];
 	auto_str struct str text = { 0 };
@@ -643,8 +644,8 @@ static int read_facts(struct job *j, const struct item *i, struct meta_image *m,
 		return -1;
 	if (sscanf(str_text(&text), "%llu %llu", &entries, &bytes) != 2)
 		return err_set(e, ERR_INVALID, "'%s' is damaged", path);
-	m->entries = entries;
-	m->size = bytes;
+	m->entries = i->entries = entries;
+	m->size = i->size = bytes;
 	return 0;
 }
 
@@ -909,7 +910,10 @@ static void report_result(struct job *j)
 	r->compression = compressions[j->report.compression];
 	r->bytes_read = j->report.bytes_in;
 	r->bytes_out = j->report.bytes_out;
-	r->entries = j->report.entries;
+	for (size_t k = 0; k < j->n; k++) {
+		r->size += j->items[k].size;
+		r->entries += j->items[k].entries;
+	}
 	r->skipped_devices = j->report.skipped_devices;
 	r->skipped_xattrs = j->report.skipped_xattrs;
 	r->skipped_others = j->report.skipped_others;

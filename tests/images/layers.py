@@ -97,7 +97,7 @@ def pack(data, options):
 def config(arch):
     return json.dumps({
         "architecture": arch, "os": "linux", "created": "2026-01-01T00:00:00Z", "author": None,
-        "config": {"Cmd": ["/bin/sh"], "Env": ["A=b"], "User": "web", "Labels": None, "WorkingDir": "/etc"},
+        "config": {"Cmd": ["/bin/sh"], "Env": ["A=b"], "User": "33:33", "Labels": None, "WorkingDir": "/etc"},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + sha(d) for d in LAYERS]},
         "history": [{"created_by": "one"}, {"created_by": "x", "empty_layer": True}, {"created_by": "two"},
                     {"created_by": "three"}]}).encode()

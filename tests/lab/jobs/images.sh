@@ -55,7 +55,8 @@ for test in archives-of-images-are-imported is-mounted-once import-gives-the-tre
 	mkdir -p "$LAB_TMP/$test/t" "$LAB_TMP/$test/root" "$LAB_TMP/$test/run"
 	(
 		cd "$LAB_TMP/$test/t" &&
-			CTR_ROOT=$LAB_TMP/$test/root CTR_RUN=$LAB_TMP/$test/run "$TESTS/life/image-$test.sh" >out 2>&1
+			TEST_NAME=$test CTR_ROOT=$LAB_TMP/$test/root CTR_RUN=$LAB_TMP/$test/run \
+				unshare -m "$TESTS/life/image-$test.sh" >out 2>&1
 	)
 	rc=$?
 	[ $rc = 0 ] || tail -n 20 "$LAB_TMP/$test/t/out"
