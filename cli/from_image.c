@@ -228,13 +228,36 @@ static int name_upper(int fs, const struct from_image *f)
 	return 0;
 }
 
+/* An overlay to be made. */
+struct stack {
+	const struct from_image *f;
+	const int *fds;
+	size_t n;
+	bool writable;
+	int fd; /* the result */
+};
+
+static int make_overlay(void *arg)
+{
+	struct stack *s = arg;
+	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
+			(s->writable ? 0 : MOUNT_ATTR_RDONLY);
+	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || name_layers(fs, s->fds, s->n) < 0 ||
+	    (s->writable && name_upper(fs, s->f) < 0) ||
+	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	s->fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
+	return s->fd < 0 ? -1 : 0;
+}
+
 /* Put together by overlay itself, mounted nowhere. */
 static int open_overlay(const struct from_image *f, int image, bool writable, struct err *e)
 {
-	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (writable ? 0 : MOUNT_ATTR_RDONLY);
 	size_t n = 0, opened;
-	int fd = -1, *fds = alloca((count(f->below) + 2) * sizeof(*fds));
+	int *fds = alloca((count(f->below) + 2) * sizeof(*fds));
+	struct stack s = { .f = f, .fds = fds, .writable = writable, .fd = -1 };
 
 	if (f->upper && !f->fresh && !writable)
 		fds[n++] = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -242,14 +265,13 @@ static int open_overlay(const struct from_image *f, int image, bool writable, st
 		fds[n++] = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	opened = n;
 	fds[n++] = image;
-	if (fs >= 0 && name_layers(fs, fds, n) == 0 && (!writable || name_upper(fs, f) == 0) &&
-	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-		fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
-	if (fd < 0)
+	s.n = n;
+	if (make_overlay(&s) < 0 &&
+	    (errno != EINVAL || image_attached(f->image, make_overlay, &s) < 0))
 		err_set(e, errno, "cannot look into the layers of '%s'", f->name);
 	while (opened--)
 		own_close(&fds[opened]);
-	return fd;
+	return s.fd;
 }
 
 int image_open_root(const struct from_image *f, struct err *e)
