@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/network.h"
 #include "cli/user.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
@@ -228,36 +229,13 @@ static int name_upper(int fs, const struct from_image *f)
 	return 0;
 }
 
-/* An overlay to be made. */
-struct stack {
-	const struct from_image *f;
-	const int *fds;
-	size_t n;
-	bool writable;
-	int fd; /* the result */
-};
-
-static int make_overlay(void *arg)
-{
-	struct stack *s = arg;
-	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
-			(s->writable ? 0 : MOUNT_ATTR_RDONLY);
-	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-
-	if (fs < 0 || name_layers(fs, s->fds, s->n) < 0 ||
-	    (s->writable && name_upper(fs, s->f) < 0) ||
-	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -1;
-	s->fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
-	return s->fd < 0 ? -1 : 0;
-}
-
 /* Put together by overlay itself, mounted nowhere. */
 static int open_overlay(const struct from_image *f, int image, bool writable, struct err *e)
 {
+	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (writable ? 0 : MOUNT_ATTR_RDONLY);
 	size_t n = 0, opened;
-	int *fds = alloca((count(f->below) + 2) * sizeof(*fds));
-	struct stack s = { .f = f, .fds = fds, .writable = writable, .fd = -1 };
+	int fd = -1, *fds = alloca((count(f->below) + 2) * sizeof(*fds));
 
 	if (f->upper && !f->fresh && !writable)
 		fds[n++] = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -265,13 +243,14 @@ static int open_overlay(const struct from_image *f, int image, bool writable, st
 		fds[n++] = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	opened = n;
 	fds[n++] = image;
-	s.n = n;
-	if (make_overlay(&s) < 0 &&
-	    (errno != EINVAL || image_attached(f->image, make_overlay, &s) < 0))
+	if (fs >= 0 && name_layers(fs, fds, n) == 0 && (!writable || name_upper(fs, f) == 0) &&
+	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
+	if (fd < 0)
 		err_set(e, errno, "cannot look into the layers of '%s'", f->name);
 	while (opened--)
 		own_close(&fds[opened]);
-	return s.fd;
+	return fd;
 }
 
 int image_open_root(const struct from_image *f, struct err *e)
@@ -402,7 +381,7 @@ static int set_rlimits(struct spec *s, struct err *e)
 
 static bool own_net(const struct instance *i)
 {
-	return !i->net || !streq(i->net, "host");
+	return !instance_shares_net(i);
 }
 
 static void add_ns(struct spec *s, unsigned flag)
@@ -410,8 +389,9 @@ static void add_ns(struct spec *s, unsigned flag)
 	s->namespaces[s->n_namespaces++].flag = flag;
 }
 
-static int set_namespaces(const struct instance *i, struct spec *s, struct err *e)
+static int set_namespaces(const struct from_image *f, struct spec *s, struct err *e)
 {
+	const struct instance *i = f->instance;
 	struct id_map *map;
 
 	add_ns(s, CLONE_NEWPID);
@@ -422,6 +402,12 @@ static int set_namespaces(const struct instance *i, struct spec *s, struct err *
 	add_ns(s, CLONE_NEWTIME);
 	if (own_net(i))
 		add_ns(s, CLONE_NEWNET);
+	if (f->net && f->net->join)
+		s->namespaces[s->n_namespaces - 1].path = f->net->join;
+	if (f->net) {
+		s->nics = f->net->nics;
+		s->n_nics = f->net->n;
+	}
 	if (!i->ids)
 		return 0;
 	add_ns(s, CLONE_NEWUSER);
@@ -463,11 +449,12 @@ static int set_clocks(struct spec *s, struct err *e)
  * Services as any user on ports below 1024, and ping without privilege: what Docker sets as well. The range
  * of groups must be mapped in the namespace that owns the network.
  */
-static int set_sysctls(const struct instance *i, struct spec *s, struct err *e)
+static int set_sysctls(const struct from_image *f, struct spec *s, struct err *e)
 {
+	const struct instance *i = f->instance;
 	struct key_value *kv;
 
-	if (!own_net(i))
+	if (!own_net(i) || (f->net && f->net->join))
 		return 0;
 	kv = arena_array(s->arena, 2, sizeof(*kv));
 	if (!kv)
@@ -541,8 +528,11 @@ static int add_volume(const char *text, const struct instance *i, struct spec *s
 	return 0;
 }
 
-static int set_mounts(const struct instance *i, struct spec *s, struct err *e)
+static int set_mounts(const struct from_image *f, struct spec *s, struct err *e)
 {
+	const struct instance *i = f->instance;
+	/* sysfs shows a network namespace, and only who owns that may mount it: who shares another's has none */
+	bool no_sysfs = f->net && f->net->join && i->ids;
 	struct mount_spec *m = arena_array(s->arena, N_MOUNTS + count(i->volumes), sizeof(*m));
 
 	if (!m)
@@ -551,7 +541,7 @@ static int set_mounts(const struct instance *i, struct spec *s, struct err *e)
 	for (size_t k = 0; k < N_MOUNTS; k++) {
 		const char *const *options = i->system ? mounts[k].system : mounts[k].application;
 
-		if (!options)
+		if (!options || (no_sysfs && streq(mounts[k].type, "sysfs")))
 			continue;
 		m[s->n_mounts++] = (struct mount_spec){ .destination = mounts[k].destination,
 							.type = mounts[k].type,
@@ -696,8 +686,8 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e)
 	s->rootfs_propagation = "rslave";
 	s->masked_paths = i->system ? masked_system : masked_application;
 	s->readonly_paths = i->system && i->ids ? readonly_system : readonly_application;
-	if (set_root(f, s, e) < 0 || set_namespaces(i, s, e) < 0 || set_clocks(s, e) < 0 ||
-	    set_sysctls(i, s, e) < 0 || set_mounts(i, s, e) < 0 || set_limits(i, s, e) < 0 ||
+	if (set_root(f, s, e) < 0 || set_namespaces(f, s, e) < 0 || set_clocks(s, e) < 0 ||
+	    set_sysctls(f, s, e) < 0 || set_mounts(f, s, e) < 0 || set_limits(i, s, e) < 0 ||
 	    set_process(f, s, e) < 0)
 		return NULL;
 	return take_ptr(s);

@@ -20,6 +20,7 @@
 struct err;
 struct image;
 struct instance;
+struct networking;
 struct process_spec;
 struct spec;
 
@@ -28,6 +29,7 @@ struct from_image {
 	const struct image *image;
 	const struct instance *instance;
 	const char *name;
+	const struct networking *net; /* NULL: none */
 	const char *const *below; /* frozen layers on top of the image's (layers.h); NULL: none */
 	const char *upper, *work; /* absolute; NULL: no layer of its own */
 	bool fresh;		  /* the upper directory holds nothing yet that matters for users */

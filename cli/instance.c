@@ -17,6 +17,7 @@
 #include "cli/clone.h"
 #include "cli/instances.h"
 #include "cli/launch.h"
+#include "cli/network.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
@@ -85,6 +86,8 @@ int start_one(struct cli *c, const struct instances *all, const char *name, stru
 	store = store_open(c->store_root, e);
 	img = store ? launch_image(store, i, e) : NULL;
 	if (!img || image_mount(store, c->run_root, img, e) < 0)
+		goto out;
+	if (network_lease(all, &d, i, e) < 0)
 		goto out;
 	l = (struct launch){ .all = all, .image = img, .instance = i, .dir = &d };
 	rc = launch_detached(&l, e);

@@ -18,6 +18,7 @@
 
 #include "cli/console.h"
 #include "cli/from_image.h"
+#include "cli/network.h"
 #include "images/images.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
@@ -238,6 +239,7 @@ struct decided {
 	char prefix[32];
 	struct scene scene;
 	struct host host;
+	struct networking net;
 	struct spec *spec;
 	struct plan *plan;
 };
@@ -256,6 +258,9 @@ static int decide(const struct launch *l, struct decided *d, struct err *e)
 	set_cgroup_prefix(l->all, d->prefix, sizeof(d->prefix));
 	if (set_scene(l, &d->scene, e) < 0 || host_probe(&d->host, e) < 0)
 		return -1;
+	if (network_resolve(l->all, l->instance, l->dir->name, l->instance->arena, &d->net, e) < 0)
+		return -1;
+	d->scene.from.net = &d->net;
 	d->spec = spec_from_image(&d->scene.from, e);
 	d->plan = d->spec ? plan_build(d->spec, &d->host, &po, e) : NULL;
 	return d->plan ? 0 : in_own_words(d->spec, e);
@@ -281,12 +286,14 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 
 	if (decide(l, &d, e) < 0)
 		return -1;
-	if (l->instance->net && streq(l->instance->net, "host")) {
+	if (l->instance->nets && !streq(*l->instance->nets, "none")) {
 		auto_fd int upper = open_upper(l, e);
 
 		if (upper < 0 || instance_write_resolv(&d.scene.from, upper, e) < 0)
 			return -1;
 	}
+	if (network_ready(l->all, &d.net, e) < 0)
+		return -1;
 	/* what exec makes the spec of again, whatever becomes of the configuration meanwhile */
 	instance_dump(l->instance, &config);
 	if (config.failed)
@@ -299,8 +306,11 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	    open_streams(l, d.spec, sd, detached, st, e) < 0)
 		goto fail;
 	memcpy(lo.stdio, st->payload, sizeof(lo.stdio));
-	if (life_create(d.spec, d.plan, &d.host, &lo, life, e) < 0)
+	if (life_create(d.spec, d.plan, &d.host, &lo, life, e) < 0) {
+		if (e->code == ERR_EXISTS)
+			network_name_holder(l->all, l->dir->name, &d.net, e);
 		goto fail;
+	}
 	events_append(l->all, &(struct event){ .type = EVENT_STARTED,
 					       .name = l->dir->name,
 					       .uuid = l->instance->uuid,

@@ -16,6 +16,7 @@
 #include "cli/from_image.h"
 #include "cli/instances.h"
 #include "cli/launch.h"
+#include "cli/network.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "images/images.h"
@@ -31,9 +32,9 @@
 
 struct run_options {
 	bool rm, detach, interactive, tty, read_only;
-	const char *name, *workdir, *user, *hostname, *cpus, *net, *userns, *profile, *entrypoint,
+	const char *name, *workdir, *user, *hostname, *cpus, *userns, *profile, *entrypoint,
 		*stop_signal;
-	struct words env, volumes, cap_add, cap_drop;
+	struct words env, volumes, cap_add, cap_drop, nets, publish;
 	struct opt_u64 memory, pids, stop_timeout;
 };
 
@@ -59,8 +60,12 @@ struct run_options {
 	NUMBER_ROW(struct run_options, pids, "pids", 0, "N",                                                  \
 		   "processes and threads at most (default 512, for a system 4096)", 1, 4194304),             \
 	FLAG_ROW(struct run_options, read_only, "read-only", 0, "no writes to its root file system"),         \
-	STRING_ROW(struct run_options, net, "net", 0, "none|host",                                            \
-		   "its network: nothing but lo (default), or the host's"),                                   \
+	LIST_ROW(struct run_options, nets, "net", 0, "NETWORK[:ip=ADDRESS]",                                  \
+		 "its network, once for each interface: bridge (default), routed, one that `ctr net create` "  \
+		 "made, none, host, container:NAME, ns:PATH"),                                                \
+	LIST_ROW(struct run_options, publish, "publish", 'p', "[IP:]PORT:PORT[/PROTOCOL]",                    \
+		 "what comes to the first port of the host goes to the second of it; also ranges, and "        \
+		 "/udp, /sctp"),                                                                              \
 	STRING_ROW(struct run_options, userns, "userns", 0, "own|host",                                       \
 		   "its user ids: 65536 of its own (default), or the host's"),                                \
 	LIST_ROW(struct run_options, cap_add, "cap-add", 0, "CAPABILITY", "let it have this capability"),      \
@@ -189,6 +194,34 @@ static const char *volume_word(struct arena *a, const char *word, struct err *e)
 	return text;
 }
 
+static const char *plain_word(struct arena *a, const char *word, struct err *e)
+{
+	(void)a;
+	(void)e;
+	return word;
+}
+
+/* $CTR_NET is the default of this machine, or of this shell. */
+static int set_nets(struct instance *i, const struct words *w, struct err *e)
+{
+	const char *usual = getenv("CTR_NET");
+	const char *one[] = { usual && *usual ? usual : NET_DEFAULT, NULL };
+	const struct words words = { one, 1 };
+
+	if (set_list(i, w->n ? w : &words, plain_word, &i->nets, e) < 0)
+		return -1;
+	for (const char *const *n = i->nets; n[0] && i->nets[1]; n++)
+		if (streq(*n, "none") || streq(*n, "host") || str_after(*n, "container:") ||
+		    str_after(*n, "ns:"))
+			return err_set(e, ERR_USAGE, "--net %s goes with no other network", *n);
+	if (i->publish && (instance_shares_net(i) || streq(i->nets[0], "none") ||
+			   str_after(i->nets[0], "container:") || str_after(i->nets[0], "ns:")))
+		return err_set(e, ERR_USAGE,
+			       "--publish needs a network: --net %s has no port of its own",
+			       i->nets[0]);
+	return 0;
+}
+
 static int set_options(const struct run_options *o, char **command, struct instance *i,
 		       struct err *e)
 {
@@ -201,7 +234,9 @@ static int set_options(const struct run_options *o, char **command, struct insta
 	if (set_list(i, &o->env, env_word, &i->env, e) < 0 ||
 	    set_list(i, &o->volumes, volume_word, &i->volumes, e) < 0 ||
 	    set_list(i, &o->cap_add, cap_word, &i->cap_add, e) < 0 ||
-	    set_list(i, &o->cap_drop, cap_word, &i->cap_drop, e) < 0)
+	    set_list(i, &o->cap_drop, cap_word, &i->cap_drop, e) < 0 ||
+	    set_list(i, &o->publish, plain_word, &i->publish, e) < 0 ||
+	    set_nets(i, &o->nets, e) < 0)
 		return -1;
 	if (o->entrypoint) {
 		const char **v = arena_array(i->arena, 2, sizeof(*v));
@@ -219,7 +254,6 @@ static int set_options(const struct run_options *o, char **command, struct insta
 	i->workdir = o->workdir;
 	i->user = o->user && *o->user ? o->user : NULL;
 	i->hostname = o->hostname;
-	i->net = o->net;
 	i->userns = o->userns;
 	i->profile = o->profile;
 	i->stop_signal = o->stop_signal;
@@ -389,7 +423,10 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	if (create_with_image(m, o->name, c->e) < 0)
 		return -1;
 	l = launch_of(m);
-	return launch_prepare(&l, c->e) < 0 ? unmake(m) : 0;
+	return network_lease(&m->all, &m->dir, m->instance, c->e) < 0 ||
+			       launch_prepare(&l, c->e) < 0 ?
+		       unmake(m) :
+		       0;
 }
 
 static int create(struct cli *c, int argc, char **argv)

@@ -5,7 +5,15 @@
 #ifndef CTR_NETNS_H
 #define CTR_NETNS_H
 
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
 struct err;
+struct str;
 
 /*
  * Brings the loopback interface of the caller's network namespace up, by one rtnetlink message. Needs
@@ -20,5 +28,124 @@ int netns_loopback_up(struct err *e);
  * goes back to the host's first one, a virtual one ends (network_namespaces(7)).
  */
 int netns_move_device(const char *device, int netns, const char *name, struct err *e);
+
+/* ---- networks: what is on the host once for all ---- */
+
+/*
+ * The names of one set of instances on the host: its nftables tables (`table inet NAME`, `table bridge NAME`) and what its
+ * links begin with. Two sets do not see each other.
+ */
+struct net_names {
+	char table[16];	       /* "ctr" */
+	char bridge[8];	       /* "ctr": bridges are ctr0.0, ctr0.1, ... */
+	char port[8], veth[8]; /* "cv", "cr": host ends of a bridged and of a routed instance */
+};
+
+/* @run: the set's run directory; the usual one has the short names. */
+void net_names_of(const char *run, bool usual, struct net_names *n);
+
+#define NET_SHARD      1000 /* instances of one bridge, which takes 1023 ports (BR_PORT_BITS) */
+#define NET_SHARD_BITS 10   /* each has a subnet of its own then */
+#define NET_INDEX_MAX  16384
+#define NET_NAME_MAX   32
+
+/* A network: addresses, and how they are reached. Filled by whoever keeps it. */
+struct network {
+	char name[NET_NAME_MAX + 1];
+	unsigned id;	 /* 0 bridge, 1 routed, from 2 on those that people made */
+	bool routed;	 /* no bridge: a route to each instance */
+	bool internal;	 /* no way out */
+	bool isolated;	 /* no way to each other */
+	uint32_t subnet; /* host byte order */
+	unsigned prefix;
+	uint32_t gateway;    /* 0: the first address of each subnet */
+	uint8_t subnet6[16]; /* a /48 of RFC 4193; all zero: no IPv6 */
+	unsigned mtu;	     /* 0: 1500 */
+};
+
+/* How many instances it has addresses for: their indices are below. */
+unsigned net_capacity(const struct network *n);
+
+/* ---- an instance's interface ---- */
+
+struct publication {
+	uint8_t protocol; /* IPPROTO_TCP, ... */
+	uint32_t host;	  /* IPv4 address, host byte order; 0: all of the host's, IPv6 too */
+	uint16_t host_port, port;
+};
+
+/* A dotted IPv4 address in host byte order; 0, or -1. */
+int parse_ip(const char *text, uint32_t *ip);
+
+/*
+ * "[IP:]PORT:PORT[/tcp|/udp|/sctp]", ports also as "5000-5010": the first of them. Returns how many there are, or -1 and
+ * *e (ERR_INVALID).
+ */
+int publication_parse(const char *text, struct publication *first, struct err *e);
+
+/* One element of a set or map of our tables: what an instance adds, and what is to be taken away again. */
+struct nft_element {
+	uint8_t family; /* NFPROTO_INET or NFPROTO_BRIDGE */
+	const char *set;
+	uint8_t key[40], data[40]; /* each field of a concatenation padded to four bytes */
+	uint8_t key_len, data_len; /* data_len 0: a set */
+	const char *chain;	   /* NULL; or the verdict `jump` to it, in place of data */
+};
+
+struct nic {
+	const struct network *network;
+	const char *name;      /* inside: "eth0" */
+	unsigned index;	       /* of the interface inside: 2 and on */
+	char link[IFNAMSIZ];   /* the host's end; never used again */
+	char bridge[IFNAMSIZ]; /* that it is a port of; "" if routed */
+	const char *alias;     /* the instance's name, for people */
+	uint8_t mac[6];
+	uint32_t ip, gateway; /* host byte order */
+	unsigned prefix;
+	uint8_t ip6[16], gateway6[16]; /* all zero: none */
+	const struct publication *pubs;
+	size_t n_pubs;
+	const char *table; /* net_names.table */
+	const struct nft_element *elements;
+	size_t n_elements;
+};
+
+/*
+ * Decides all of an interface of instance @alias that has address @ip of network @n: addresses, MAC (stable, from @alias), names, elements.
+ * Pure but for the random name of the host's end. -1 and *e when memory is gone.
+ */
+int nic_decide(const struct net_names *names, const struct network *n, uint32_t ip,
+	       const char *alias, unsigned index, const struct publication *pubs, size_t n_pubs,
+	       struct arena *a, struct nic *out, struct err *e);
+
+/*
+ * Makes what @nic needs of the host if it is not there: rules, bridge, forwarding. A look at an interface if it is; else
+ * some milliseconds. It stays. @lock is a descriptor to flock(2) meanwhile. 1: the rules were not there, and are
+ * now, but for the elements of instances that run already: net_restore().
+ */
+int net_ready(const struct net_names *names, const struct nic *nic, int lock, struct err *e);
+
+/*
+ * Gives the network namespace @netns the interface: rules first, so that no packet passes before them, then the pair of
+ * links, addresses and routes. The caller enters @netns meanwhile, as netns_move_device() does. ERR_EXISTS for a
+ * published port that is taken. What was made before a failure is undone by nic_undo(); the link goes with the namespace.
+ */
+int nic_attach(const struct nic *nic, int netns, struct err *e);
+
+/* Lines "nft ..." for a journal, and their undoing: what is not there any more, or another's, is left alone. */
+void nic_journal(const struct nic *nic, struct str *out);
+int nic_undo(const char *journal, struct err *e);
+
+/* Adds the elements of a journal again, after the rules were lost. */
+int net_restore(const char *journal, struct err *e);
+
+/* Removes the network's bridges and rules from the host; nobody uses it any more. */
+int net_remove(const struct net_names *names, const struct network *n, struct err *e);
+
+/* Whether the host has an address or a route, the default one apart, within that subnet; -1 and *e. */
+int net_overlaps(uint32_t subnet, unsigned prefix, struct err *e);
+
+/* Bytes that a host's end has sent and received: of the instance's view. 0, or -1 if there is none such. */
+int net_count(const char *link, uint64_t *received, uint64_t *sent);
 
 #endif

@@ -160,16 +160,29 @@ int apply_loopback(struct apply *a, const struct step *st, struct err *e)
 	return netns_loopback_up(e);
 }
 
-int apply_net_device(struct apply *a, const struct step *st, struct err *e)
+static int open_netns(const struct apply *a, struct err *e)
 {
 	char path[40];
-	auto_fd int netns = -1;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", a->pid);
-	netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (netns < 0)
-		return err_set(e, errno, "cannot open '%s'", path);
-	return netns_move_device(st->net_device.host, netns, st->net_device.name, e);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
+}
+
+int apply_net_device(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int netns = open_netns(a, e);
+
+	return netns < 0 ? -1 :
+			   netns_move_device(st->net_device.host, netns, st->net_device.name, e);
+}
+
+int apply_nic(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int netns = open_netns(a, e);
+
+	return netns < 0 ? -1 : nic_attach(st->nic, netns, e);
 }
 
 int apply_personality(struct apply *a, const struct step *st, struct err *e)

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "netns/netns.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
@@ -21,6 +22,14 @@
 #define PIDS_MAX	 4194304 /* PID_MAX_LIMIT of 64-bit kernels */
 #define STOP_TIMEOUT_MAX 86400
 #define HOSTNAME_MAX	 64 /* __NEW_UTS_LEN */
+
+bool instance_shares_net(const struct instance *i)
+{
+	for (const char *const *w = i->nets; w && *w; w++)
+		if (streq(*w, "host"))
+			return true;
+	return false;
+}
 
 struct instance *instance_new(void)
 {
@@ -107,11 +116,57 @@ static int check_word(const char *key, const char *s, const char *const *words, 
 	return err_set(e, ERR_INVALID, "%s: '%.80s' is none of: %s", key, s, str_text(&known));
 }
 
+static int check_plain(const char *key, const char *s, size_t max, struct err *e)
+{
+	for (const char *c = s; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return err_set(e, ERR_INVALID, "%s: control characters are not allowed",
+				       key);
+	if (strlen(s) > max)
+		return err_set(e, ERR_INVALID, "%s: longer than %zu bytes", key, max);
+	return 0;
+}
+
 static int check_net(const char *s, struct err *e)
 {
-	static const char *const words[] = { "none", "host", NULL };
+	const char *rest = str_after(s, "container:"), *path = str_after(s, "ns:");
+	char name[INSTANCE_NAME_MAX + 1];
+	size_t len = strcspn(s, ":");
+	uint32_t ip;
 
-	return check_word("net", s, words, e);
+	if (rest)
+		return instance_check_name(rest, e) < 0 ? -1 : 0;
+	if (path)
+		return *path == '/' ? check_plain("net", path, 1023, e) :
+				      err_set(e, ERR_INVALID, "'ns:' needs an absolute path");
+	if (len >= sizeof(name))
+		return err_set(e, ERR_INVALID, "'%.80s' is no name of a network", s);
+	memcpy(name, s, len);
+	name[len] = '\0';
+	if (instance_check_name(name, e) < 0)
+		return err_set(
+			e, ERR_INVALID,
+			"'%.80s' is none of: none, host, container:NAME, ns:PATH, the name of a network",
+			s);
+	rest = str_after(s + len, ":ip=");
+	if (s[len] && (!rest || parse_ip(rest, &ip) < 0))
+		return err_set(e, ERR_INVALID, "'%.80s' is not NETWORK:ip=ADDRESS", s);
+	return 0;
+}
+
+static int check_publish(const char *s, struct err *e)
+{
+	struct publication ignored;
+
+	return publication_parse(s, &ignored, e) < 0 ? -1 : 0;
+}
+
+static int check_address(const char *s, struct err *e)
+{
+	const char *is = strchr(s, '=');
+	uint32_t ip;
+
+	return is && parse_ip(is + 1, &ip) == 0 ? 0 : err_set(e, ERR_INVALID, "'%.80s' is none", s);
 }
 
 static int check_userns(const char *s, struct err *e)
@@ -126,17 +181,6 @@ static int check_profile(const char *s, struct err *e)
 	static const char *const words[] = { "application", "system", NULL };
 
 	return check_word("profile", s, words, e);
-}
-
-static int check_plain(const char *key, const char *s, size_t max, struct err *e)
-{
-	for (const char *c = s; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			return err_set(e, ERR_INVALID, "%s: control characters are not allowed",
-				       key);
-	if (strlen(s) > max)
-		return err_set(e, ERR_INVALID, "%s: longer than %zu bytes", key, max);
-	return 0;
 }
 
 static int check_absolute(const char *key, const char *s, struct err *e)
@@ -297,7 +341,9 @@ static const struct key keys[] = {
 	{ "read-only", KEY_BOOL, AT(read_only), NULL, 0, 0, 0 },
 	{ "tty", KEY_BOOL, AT(tty), NULL, 0, 0, 0 },
 	{ "interactive", KEY_BOOL, AT(interactive), NULL, 0, 0, 0 },
-	{ "net", KEY_STRING, AT(net), check_net, 0, 0, 0 },
+	{ "net", KEY_STRINGS, AT(nets), check_net, 0, 0, 0 },
+	{ "publish", KEY_STRINGS, AT(publish), check_publish, 0, 0, 0 },
+	{ "address", KEY_STRINGS, AT(addresses), check_address, 0, 0, 0 },
 	{ "userns", KEY_STRING, AT(userns), check_userns, 0, 0, 0 },
 	{ "cap-add", KEY_STRINGS, AT(cap_add), check_cap, 0, 0, 0 },
 	{ "cap-drop", KEY_STRINGS, AT(cap_drop), check_cap_drop, 0, 0, 0 },

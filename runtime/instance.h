@@ -38,6 +38,7 @@ struct instance {
 	const char *created;  /* RFC 3339 */
 	const char *image_id; /* 64 hex digits, the image it was made from; NULL with `rootfs` */
 	const char *origin;   /* the uuid of the instance that it is a linked clone of; NULL */
+	const char *const *addresses; /* "NETWORK=ADDRESS", where it has a lease: cli/network.h */
 	uint64_t ids; /* first host id of its range of INSTANCE_IDS; 0: it shares the host's ids */
 	bool ephemeral; /* --rm: gone when it ends */
 	bool system;	/* boots an init rather than running an application */
@@ -51,17 +52,22 @@ struct instance {
 	const char *const *volumes;    /* "SRC:DST[:option[,option]]" */
 	const char *const *cap_add, *const *cap_drop; /* "CAP_NET_ADMIN"; "ALL" in cap_drop */
 	const char *workdir, *user, *hostname;
-	const char *net;	 /* "none", "host" */
-	const char *userns;	 /* "own", "host" */
-	const char *profile;	 /* "application", "system"; NULL: what the image looks like */
-	const char *stop_signal; /* a name or a number, "SIGRTMIN+3" */
-	uint64_t stop_timeout;	 /* seconds; has_stop_timeout */
+	const char *const
+		*nets; /* "none", "host", "container:NAME", "ns:PATH", "NETWORK[:ip=ADDRESS]" */
+	const char *const *publish; /* "8080:80": netns/netns.h, publication_parse() */
+	const char *userns;	    /* "own", "host" */
+	const char *profile;	    /* "application", "system"; NULL: what the image looks like */
+	const char *stop_signal;    /* a name or a number, "SIGRTMIN+3" */
+	uint64_t stop_timeout;	    /* seconds; has_stop_timeout */
 	bool has_stop_timeout;
 	uint64_t memory; /* bytes */
 	uint64_t cpus;	 /* of CPUS_UNIT */
 	uint64_t pids;	 /* processes and threads */
 	bool read_only, tty, interactive;
 };
+
+/* Whether it has no network namespace of its own, but the host's. */
+bool instance_shares_net(const struct instance *i);
 
 /* An empty instance with an arena of its own, or NULL when memory is gone. */
 struct instance *instance_new(void);

@@ -3,6 +3,7 @@
  * plan.c - the whole plan on one screen: plan_build() is the order in which things are decided. The
  * parts are in plan_cgroup.c, plan_mounts.c and plan_process.c.
  */
+#include "netns/netns.h"
 #include "runtime/plan.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ static void sort_by_stage(struct plan *p)
 static int plan_netns(struct plan *p, const struct spec *s, struct err *e)
 {
 	if (!(p->clone_flags & CLONE_NEWNET) || p->clone_flags & CLONE_NEWUSER || p->n_joins ||
-	    s->n_net_devices)
+	    s->n_net_devices || s->n_nics)
 		return 0;
 	p->clone_flags &= ~(uint64_t)CLONE_NEWNET;
 	p->netns_apart = true;
@@ -133,6 +134,18 @@ static int plan_net_devices(struct plan *p, const struct spec *s, struct err *e)
 			return -1;
 		st->net_device.host = d->host;
 		st->net_device.name = d->name && *d->name ? d->name : d->host;
+	}
+	return 0;
+}
+
+static int plan_nics(struct plan *p, const struct spec *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n_nics; i++) {
+		struct step *st = plan_add(p, STAGE_IDS, STEP_NIC, "network", e);
+
+		if (!st)
+			return -1;
+		st->nic = &s->nics[i];
 	}
 	return 0;
 }
@@ -278,7 +291,7 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	    plan_namespaces(p, s, e) < 0 ||
 	    plan_cgroup(p, s, h, o, e) < 0 ||
 	    plan_ids(p, s, h, e) < 0 ||
-	    plan_net_devices(p, s, e) < 0 ||
+	    plan_net_devices(p, s, e) < 0 || plan_nics(p, s, e) < 0 ||
 	    plan_mounts(p, s, h, o, e) < 0 ||
 	    plan_hooks(p, s, HOOK_PRESTART, e) < 0 ||
 	    plan_hooks(p, s, HOOK_CREATE_RUNTIME, e) < 0 ||

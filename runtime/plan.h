@@ -50,6 +50,7 @@ enum step_kind {
 	STEP_ID_MAP,	      /* uid_map, gid_map, setgroups */
 	STEP_OOM_SCORE,
 	STEP_NET_DEVICE, /* from the host into the new network namespace */
+	STEP_NIC,	 /* an interface of a network of ours */
 	STEP_RLIMIT,
 	STEP_PROPAGATION, /* of the whole tree that the child got from the host */
 	STEP_ROOT,	  /* the new root file system, mounted over "/" */
@@ -149,6 +150,7 @@ struct step {
 		struct {
 			const char *host, *name;
 		} net_device;
+		const struct nic *nic;
 		struct {
 			int resource;
 			uint64_t soft, hard;

@@ -248,6 +248,8 @@ struct time_offset {
 	uint32_t nanosecs;
 };
 
+struct nic;
+
 struct net_device {
 	const char *host, *name; /* name inside; NULL: the same */
 };
@@ -277,6 +279,8 @@ struct spec {
 	struct device_spec *devices;
 	size_t n_devices;
 	struct net_device *net_devices;
+	const struct nic *nics; /* interfaces that are made for it: netns/netns.h */
+	size_t n_nics;
 	size_t n_net_devices;
 	const char *cgroups_path;
 	struct resources_spec resources;

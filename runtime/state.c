@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "runtime/apply.h"
+#include "netns/netns.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
@@ -24,11 +25,12 @@
 #include "runtime/host.h"
 #include "runtime/plan.h"
 
-#define JOURNAL	 "journal"
-#define STATE	 "state.json"
-#define CONFIG	 "config.json"
-#define SOCKET	 "start.sock"
-#define PROMISES ".open"
+#define JOURNAL		 "journal"
+#define JOURNAL_SIZE_MAX (16u << 20) /* a line for each published port, twice */
+#define STATE		 "state.json"
+#define CONFIG		 "config.json"
+#define SOCKET		 "start.sock"
+#define PROMISES	 ".open"
 
 const char *status_name(enum status s)
 {
@@ -340,7 +342,7 @@ static int write_file(struct state_dir *d, const char *name, const char *text, s
 	return 0;
 }
 
-/* One line an effect: "cgroup LEVELS PATH"; the first line is where cgroup2 was mounted. */
+/* One line an effect: "cgroup LEVELS PATH", "nft ..." (netns/netns.h); the first line is where cgroup2 was mounted. */
 int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
 			struct err *e)
 {
@@ -351,6 +353,9 @@ int state_write_journal(struct state_dir *d, const struct plan *p, const struct 
 		if (p->steps[i].kind == STEP_CGROUP_MAKE)
 			str_addf(&text, "cgroup %u %s\n", p->cgroup_levels,
 				 p->steps[i].cgroup.path);
+	for (size_t i = 0; i < p->n; i++)
+		if (p->steps[i].kind == STEP_NIC)
+			nic_journal(p->steps[i].nic, &text);
 	if (text.failed)
 		return err_set(e, ENOMEM, "cannot write the journal");
 	return write_file(d, JOURNAL, text.s, text.len, e);
@@ -543,6 +548,8 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 		struct journal_cgroup *c = &j->cgroups[j->n];
 		int at = 0;
 
+		if (str_after(line, "nft ")) /* nic_undo() reads those */
+			continue;
 		if (str_after(line, "root ")) {
 			j->cgroup_root = line + strlen("root ");
 			continue;
@@ -564,10 +571,12 @@ static int undo_journal(struct state_dir *d, struct err *e)
 	struct err first = { 0 }, other;
 	struct journal j;
 
-	if (file_read(d->dir, JOURNAL, 1u << 20, &text, e) < 0)
+	if (file_read(d->dir, JOURNAL, JOURNAL_SIZE_MAX, &text, e) < 0)
 		return e->code == ENOENT ? 0 : -1; /* nothing was done before it was written */
 	if (!text.len)
 		return 0;
+	if (nic_undo(text.s, &other) < 0)
+		first = other;
 	if (journal_parse(text.s, &j, e) < 0)
 		return -1;
 	while (j.n) {

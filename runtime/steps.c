@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "netns/netns.h"
 #include "runtime/apply.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
@@ -27,8 +28,8 @@ typedef void print_fn(const struct plan *p, const struct step *st, struct str *o
 static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom,
 	print_rlimit, print_propagation, print_mount, print_device, print_symlink, print_path,
 	print_hook, print_root_attr, print_pivot, print_sysctl, print_name, print_personality,
-	print_net_device, print_memory_policy, print_scheduler, print_io_priority, print_bounding,
-	print_user, print_caps, print_cwd, print_seccomp, print_nothing;
+	print_net_device, print_nic, print_memory_policy, print_scheduler, print_io_priority,
+	print_bounding, print_user, print_caps, print_cwd, print_seccomp, print_nothing;
 
 static const struct {
 	const char *name;
@@ -42,6 +43,7 @@ static const struct {
 	[STEP_ID_MAP] = { "id-map", apply_id_map, print_ids },
 	[STEP_OOM_SCORE] = { "oom-score", apply_oom_score, print_oom },
 	[STEP_NET_DEVICE] = { "net-device", apply_net_device, print_net_device },
+	[STEP_NIC] = { "nic", apply_nic, print_nic },
 	[STEP_RLIMIT] = { "rlimit", apply_rlimit, print_rlimit },
 	[STEP_PROPAGATION] = { "propagation", apply_propagation, print_propagation },
 	[STEP_ROOT] = { "root", apply_root, print_mount },
@@ -249,6 +251,18 @@ static void print_oom(const struct plan *p, const struct step *st, struct str *o
 {
 	(void)p;
 	str_addf(out, " %d", st->oom_score);
+}
+
+static void print_nic(const struct plan *p, const struct step *st, struct str *out)
+{
+	const struct nic *n = st->nic;
+
+	(void)p;
+	str_addf(out, " %s network %s mac %02x:%02x:%02x:%02x:%02x:%02x ip %u.%u.%u.%u/%u", n->name,
+		 n->network->name, n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5],
+		 n->ip >> 24, n->ip >> 16 & 255, n->ip >> 8 & 255, n->ip & 255, n->prefix);
+	for (size_t i = 0; i < n->n_pubs; i++)
+		str_addf(out, " publish %u:%u", n->pubs[i].host_port, n->pubs[i].port);
 }
 
 static void print_net_device(const struct plan *p, const struct step *st, struct str *out)

@@ -39,7 +39,7 @@ TEST(what_is_written_is_read_and_written_again_the_same)
 		"\"system\":true,\"profile\":\"system\",\"entrypoint\":[],\"command\":[\"sh\",\"-c\",\"a\\nb\"],"
 		"\"env\":[\"A=\",\"B=x=y\"],\"workdir\":\"/w\",\"user\":\"www:33\",\"hostname\":\"h.example\","
 		"\"volumes\":[\"/a:/b:ro,noidmap\",\"/c:/d\"],\"memory\":536870912,\"cpus\":\"1.5\",\"pids\":100,"
-		"\"read-only\":true,\"tty\":true,\"interactive\":true,\"net\":\"host\",\"userns\":\"own\","
+		"\"read-only\":true,\"tty\":true,\"interactive\":true,\"net\":[\"bridge:ip=10.77.100.5\",\"lab\"],\"publish\":[\"8080:80\"],\"userns\":\"own\","
 		"\"cap-add\":[\"CAP_NET_ADMIN\"],\"cap-drop\":[\"ALL\"],\"stop-signal\":\"SIGRTMIN+3\","
 		"\"stop-timeout\":0}";
 	struct instance *i = parse(full), *again;
@@ -92,7 +92,9 @@ TEST(values_have_types_ranges_and_grammars)
 	refused("\"pids\":4194305", "pids");
 	refused("\"cpus\":\"0\"", "cpus");
 	refused("\"ids\":4294967295", "ids");
-	refused("\"net\":\"nome\"", "did you mean 'none'");
+	refused("\"net\":[\"a b\"]", "the name of a network");
+	refused("\"net\":[\"lab:ip=x\"]", "NETWORK:ip=ADDRESS");
+	refused("\"publish\":[\"80\"]", "PORT:PORT");
 	refused("\"userns\":\"private\"", "userns");
 	refused("\"env\":[\"A\"]", "NAME=VALUE");
 	refused("\"env\":[\"=A\"]", "NAME=VALUE");

@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nic.c - an instance's interface: what it will be (nic_decide()), and making it so (nic_attach()).
+ *
+ *	bridged		eth0 <--veth--> cv... port of ctr0.1 (10.77.4.1/22), one bridge for each thousand instances
+ *	routed		eth0 <--veth--> cr... (169.254.1.1/32 on each), a route to each instance's address
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/netfilter.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "netns/netns.h"
+#include "netns/nft.h"
+#include "netns/nl.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/own.h"
+#include "runtime/base/str.h"
+
+#define ROUTED_GATEWAY 0xa9fe0101u /* 169.254.1.1, on the host's end of every routed instance */
+
+static const uint8_t zero6[16];
+
+/* ---- deciding ---- */
+
+static uint32_t fnv(uint32_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+void net_names_of(const char *run, bool usual, struct net_names *n)
+{
+	uint32_t hash = fnv(2166136261u, run) & 0xfffff;
+
+	if (usual) {
+		*n = (struct net_names){ "ctr", "ctr", "cv", "cr" };
+		return;
+	}
+	snprintf(n->table, sizeof(n->table), "ctr_%05x", hash);
+	snprintf(n->bridge, sizeof(n->bridge), "c%05x", hash);
+	snprintf(n->port, sizeof(n->port), "v%05x", hash);
+	snprintf(n->veth, sizeof(n->veth), "r%05x", hash);
+}
+
+static bool is_sharded(const struct network *n)
+{
+	return !n->routed && 32 - n->prefix > NET_SHARD_BITS;
+}
+
+unsigned net_capacity(const struct network *n)
+{
+	unsigned bits = 32 - n->prefix, all = bits > 14 ? NET_INDEX_MAX : 1u << bits;
+
+	if (n->routed)
+		return all;
+	if (!is_sharded(n))
+		return all < 8 ? 0 : (all - 3 < NET_SHARD ? all - 3 : NET_SHARD);
+	all = (1u << (bits > 20 ? 10 : bits - NET_SHARD_BITS)) * NET_SHARD;
+	return all < NET_INDEX_MAX ? all : NET_INDEX_MAX;
+}
+
+/* IPv6: the network's /48, the shard, and the IPv4 address as the host's number: fd..::10.77.0.11, readable. */
+static void address6(const struct network *n, unsigned shard, uint32_t ip, uint8_t out[16])
+{
+	if (memcmp(n->subnet6, zero6, 16) == 0)
+		return;
+	memcpy(out, n->subnet6, 6);
+	out[6] = (uint8_t)(shard >> 8);
+	out[7] = (uint8_t)shard;
+	for (int i = 0; i < 4; i++)
+		out[12 + i] = (uint8_t)(ip >> (24 - 8 * i));
+}
+
+static void place(const struct network *n, uint32_t ip, struct nic *nic, unsigned *shard)
+{
+	unsigned bits = is_sharded(n) ? NET_SHARD_BITS : 32 - n->prefix;
+	uint32_t base;
+
+	*shard = is_sharded(n) ? (ip - n->subnet) >> NET_SHARD_BITS : 0;
+	base = n->subnet + (*shard << NET_SHARD_BITS);
+	nic->ip = ip;
+	nic->prefix = n->routed ? 32 : 32 - bits;
+	nic->gateway = n->routed		    ? ROUTED_GATEWAY :
+		       n->gateway && !is_sharded(n) ? n->gateway :
+						      base + 1;
+	address6(n, *shard, nic->ip, nic->ip6);
+	if (n->routed && memcmp(nic->ip6, zero6, 16) != 0)
+		inet_pton(AF_INET6, "fe80::1", nic->gateway6);
+	else
+		address6(n, *shard, nic->gateway, nic->gateway6);
+}
+
+/* Locally administered, from the name: it stays the same over restarts, and tells nothing of the host. */
+static void choose_mac(const char *alias, const char *network, unsigned index, uint8_t mac[6])
+{
+	char number[12];
+	uint32_t a, b;
+
+	snprintf(number, sizeof(number), "%u", index);
+	a = fnv(fnv(fnv(2166136261u, alias), network), number);
+	b = fnv(fnv(a ^ 0x5bd1e995u, network), alias);
+	mac[0] = 0x02;
+	mac[1] = (uint8_t)b;
+	for (int i = 0; i < 4; i++)
+		mac[2 + i] = (uint8_t)(a >> (8 * i));
+}
+
+/* 50 bits by chance in the digits of a name: the kernel refuses the rest that meet. */
+static int choose_link(const char *begin, char out[IFNAMSIZ], struct err *e)
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+	unsigned char r[10];
+	size_t at = strlen(begin);
+
+	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
+		return err_set(e, errno, "cannot get random numbers");
+	memcpy(out, begin, at);
+	for (size_t i = 0; at < IFNAMSIZ - 1 && i < sizeof(r); i++)
+		out[at++] = digits[r[i] % 32];
+	out[at] = '\0';
+	return 0;
+}
+
+/* A field of a concatenated key. */
+static void key_add(uint8_t *key, uint8_t *len, const void *field, size_t size)
+{
+	memcpy(key + *len, field, size);
+	*len = (uint8_t)(*len + (size + 3) / 4 * 4);
+}
+
+static void key_add_link(struct nft_element *el, const char *link)
+{
+	char name[IFNAMSIZ] = "";
+
+	memcpy(name, link, strlen(link));
+	key_add(el->key, &el->key_len, name, IFNAMSIZ);
+}
+
+static void key_add_ip(uint8_t *key, uint8_t *len, uint32_t ip)
+{
+	uint32_t be = htonl(ip);
+
+	key_add(key, len, &be, 4);
+}
+
+static void key_add_port(uint8_t *key, uint8_t *len, uint16_t port)
+{
+	uint16_t be = htons(port);
+
+	key_add(key, len, &be, 2);
+}
+
+static struct nft_element *next_element(struct nic *nic, uint8_t family, const char *set)
+{
+	struct nft_element *el = (struct nft_element *)(uintptr_t)&nic->elements[nic->n_elements++];
+
+	*el = (struct nft_element){ .family = family, .set = set };
+	return el;
+}
+
+/* The address that the kernel makes of the MAC (RFC 4291, appendix A), for what has to come from the link itself. */
+static void link_local(const uint8_t mac[6], uint8_t out[16])
+{
+	memset(out, 0, 16);
+	out[0] = 0xfe;
+	out[1] = 0x80;
+	memcpy(out + 8, mac, 3);
+	out[8] ^= 2;
+	out[11] = 0xff;
+	out[12] = 0xfe;
+	memcpy(out + 13, mac + 3, 3);
+}
+
+static void add_source6(struct nic *nic, const uint8_t ip6[16])
+{
+	struct nft_element *el;
+
+	if (!*nic->bridge) {
+		el = next_element(nic, NFPROTO_INET, "src6");
+		key_add_link(el, nic->link);
+		key_add(el->key, &el->key_len, ip6, 16);
+		return;
+	}
+	el = next_element(nic, NFPROTO_BRIDGE, "ok6");
+	key_add_link(el, nic->link);
+	key_add(el->key, &el->key_len, nic->mac, 6);
+	key_add(el->key, &el->key_len, ip6, 16);
+	el = next_element(nic, NFPROTO_BRIDGE, "targets");
+	key_add_link(el, nic->link);
+	key_add(el->key, &el->key_len, ip6, 16);
+}
+
+static void add_sources(struct nic *nic)
+{
+	struct nft_element *el = next_element(nic, *nic->bridge ? NFPROTO_BRIDGE : NFPROTO_INET,
+					      *nic->bridge ? "ok4" : "src4");
+	uint8_t own[16];
+
+	key_add_link(el, nic->link);
+	if (*nic->bridge)
+		key_add(el->key, &el->key_len, nic->mac, 6);
+	key_add_ip(el->key, &el->key_len, nic->ip);
+	if (memcmp(nic->ip6, zero6, 16) == 0)
+		return;
+	link_local(nic->mac, own);
+	add_source6(nic, nic->ip6);
+	add_source6(nic, own);
+}
+
+static void add_publication(struct nic *nic, const struct publication *p)
+{
+	struct nft_element *el = next_element(nic, NFPROTO_INET, p->host ? "pub4ip" : "pub4");
+
+	if (p->host)
+		key_add_ip(el->key, &el->key_len, p->host);
+	key_add(el->key, &el->key_len, &p->protocol, 1);
+	key_add_port(el->key, &el->key_len, p->host_port);
+	key_add_ip(el->data, &el->data_len, nic->ip);
+	key_add_port(el->data, &el->data_len, p->port);
+	if (p->host || memcmp(nic->ip6, zero6, 16) == 0)
+		return;
+	el = next_element(nic, NFPROTO_INET, "pub6");
+	key_add(el->key, &el->key_len, &p->protocol, 1);
+	key_add_port(el->key, &el->key_len, p->host_port);
+	key_add(el->data, &el->data_len, nic->ip6, 16);
+	key_add_port(el->data, &el->data_len, p->port);
+}
+
+/* A routed instance's link is one of its network's; a bridge is already. */
+static int add_membership(struct nic *nic, struct arena *a, struct err *e)
+{
+	const char *chain = arena_printf(a, "net%u", nic->network->id);
+	struct nft_element *el;
+
+	if (!chain)
+		return err_set(e, ENOMEM, "network");
+	el = next_element(nic, NFPROTO_INET, chain);
+	key_add_link(el, nic->link);
+	el = next_element(nic, NFPROTO_INET, "links");
+	key_add_link(el, nic->link);
+	el = next_element(nic, NFPROTO_INET, "network");
+	key_add_link(el, nic->link);
+	el->chain = chain;
+	return 0;
+}
+
+int nic_decide(const struct net_names *names, const struct network *n, uint32_t ip,
+	       const char *alias, unsigned index, const struct publication *pubs, size_t n_pubs,
+	       struct arena *a, struct nic *out, struct err *e)
+{
+	struct nic nic = {
+		.network = n, .index = index, .alias = alias, .pubs = pubs, .n_pubs = n_pubs
+	};
+	unsigned shard;
+
+	place(n, ip, &nic, &shard);
+	choose_mac(alias, n->name, index, nic.mac);
+	if (choose_link(n->routed ? names->veth : names->port, nic.link, e) < 0)
+		return -1;
+	if (!n->routed)
+		snprintf(nic.bridge, sizeof(nic.bridge), "%s%u.%u", names->bridge, n->id % 1000,
+			 shard % 1024);
+	nic.name = arena_printf(a, "eth%u", index - 2);
+	nic.table = arena_strdup(a, names->table);
+	nic.elements = arena_array(a, 10 + 2 * n_pubs, sizeof(*nic.elements));
+	if (!nic.name || !nic.table || !nic.elements)
+		return err_set(e, ENOMEM, "network");
+	add_sources(&nic);
+	if (n->routed && add_membership(&nic, a, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n_pubs; i++)
+		add_publication(&nic, &pubs[i]);
+	*out = nic;
+	return 0;
+}
+
+/* ---- attaching ---- */
+
+static bool has6(const struct nic *nic)
+{
+	return memcmp(nic->ip6, zero6, 16) != 0;
+}
+
+static struct nlmsghdr *link_message(struct nl *nl, uint16_t flags, int family, unsigned index,
+				     unsigned up)
+{
+	struct ifinfomsg *link;
+	struct nlmsghdr *h = nl_add(nl, RTM_NEWLINK, NLM_F_ACK | flags, sizeof(*link), &link);
+
+	link->ifi_family = (unsigned char)family;
+	link->ifi_index = (int)index;
+	link->ifi_flags = link->ifi_change = up;
+	return h;
+}
+
+/*
+ * Up, but without an IPv6 address that the kernel would make and announce: nobody needs it, and at thousands of links it is what
+ * takes longest. When a link is made this cannot be said yet.
+ */
+static void add_up(struct nl *nl, const struct nic *nic)
+{
+	struct nlmsghdr *h = link_message(nl, 0, AF_UNSPEC, 0, IFF_UP);
+	struct nlattr *spec, *inet6;
+
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
+	if (has6(nic)) {
+		spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+		inet6 = mnl_attr_nest_start(h, AF_INET6);
+		mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+		mnl_attr_nest_end(h, inet6);
+		mnl_attr_nest_end(h, spec);
+	}
+	nl_end(nl, h);
+}
+
+/* One message: both ends, in their namespaces, under their names, and the port. */
+static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int netns)
+{
+	unsigned mtu = nic->network->mtu ? nic->network->mtu : 1500;
+	struct nlmsghdr *h = link_message(nl, NLM_F_CREATE | NLM_F_EXCL, AF_UNSPEC, 0, 0);
+	struct nlattr *info, *data, *peer;
+	struct ifinfomsg *there;
+
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
+	mnl_attr_put_strz(h, IFLA_IFALIAS, nic->alias);
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	if (bridge)
+		mnl_attr_put_u32(h, IFLA_MASTER, bridge);
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
+	there = mnl_nlmsg_get_payload_tail(h);
+	memset(there, 0, sizeof(*there));
+	there->ifi_index = (int)nic->index;
+	h->nlmsg_len += MNL_ALIGN(sizeof(*there));
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->name);
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)netns);
+	mnl_attr_put(h, IFLA_ADDRESS, 6, nic->mac);
+	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	mnl_attr_nest_end(h, peer);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	nl_end(nl, h);
+}
+
+/*
+ * The same data in the message that makes the port is accepted, and ignored. Where bridged packets pass the host's rules
+ * (br_netfilter, which others load), what an instance sends to a port of its own that is published is translated within the
+ * bridge, and must leave by where it came in.
+ */
+static void add_port_flags(struct nl *nl, const struct nic *nic)
+{
+	struct nlmsghdr *h = link_message(nl, 0, AF_UNSPEC, 0, 0);
+	struct nlattr *info, *data;
+
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_SLAVE_KIND, "bridge");
+	data = mnl_attr_nest_start(h, IFLA_INFO_SLAVE_DATA);
+	if (nic->network->isolated)
+		mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, 1);
+	if (nic->n_pubs)
+		mnl_attr_put_u8(h, IFLA_BRPORT_MODE, 1);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	nl_end(nl, h);
+}
+
+static void add_address(struct nl *nl, unsigned index, int family, const void *ip, size_t len,
+			unsigned prefix, uint8_t scope)
+{
+	struct ifaddrmsg *m;
+	struct nlmsghdr *h =
+		nl_add(nl, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
+
+	m->ifa_family = (uint8_t)family;
+	m->ifa_prefixlen = (uint8_t)prefix;
+	m->ifa_scope = scope;
+	m->ifa_index = index;
+	m->ifa_flags = IFA_F_PERMANENT | (family == AF_INET6 ? IFA_F_NODAD : 0);
+	mnl_attr_put(h, IFA_LOCAL, len, ip);
+	mnl_attr_put(h, IFA_ADDRESS, len, ip);
+	nl_end(nl, h);
+}
+
+/* To @to (NULL: everywhere), via @gateway (NULL: it is on the link). */
+static void add_route(struct nl *nl, unsigned index, int family, const void *to, unsigned bits,
+		      const void *gateway)
+{
+	size_t len = family == AF_INET ? 4 : 16;
+	struct rtmsg *m;
+	struct nlmsghdr *h =
+		nl_add(nl, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
+
+	m->rtm_family = (uint8_t)family;
+	m->rtm_dst_len = (uint8_t)bits;
+	m->rtm_table = RT_TABLE_MAIN;
+	m->rtm_protocol = RTPROT_STATIC;
+	m->rtm_scope = gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+	m->rtm_type = RTN_UNICAST;
+	m->rtm_flags = gateway ? RTNH_F_ONLINK : 0;
+	if (to)
+		mnl_attr_put(h, RTA_DST, len, to);
+	if (gateway)
+		mnl_attr_put(h, RTA_GATEWAY, len, gateway);
+	mnl_attr_put_u32(h, RTA_OIF, index);
+	nl_end(nl, h);
+}
+
+/* Known from the start, so that nobody has to ask, and no table of neighbours runs full (they are not counted). */
+static void add_neighbour(struct nl *nl, unsigned index, int family, const void *ip,
+			  const uint8_t mac[6])
+{
+	struct ndmsg *m;
+	struct nlmsghdr *h =
+		nl_add(nl, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
+
+	m->ndm_family = (uint8_t)family;
+	m->ndm_ifindex = (int)index;
+	m->ndm_state = NUD_PERMANENT;
+	mnl_attr_put(h, NDA_DST, family == AF_INET ? 4 : 16, ip);
+	mnl_attr_put(h, NDA_LLADDR, 6, mac);
+	nl_end(nl, h);
+}
+
+static void set_sysctl(const char *link, const char *name, const char *value)
+{
+	char path[96];
+	auto_fd int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", link, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
+		return; /* without IPv6, or read-only: then it is as it is */
+}
+
+/* The host's half of a routed instance: the gateway on it, and the way to the instance. */
+static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index)
+{
+	uint32_t gateway = htonl(nic->gateway), ip = htonl(nic->ip);
+
+	add_address(nl, index, AF_INET, &gateway, 4, 32, RT_SCOPE_LINK);
+	add_route(nl, index, AF_INET, &ip, 32, NULL);
+	add_neighbour(nl, index, AF_INET, &ip, nic->mac);
+	if (!has6(nic))
+		return;
+	add_address(nl, index, AF_INET6, nic->gateway6, 16, 64, RT_SCOPE_LINK);
+	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
+	add_neighbour(nl, index, AF_INET6, nic->ip6, nic->mac);
+}
+
+static int attach_outside(const struct nic *nic, int netns, struct err *e)
+{
+	unsigned bridge = *nic->bridge ? if_nametoindex(nic->bridge) : 0, index;
+	struct nl nl;
+	int rc;
+
+	if (*nic->bridge && !bridge)
+		return err_set(e, errno, "there is no bridge '%s'", nic->bridge);
+	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+		return -1;
+	add_pair(&nl, nic, bridge, netns);
+	add_up(&nl, nic);
+	if (bridge && (nic->network->isolated || nic->n_pubs))
+		add_port_flags(&nl, nic);
+	rc = nl_send(&nl, NULL, e);
+	if (rc < 0 && e->code == EXFULL)
+		err_set(e, ERR_INVALID, "bridge '%s' has all its 1023 ports taken", nic->bridge);
+	if (rc == 0 && !bridge) {
+		index = if_nametoindex(nic->link);
+		if (has6(nic)) {
+			set_sysctl(nic->link, "accept_dad", "0");
+			set_sysctl(nic->link, "accept_ra", "0");
+		}
+		add_host_routes(&nl, nic, index);
+		rc = nl_send(&nl, NULL, e);
+	}
+	nl_close(&nl);
+	return rc < 0 ? err_in(e, "cannot make the link of network '%s'", nic->network->name) : 0;
+}
+
+/* In the instance's namespace. */
+static int attach_inside(const struct nic *nic, struct err *e)
+{
+	uint32_t ip = htonl(nic->ip), gateway = htonl(nic->gateway);
+	struct nl nl;
+	int rc;
+
+	if (has6(nic)) {
+		set_sysctl(nic->name, "accept_dad", "0");
+		set_sysctl(nic->name, "accept_ra", "0");
+	} else {
+		set_sysctl(nic->name, "disable_ipv6", "1");
+	}
+	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+		return -1;
+	add_address(&nl, nic->index, AF_INET, &ip, 4, nic->prefix, RT_SCOPE_UNIVERSE);
+	if (has6(nic))
+		add_address(&nl, nic->index, AF_INET6, nic->ip6, 16, *nic->bridge ? 64 : 128,
+			    RT_SCOPE_UNIVERSE);
+	nl_end(&nl, link_message(&nl, 0, AF_UNSPEC, nic->index, IFF_UP));
+	if (nic->index == 2) { /* the first one leads out */
+		if (!*nic->bridge)
+			add_route(&nl, nic->index, AF_INET, &gateway, 32, NULL);
+		add_route(&nl, nic->index, AF_INET, NULL, 0, &gateway);
+		if (has6(nic))
+			add_route(&nl, nic->index, AF_INET6, NULL, 0, nic->gateway6);
+	}
+	rc = nl_send(&nl, NULL, e);
+	nl_close(&nl);
+	return rc < 0 ? err_in(e, "cannot set up '%s' inside", nic->name) : 0;
+}
+
+static int add_elements(const struct nic *nic, struct err *e)
+{
+	size_t bad = 0;
+
+	if (nft_add(nic->table, nic->elements, nic->n_elements, &bad, e) == 0)
+		return 0;
+	if (e->code == ERR_EXISTS && nic->elements[bad].data_len) {
+		const uint8_t *key = nic->elements[bad].key;
+		size_t at = nic->elements[bad].key_len - 4u;
+
+		return err_set(e, ERR_EXISTS, "port %u is published already",
+			       (unsigned)(key[at] << 8 | key[at + 1]));
+	}
+	return err_in(e, "cannot add the rules of network '%s'", nic->network->name);
+}
+
+int nic_attach(const struct nic *nic, int netns, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int rc;
+
+	if (own < 0)
+		return err_set(e, errno, "cannot open the network namespace");
+	if (add_elements(nic, e) < 0 || attach_outside(nic, netns, e) < 0)
+		return -1;
+	if (setns(netns, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot enter the container's network namespace");
+	rc = attach_inside(nic, e);
+	if (setns(own, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot return to the network namespace");
+	return rc;
+}
+
+/* ---- the journal ---- */
+
+void nic_journal(const struct nic *nic, struct str *out)
+{
+	nft_write(nic->table, nic->elements, nic->n_elements, out);
+}
+
+/* Calls @act for all elements of a journal, many at a time. */
+static int each_line(const char *journal,
+		     int (*act)(const char *table, const struct nft_element *list, size_t n,
+				struct err *e),
+		     struct err *e)
+{
+	struct nft_room rooms[64];
+	struct nft_element list[64];
+	char table[16] = "";
+	size_t n = 0;
+	int rc = 0;
+
+	for (const char *line = journal; line && *line;) {
+		const char *end = strchr(line, '\n');
+		char text[256];
+
+		if (!end) /* it was being written, and so never acted upon */
+			break;
+		if (str_after(line, "nft ") && (size_t)(end - line) < sizeof(text)) {
+			memcpy(text, line, (size_t)(end - line));
+			text[end - line] = '\0';
+			if (nft_read(text, &rooms[n], &list[n], e) < 0)
+				return -1;
+			if (n && !streq(table, rooms[n].table))
+				return err_set(e, ERR_INVALID, "a journal of two tables");
+			strcpy(table, rooms[n].table);
+			n++;
+		}
+		line = end + 1;
+		if (n == 64 || (n && !*line)) {
+			if (act(table, list, n, e) < 0)
+				rc = -1;
+			n = 0;
+		}
+	}
+	if (n && act(table, list, n, e) < 0)
+		rc = -1;
+	return rc;
+}
+
+int nic_undo(const char *journal, struct err *e)
+{
+	return each_line(journal, nft_remove, e);
+}
+
+static int add_again(const char *table, const struct nft_element *list, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (nft_add(table, &list[i], 1, NULL, e) < 0 && e->code != ERR_EXISTS)
+			return -1;
+	return 0;
+}
+
+int net_restore(const char *journal, struct err *e)
+{
+	return each_line(journal, add_again, e);
+}

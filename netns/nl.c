@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "netns/nl.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+
+int nl_open(struct nl *nl, int bus, struct err *e)
+{
+	int one = 1, fd;
+
+	nl->len = nl->n = 0;
+	nl->full = 0;
+	nl->sock = mnl_socket_open2(bus, SOCK_CLOEXEC);
+	if (!nl->sock)
+		return err_set(e, errno, "cannot open a netlink socket");
+	fd = mnl_socket_get_fd(nl->sock);
+	/* the kernel's own words for a failure (4.12), and answers without the request; that older ones cannot is no harm */
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
+	return 0;
+}
+
+void nl_close(struct nl *nl)
+{
+	if (nl->sock)
+		mnl_socket_close(nl->sock);
+	nl->sock = NULL;
+}
+
+struct nlmsghdr *nl_add(struct nl *nl, uint16_t type, uint16_t flags, size_t extra, void *body)
+{
+	struct nlmsghdr *h;
+
+	if (nl->len + 4096 > NL_ROOM) { /* no request of ours is larger; nl_send() reports it */
+		nl->full = 1;
+		nl->len = 0;
+	}
+	h = mnl_nlmsg_put_header(nl->buf + nl->len);
+	h->nlmsg_type = type;
+	h->nlmsg_flags = NLM_F_REQUEST | flags;
+	h->nlmsg_seq = nl->n + 1;
+	*(void **)body = mnl_nlmsg_put_extra_header(h, extra);
+	return h;
+}
+
+void nl_end(struct nl *nl, struct nlmsghdr *h)
+{
+	nl->len += MNL_ALIGN(h->nlmsg_len);
+	if (h->nlmsg_flags & NLM_F_ACK)
+		nl->n++;
+}
+
+/* "...: the kernel's words" */
+static void add_words(const struct nlmsghdr *h, struct err *e)
+{
+	const struct nlmsgerr *failure = mnl_nlmsg_get_payload(h);
+	size_t skip = sizeof(*failure);
+	const struct nlattr *a;
+
+	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
+		return;
+	if (!(h->nlmsg_flags & NLM_F_CAPPED))
+		skip += MNL_ALIGN(failure->msg.nlmsg_len) - sizeof(failure->msg);
+	if (skip > mnl_nlmsg_get_payload_len(h))
+		return;
+	mnl_attr_for_each(a, h, skip)
+	{
+		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
+		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+			(void)err_set(e, e->code, "%s", mnl_attr_get_str(a));
+	}
+}
+
+int nl_send(struct nl *nl, unsigned *which, struct err *e)
+{
+	_Alignas(struct nlmsghdr) char answer[16384];
+	unsigned waiting = nl->n;
+	int rc = 0;
+
+	if (nl->full)
+		return err_set(e, EMSGSIZE, "too many netlink requests at once");
+	if (nl->len && mnl_socket_sendto(nl->sock, nl->buf, nl->len) < 0)
+		rc = err_set(e, errno, "cannot ask the kernel");
+	nl->len = nl->n = 0;
+	while (rc == 0 && waiting) {
+		ssize_t n = recv(mnl_socket_get_fd(nl->sock), answer, sizeof(answer), 0);
+		const struct nlmsghdr *h = (const struct nlmsghdr *)answer;
+		int left = (int)n;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(e, errno, "cannot hear the kernel");
+		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+			const struct nlmsgerr *failure = mnl_nlmsg_get_payload(h);
+
+			if (h->nlmsg_type != NLMSG_ERROR)
+				continue;
+			if (waiting)
+				waiting--;
+			if (!failure->error || rc < 0)
+				continue;
+			rc = err_set(e, -failure->error, "refused");
+			if (which)
+				*which = h->nlmsg_seq - 1;
+			add_words(h, e);
+			if (!h->nlmsg_seq) /* of a batch as a whole: no more answers */
+				waiting = 0;
+		}
+	}
+	/* what was refused may have more answers: this socket is not used again */
+	return rc;
+}
