@@ -18,7 +18,7 @@ edit 's/"stop-timeout": 5/"stop-timeout": "5"/'
 want 1 "$CTR" start web
 said err stop-timeout
 edit 's/"none"/"nonne"/'
-want 1 "$CTR" start web
+want 3 "$CTR" start web
 said err "did you mean 'none'?"
 edit 's/"version": 1/"version": 2/'
 want 1 "$CTR" start web

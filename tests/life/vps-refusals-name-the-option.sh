@@ -11,7 +11,9 @@ refused() { # refused TEXT OPTION...
 }
 touch f
 mkdir d
-refused "--net: 'bridge' is none of: none, host" --net bridge
+refused "--net: 'a b' is none of: none, host, container:NAME, ns:PATH, the name of a network" --net 'a b'
+refused "--net: 'bridge:ip=10.1' is not NETWORK:ip=ADDRESS" --net bridge:ip=10.1
+refused "--publish: '80' is not [IP:]PORT:PORT" --net bridge -p 80
 refused "--userns: 'owm' is unknown, did you mean 'own'?" --userns owm
 refused "--workdir: 'usr' is not an absolute path" -w usr
 refused "--env: '=x' is not NAME=VALUE" -e =x
