@@ -229,28 +229,56 @@ static int name_upper(int fs, const struct from_image *f)
 	return 0;
 }
 
+/* An overlay to be made. */
+struct stack {
+	const struct from_image *f;
+	int image;
+	int *fds; /* room for all layers */
+	bool writable;
+	int fd; /* the result */
+};
+
+/* Opens the layers here, since before Linux 6.15 they must be in the mount namespace that it is made in. */
+static int make_overlay(void *arg)
+{
+	struct stack *s = arg;
+	const struct from_image *f = s->f;
+	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
+			(s->writable ? 0 : MOUNT_ATTR_RDONLY);
+	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+	size_t n = 0, opened;
+	int error;
+
+	if (f->upper && !f->fresh && !s->writable)
+		s->fds[n++] = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (const char *const *l = f->below; l && *l; l++)
+		s->fds[n++] = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	opened = n;
+	s->fds[n++] = s->image;
+	if (fs >= 0 && name_layers(fs, s->fds, n) == 0 &&
+	    (!s->writable || name_upper(fs, f) == 0) &&
+	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		s->fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
+	error = errno;
+	while (opened--)
+		own_close(&s->fds[opened]);
+	errno = error;
+	return s->fd < 0 ? -1 : 0;
+}
+
 /* Put together by overlay itself, mounted nowhere. */
 static int open_overlay(const struct from_image *f, int image, bool writable, struct err *e)
 {
-	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | (writable ? 0 : MOUNT_ATTR_RDONLY);
-	size_t n = 0, opened;
-	int fd = -1, *fds = alloca((count(f->below) + 2) * sizeof(*fds));
+	struct stack s = { .f = f,
+			   .image = image,
+			   .fds = alloca((count(f->below) + 2) * sizeof(int)),
+			   .writable = writable,
+			   .fd = -1 };
 
-	if (f->upper && !f->fresh && !writable)
-		fds[n++] = open(f->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for (const char *const *l = f->below; l && *l; l++)
-		fds[n++] = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	opened = n;
-	fds[n++] = image;
-	if (fs >= 0 && name_layers(fs, fds, n) == 0 && (!writable || name_upper(fs, f) == 0) &&
-	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-		fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
-	if (fd < 0)
-		err_set(e, errno, "cannot look into the layers of '%s'", f->name);
-	while (opened--)
-		own_close(&fds[opened]);
-	return fd;
+	if (make_overlay(&s) < 0 &&
+	    (errno != EINVAL || image_attached(f->image, make_overlay, &s) < 0))
+		return err_set(e, errno, "cannot look into the layers of '%s'", f->name);
+	return s.fd;
 }
 
 int image_open_root(const struct from_image *f, struct err *e)

@@ -209,6 +209,12 @@ int image_mount(struct store *s, const char *run, struct image *img, struct err 
  */
 void image_unmount_unused(const char *run, bool (*used)(void *arg, const char *root_id), void *arg);
 
+/*
+ * Calls @f in a child that shares memory and descriptors, and in whose mount namespace img->tree is attached: before Linux 6.15 overlay
+ * takes no layer that is not. What @f returns (0, or -1 with errno), or -1 with errno.
+ */
+int image_attached(const struct image *img, int (*f)(void *arg), void *arg);
+
 /* A descriptor (O_PATH) of the root: of the directory, or of img->tree; -1 and *e. */
 int image_open(const struct image *img, struct err *e);
 

@@ -134,6 +134,8 @@ struct errand {
 	int (*run)(struct errand *j); /* 0, or -1 with errno */
 	int ns;			      /* to be entered first; -1: none */
 	const char *path;
+	int (*inner)(void *arg); /* with_attached() */
+	void *arg;
 	int fd;	 /* in or out */
 	int cpu; /* make_namespace(): where; -1: anywhere */
 	int error;
@@ -372,6 +374,33 @@ int image_mount(struct store *s, const char *run, struct image *img, struct err 
 	if (img->tree < 0)
 		img->tree = take_fd(&tree);
 	return 0;
+}
+
+static int with_attached(struct errand *j)
+{
+	int fd, r, error;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    sys_move_mount(j->fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -1;
+	r = j->inner(j->arg);
+	error = errno;
+	/* it goes with this namespace: the descriptor gets another one in its place */
+	fd = sys_open_tree(j->fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0 || dup3(fd, j->fd, O_CLOEXEC) < 0)
+		return -1;
+	close(fd);
+	errno = error;
+	return r;
+}
+
+int image_attached(const struct image *img, int (*f)(void *arg), void *arg)
+{
+	struct errand j = {
+		.run = with_attached, .ns = -1, .fd = img->tree, .inner = f, .arg = arg
+	};
+
+	return img->tree < 0 ? f(arg) : at_work(&j);
 }
 
 int image_open(const struct image *img, struct err *e)

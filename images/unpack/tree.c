@@ -550,22 +550,28 @@ bool tree_is_whiteout(const struct tree *t, const char *name)
 	return t->whiteouts && str_after(base_of(name), WHITEOUT);
 }
 
+static void hide_lower(struct tree *t, struct tree_node *dir);
+
+/* A lower directory is hidden, and was made again as a parent of something: unless this layer described it, nobody did. */
+static void hide_dir(struct tree *t, struct tree_node *dir)
+{
+	if (dir->dir.declared != t->layer) {
+		dir->mode = S_IFDIR | 0755;
+		dir->uid = dir->gid = 0;
+		dir->n_xattrs = 0;
+	}
+	hide_lower(t, dir);
+}
+
 /* Removes what is below @dir but what this layer has put there: so the order of entries does not matter. */
 static void hide_lower(struct tree *t, struct tree_node *dir)
 {
 	for (struct tree_entry *n = dir->dir.first, *next; n; n = next) {
 		next = n->next;
-		if (n->stamp != t->layer) {
+		if (n->stamp != t->layer)
 			take_out(t, n);
-		} else if (S_ISDIR(n->node->mode)) {
-			/* hidden, and made again as a parent of something: then it is one nobody described */
-			if (n->node->dir.declared != t->layer) {
-				n->node->mode = S_IFDIR | 0755;
-				n->node->uid = n->node->gid = 0;
-				n->node->n_xattrs = 0;
-			}
-			hide_lower(t, n->node);
-		}
+		else if (S_ISDIR(n->node->mode))
+			hide_dir(t, n->node);
 	}
 }
 
@@ -593,7 +599,7 @@ int tree_whiteout(struct tree *t, const char *name, struct err *e)
 	if (n && n->stamp != t->layer)
 		take_out(t, n);
 	else if (n && S_ISDIR(n->node->mode))
-		hide_lower(t, n->node);
+		hide_dir(t, n->node);
 	return 0;
 }
 

@@ -43,7 +43,7 @@ def layer(fill):
 
 
 def first(t):
-    for d in "bin", "etc", "usr", "usr/lib", "opt", "opt/whole", "opt/opaque", "opt/opaque/sub", "var":
+    for d in "bin", "etc", "usr", "usr/bin", "usr/lib", "opt", "opt/whole", "opt/opaque", "opt/opaque/sub", "var":
         add(t, d, mode=0o755)
     add(t, "lib", link="usr/lib")
     add(t, "bin/sh", b"#!/bin/false\n" * 100, 0o755)

@@ -4,6 +4,7 @@
 # Imports under another kernel, another libarchive and another C library than those ctr-unpack was built with: its list of system
 # calls is about what these really do. A distribution's root filesystem is imported and run, and the tests of tests/life that
 # take seconds outside are run again.
+# timeout: 900
 . tests/lab/jobs/common
 
 export CTR_ROOT=$LAB_TMP/store CTR_RUN=$LAB_TMP/run
