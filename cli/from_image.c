@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/limits.h"
 #include "cli/network.h"
 #include "cli/user.h"
 #include "images/images.h"
@@ -25,12 +26,9 @@
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
 
-#define PATH_DEFAULT	 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define PIDS_APPLICATION 512
-#define PIDS_SYSTEM	 4096
-#define CPU_PERIOD	 100000 /* us */
-#define NOFILE_SOFT	 1024	/* select(2) breaks beyond; programs that want more raise it */
-#define NOFILE_HARD	 524288
+#define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define NOFILE_SOFT  1024 /* select(2) breaks beyond; programs that want more raise it */
+#define NOFILE_HARD  524288
 
 typedef const char *const words[];
 
@@ -613,33 +611,10 @@ static words readonly_system = { "/proc/bus", "/proc/fs", "/proc/irq", NULL };
 
 /* ---- limits ---- */
 
-static int set_limits(const struct instance *i, struct spec *s, struct err *e)
+static int set_limits(const struct from_image *f, struct spec *s, struct err *e)
 {
-	struct resources_spec *r = &s->resources;
-	struct key_value *unified;
-
-	s->default_pids_max = i->system ? PIDS_SYSTEM : PIDS_APPLICATION;
-	if (i->pids)
-		r->pids_limit = (struct opt_i64){ true, (int64_t)i->pids };
-	if (i->cpus) {
-		r->cpu.quota =
-			(struct opt_i64){ true, (int64_t)(i->cpus * CPU_PERIOD / CPUS_UNIT) };
-		r->cpu.period = (struct opt_u64){ true, CPU_PERIOD };
-		if (r->cpu.quota.v < 1000) /* the kernel's least, 1 ms: of a longer period then */
-			r->cpu = (__typeof__(r->cpu)){ .quota = { true, (int64_t)i->cpus * 1000 },
-						       .period = { true, 1000 * CPUS_UNIT } };
-	}
-	if (!i->memory)
-		return 0;
-	unified = arena_array(s->arena, 1, sizeof(*unified));
-	if (!unified)
-		return err_set(e, ENOMEM, "limits");
-	r->memory.limit = (struct opt_i64){ true, (int64_t)i->memory };
-	/* the instance is killed by its own limit as a whole, not maimed */
-	*unified = (struct key_value){ "memory.oom.group", "1" };
-	r->unified = unified;
-	r->n_unified = 1;
-	return 0;
+	s->default_pids_max = limits_default_pids(f->instance);
+	return limits_put(f->instance, NULL, f->upper ? f->upper : "/", s->arena, &s->resources, e);
 }
 
 /* ---- all together ---- */
@@ -715,7 +690,7 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e)
 	s->masked_paths = i->system ? masked_system : masked_application;
 	s->readonly_paths = i->system && i->ids ? readonly_system : readonly_application;
 	if (set_root(f, s, e) < 0 || set_namespaces(f, s, e) < 0 || set_clocks(s, e) < 0 ||
-	    set_sysctls(f, s, e) < 0 || set_mounts(f, s, e) < 0 || set_limits(i, s, e) < 0 ||
+	    set_sysctls(f, s, e) < 0 || set_mounts(f, s, e) < 0 || set_limits(f, s, e) < 0 ||
 	    set_process(f, s, e) < 0)
 		return NULL;
 	return take_ptr(s);

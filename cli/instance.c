@@ -61,7 +61,7 @@ int start_one(struct cli *c, const struct instances *all, const char *name, stru
 			err_set(e, ERR_STATE, "'%s' runs already", name);
 			rc = 1;
 		} else {
-			rc = launch_adopt(all, name, r.pidfd, e);
+			rc = launch_adopt(&d, r.pidfd, e);
 			if (rc == 0)
 				notice("had lost its supervisor, and has a new one", name);
 		}

@@ -18,6 +18,7 @@
 
 #include "cli/console.h"
 #include "cli/from_image.h"
+#include "cli/limits.h"
 #include "cli/network.h"
 #include "images/images.h"
 #include "runtime/base/err.h"
@@ -189,15 +190,13 @@ static int in_own_words(const struct spec *s, struct err *e)
 	static const struct {
 		const char *spec, *option;
 	} words[] = {
-		{ "linux.resources.memory.limit: ", "--memory: " },
-		{ "linux.resources.cpu.quota: ", "--cpus: " },
-		{ "linux.resources.pids.limit: ", "--pids: " },
 		{ "process.cwd: ", "--workdir: " },
 	};
 	char text[ERR_MSG_MAX + 512];
 	size_t mount;
 	int skip = 0;
 
+	limits_in_own_words("--", e);
 	for (size_t k = 0; k < sizeof(words) / sizeof(*words); k++) {
 		const char *rest = str_after(e->msg, words[k].spec);
 		size_t len = strlen(words[k].option);
@@ -374,6 +373,8 @@ static int hear_report(int sock, struct err *e)
 	return 0;
 }
 
+#define LOG_BOUNDS "CTR_LOG=" /* bytes and files */
+
 /* The roots as whoever reads the environment finds them. */
 static int set_roots(const struct instances *all, char *data, char *run, size_t size)
 {
@@ -389,6 +390,11 @@ static int set_roots(const struct instances *all, char *data, char *run, size_t 
 struct belongings {
 	int sock, pidfd, out, err; /* @err may be -1 */
 };
+
+static struct log_bounds log_bounds(const struct instance *i)
+{
+	return (struct log_bounds){ i->log_size, (unsigned)i->log_files };
+}
 
 /* All that may fail of what become_supervisor() needs, so that the command can be told. */
 static int gather(struct belongings *b, struct err *e)
@@ -419,15 +425,17 @@ static int gather(struct belongings *b, struct err *e)
  * Becomes a supervisor in a program of its own. If that cannot be executed, because memory is short or the
  * program was replaced by one that does not work, this process does the work itself.
  */
-__attribute__((noreturn)) static void
-become_supervisor(const struct instances *all, const char *name, const struct belongings *b)
+__attribute__((noreturn)) static void become_supervisor(const struct instances *all,
+							const char *name,
+							const struct log_bounds *log,
+							const struct belongings *b)
 {
 	const int from[] = { b->pidfd, b->out, b->err };
 	const int to[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR };
 	struct instances own = INSTANCES_NONE; /* theirs may have had one of these numbers */
-	char data[PATH_MAX], run[PATH_MAX];
+	char data[PATH_MAX], run[PATH_MAX], bounds[48];
 	char *argv[] = { SUPERVISOR, (char *)(uintptr_t)name, NULL };
-	char *envp[] = { data, run, NULL };
+	char *envp[] = { data, run, bounds, NULL };
 	struct err e;
 
 	for (int i = 0; i < 3; i++)
@@ -435,9 +443,11 @@ become_supervisor(const struct instances *all, const char *name, const struct be
 			_exit(1); /* as good as killed: the next command says so */
 	if (set_roots(all, data, run, sizeof(data)) < 0)
 		_exit(1);
+	snprintf(bounds, sizeof(bounds), LOG_BOUNDS "%llu %u", (unsigned long long)log->bytes,
+		 log->files);
 	execve("/proc/self/exe", argv, envp);
 	_exit(instances_open(strchr(data, '=') + 1, strchr(run, '=') + 1, &own, &e) < 0 ||
-	      supervise(&own, name, &e) < 0);
+	      supervise(&own, name, log, &e) < 0);
 }
 
 /* In the new process. Never returns. */
@@ -446,6 +456,7 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	auto_streams struct streams st = STREAMS_NONE;
 	struct report r = { .running = false };
 	struct state_dir sd = { .root = -1, .dir = -1, .open = -1 };
+	struct log_bounds bounds;
 	struct belongings b;
 	struct life life;
 	struct err other;
@@ -469,7 +480,8 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	}
 	if (!say_report(sock, &r) || !r.running)
 		_exit(1);
-	become_supervisor(l->all, l->dir->name, &b);
+	bounds = log_bounds(l->instance);
+	become_supervisor(l->all, l->dir->name, &bounds, &b);
 }
 
 static int start_supervisor(void (*run)(const void *arg, int sock), const void *arg, struct err *e)
@@ -513,6 +525,7 @@ int launch_detached(const struct launch *l, struct err *e)
 struct adoption {
 	const struct instances *all;
 	const char *name;
+	struct log_bounds log;
 	int pidfd;
 };
 
@@ -541,28 +554,35 @@ static void run_adoption(const void *arg, int sock)
 	}
 	if (!say_report(b.sock, &r) || !r.running)
 		_exit(1);
-	become_supervisor(a->all, a->name, &b);
+	become_supervisor(a->all, a->name, &a->log, &b);
 }
 
-int launch_adopt(const struct instances *all, const char *name, int pidfd, struct err *e)
+int launch_adopt(const struct instance_dir *d, int pidfd, struct err *e)
 {
-	struct adoption a = { .all = all, .name = name, .pidfd = pidfd };
+	auto_instance struct instance *i = instance_load(d, e);
+	struct adoption a = { .all = d->all, .name = d->name, .pidfd = pidfd };
 
+	if (i) /* with a damaged configuration as usual: it runs, and is to be watched */
+		a.log = log_bounds(i);
 	if (start_supervisor(run_adoption, &a, e) < 0)
 		return -1;
-	events_append(all, &(struct event){ .type = EVENT_ADOPTED, .name = name });
+	events_append(d->all, &(struct event){ .type = EVENT_ADOPTED, .name = d->name });
 	return 0;
 }
 
 int supervisor_main(const char *name)
 {
-	const char *data = getenv("CTR_ROOT");
+	const char *data = getenv("CTR_ROOT"), *log = getenv("CTR_LOG");
 	struct instances all = INSTANCES_NONE; /* not closed: exit is next */
+	unsigned long long bytes = 0;
+	struct log_bounds bounds = { 0 };
 	struct err e;
 
 	/* nobody is there to be told; the next command finds an instance without supervisor */
 	for (int tries = 0; !data || instances_open(data, NULL, &all, &e) < 0;)
 		if (!data || !supervise_wait(&tries))
 			return 1;
-	return supervise(&all, name, &e) < 0;
+	if (log && sscanf(log, "%llu %u", &bytes, &bounds.files) == 2)
+		bounds.bytes = bytes;
+	return supervise(&all, name, &bounds, &e) < 0;
 }

@@ -62,7 +62,7 @@ int launch_detached(const struct launch *l, struct err *e);
  * Gives a running instance, whose watcher is gone, a supervisor: *pidfd is its payload's. What it has written
  * meanwhile is in its FIFOs, and read first.
  */
-int launch_adopt(const struct instances *all, const char *name, int pidfd, struct err *e);
+int launch_adopt(const struct instance_dir *d, int pidfd, struct err *e);
 
 /*
  * The program's name of a supervisor, which no person's command has: such a process is `SUPERVISOR NAME`, and

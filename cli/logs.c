@@ -138,6 +138,26 @@ static int follow(const struct instances *all, const char *name, int dir, struct
 	return 0;
 }
 
+/* All files of the log, from the oldest; the youngest stays open, for what will come. Returns the number of lines. */
+static uint64_t print_files(struct lines *r, struct printing *p, int dir, uint64_t *skip,
+			    bool count)
+{
+	unsigned age = 0;
+	uint64_t n = 0;
+	char name[16];
+
+	while (faccessat(dir, log_file_name(age + 1, name, sizeof(name)), F_OK,
+			 AT_SYMLINK_NOFOLLOW) == 0)
+		age++;
+	for (;; age--) {
+		lines_open(r, dir, log_file_name(age, name, sizeof(name)));
+		n += print_all(r, p, skip, count);
+		if (!age)
+			return n;
+		lines_close(r);
+	}
+}
+
 static int logs(struct cli *c, int argc, char **argv)
 {
 	const struct logs_options *o = c->options;
@@ -155,20 +175,12 @@ static int logs(struct cli *c, int argc, char **argv)
 	if (open_instances(c, &all) < 0 || instance_look(&all, argv[0], &d, c->e) < 0)
 		return -1;
 	if (o->tail.set) {
-		uint64_t lines = 0;
+		uint64_t lines = print_files(&r, &p, d.fd, &skip, true);
 
-		for (int k = 0; k < 2; k++) {
-			lines_open(&r, d.fd, k ? LOG_FILE : LOG_FILE_OLD);
-			lines += print_all(&r, &p, &skip, true);
-			lines_close(&r);
-		}
+		lines_close(&r);
 		skip = lines > o->tail.v ? lines - o->tail.v : 0;
 	}
-	lines_open(&r, d.fd, LOG_FILE_OLD);
-	(void)print_all(&r, &p, &skip, false);
-	lines_close(&r);
-	lines_open(&r, d.fd, LOG_FILE);
-	(void)print_all(&r, &p, &skip, false);
+	(void)print_files(&r, &p, d.fd, &skip, false);
 	fflush(stdout);
 	fflush(stderr);
 	if (o->follow)

@@ -76,6 +76,13 @@ static int add_word(struct words *w, const char *value, struct err *e)
 	return 0;
 }
 
+static int add_setting(struct found f, const char *value, struct err *e)
+{
+	struct words *w = (struct words *)((char *)f.options + f.row->offset);
+
+	return add_word(w, f.row->name, e) < 0 ? -1 : add_word(w, value, e);
+}
+
 static int set_flag(struct found f, const char *value, struct err *e)
 {
 	bool on = true;
@@ -84,6 +91,8 @@ static int set_flag(struct found f, const char *value, struct err *e)
 		on = false;
 	else if (value && !streq(value, "true") && !streq(value, "1"))
 		return err_set(e, ERR_USAGE, "takes no argument but 'true' or 'false'");
+	if (f.row->kind == OPT_SETTING)
+		return add_setting(f, on ? "true" : "false", e);
 	if (f.row->kind == OPT_HANDLER)
 		return on ? f.row->handler(f.options, f.row, NULL, e) : 0;
 	*(bool *)((char *)f.options + f.row->offset) = on;
@@ -122,6 +131,8 @@ static int set_value(struct found f, const char *value, struct err *e)
 		return 0;
 	case OPT_LIST:
 		return add_word(member, value, e);
+	case OPT_SETTING:
+		return add_setting(f, value, e);
 	case OPT_HANDLER:
 		if (r->handler(f.options, r, value, e) < 0) {
 			if (e->code == ERR_INVALID)
@@ -231,7 +242,7 @@ int options_parse(const struct option_row *const *tables, void *const *structs, 
 void options_free(const struct option_row *table, void *options)
 {
 	for (; table && table->name; table++)
-		if (table->kind == OPT_LIST) {
+		if (table->kind == OPT_LIST || table->kind == OPT_SETTING) {
 			struct words *w = (struct words *)((char *)options + table->offset);
 
 			free(w->v);

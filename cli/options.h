@@ -26,10 +26,11 @@ enum option_kind {
 	OPT_NUMBER,  /* struct opt_u64: decimal, within [min, max]; max 0 means no limit */
 	OPT_SIZE,    /* struct opt_u64: bytes, "512M" */
 	OPT_LIST,    /* struct words: every one, in order */
+	OPT_SETTING, /* struct words, shared by such rows: name and value, in order; "true", "false" of one without an argument */
 	OPT_HANDLER, /* whatever row->handler makes of it */
 };
 
-/* The values of an OPT_LIST, NULL-terminated; NULL when there were none. Freed by options_free(). */
+/* The values of an OPT_LIST or OPT_SETTINGs, NULL-terminated; NULL when there were none. Freed by options_free(). */
 struct words {
 	const char **v;
 	size_t n;
@@ -73,6 +74,10 @@ struct option_row {
 #define LIST_ROW(type, member, name, letter, arg, help)                               \
 	{                                                                             \
 		name, letter, OPT_LIST, offsetof(type, member), arg, help, NULL, 0, 0 \
+	}
+#define SETTING_ROW(type, member, name, letter, arg, help)                               \
+	{                                                                                \
+		name, letter, OPT_SETTING, offsetof(type, member), arg, help, NULL, 0, 0 \
 	}
 #define HANDLER_ROW(type, member, name, letter, arg, help, handler)                         \
 	{                                                                                   \

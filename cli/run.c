@@ -2,7 +2,6 @@
 /*
  * run.c - `ctr run` and `ctr create`: a new instance from an image, a tarball or a directory.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include "cli/launch.h"
 #include "cli/network.h"
 #include "cli/progress.h"
+#include "cli/settings.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
@@ -31,50 +31,56 @@
 #include "runtime/spec.h"
 
 struct run_options {
-	bool rm, detach, interactive, tty, read_only;
-	const char *name, *workdir, *user, *hostname, *cpus, *userns, *profile, *entrypoint,
-		*stop_signal;
-	struct words env, volumes, cap_add, cap_drop, nets, publish;
-	struct opt_u64 memory, pids, stop_timeout;
+	bool rm, detach;
+	const char *name, *entrypoint;
+	struct words settings;
 };
 
 /* clang-format off */
+#define KEY(name, letter, arg, help) SETTING_ROW(struct run_options, settings, name, letter, arg, help)
 #define CREATE_ROWS                                                                                           \
 	STRING_ROW(struct run_options, name, "name", 0, "NAME",                                               \
 		   "its name: small letters, digits, dashes (default: one by chance)"),                       \
-	FLAG_ROW(struct run_options, interactive, "interactive", 'i', "keep standard input open"),            \
-	FLAG_ROW(struct run_options, tty, "tty", 't', "give it a terminal"),                                  \
-	LIST_ROW(struct run_options, env, "env", 'e', "NAME[=VALUE]",                                         \
-		 "set in its environment; without a value, the one of here"),                                 \
-	STRING_ROW(struct run_options, workdir, "workdir", 'w', "DIR", "its working directory"),              \
-	STRING_ROW(struct run_options, user, "user", 'u', "USER[:GROUP]",                                     \
-		   "whom it runs as: numbers, or names that the image knows"),                                \
-	STRING_ROW(struct run_options, hostname, "hostname", 0, "NAME", "its host name (default: its name)"), \
+	KEY("interactive", 'i', NULL, "keep standard input open"),                                            \
+	KEY("tty", 't', NULL, "give it a terminal"),                                                          \
+	KEY("env", 'e', "NAME[=VALUE]", "set in its environment; without a value, the one of here"),          \
+	KEY("workdir", 'w', "DIR", "its working directory"),                                                  \
+	KEY("user", 'u', "USER[:GROUP]", "whom it runs as: numbers, or names that the image knows"),          \
+	KEY("hostname", 0, "NAME", "its host name (default: its name)"),                                      \
 	STRING_ROW(struct run_options, entrypoint, "entrypoint", 0, "PROGRAM",                                \
 		   "run this in place of the image's entry point and arguments"),                             \
-	LIST_ROW(struct run_options, volumes, "volume", 'v', "SOURCE:TARGET[:OPTION,...]",                    \
-		 "show a file or directory of the host inside; options: ro, bind (without what is "            \
-		 "mounted below), noidmap"),                                                                  \
-	SIZE_ROW(struct run_options, memory, "memory", 'm', "SIZE", "memory at most, such as 512M"),          \
-	STRING_ROW(struct run_options, cpus, "cpus", 0, "N", "processor time at most, such as 1.5"),          \
-	NUMBER_ROW(struct run_options, pids, "pids", 0, "N",                                                  \
-		   "processes and threads at most (default 512, for a system 4096)", 1, 4194304),             \
-	FLAG_ROW(struct run_options, read_only, "read-only", 0, "no writes to its root file system"),         \
-	LIST_ROW(struct run_options, nets, "net", 0, "NETWORK[:ip=ADDRESS]",                                  \
-		 "its network, once for each interface: bridge (default), routed, one that `ctr net create` "  \
-		 "made, none, host, container:NAME, ns:PATH"),                                                \
-	LIST_ROW(struct run_options, publish, "publish", 'p', "[IP:]PORT:PORT[/PROTOCOL]",                    \
-		 "what comes to the first port of the host goes to the second of it; also ranges, and "        \
-		 "/udp, /sctp"),                                                                              \
-	STRING_ROW(struct run_options, userns, "userns", 0, "own|host",                                       \
-		   "its user ids: 65536 of its own (default), or the host's"),                                \
-	LIST_ROW(struct run_options, cap_add, "cap-add", 0, "CAPABILITY", "let it have this capability"),      \
-	LIST_ROW(struct run_options, cap_drop, "cap-drop", 0, "CAPABILITY", "take it away; ALL takes all"),    \
-	STRING_ROW(struct run_options, profile, "profile", 0, "application|system",                           \
-		   "what it is (default: a system if it runs an init)"),                                      \
-	STRING_ROW(struct run_options, stop_signal, "stop-signal", 0, "SIGNAL", "what asks it to stop"),      \
-	NUMBER_ROW(struct run_options, stop_timeout, "stop-timeout", 0, "SECONDS",                            \
-		   "how long it may take before it is killed (default 10, for a system 30)", 0, 86400)
+	KEY("volume", 'v', "SOURCE:TARGET[:OPTION,...]",                                                      \
+	    "show a file or directory of the host inside; options: ro, bind (without what is "                \
+	    "mounted below), noidmap"),                                                                       \
+	KEY("memory", 'm', "SIZE", "memory at most, such as 512M"),                                           \
+	KEY("memory-high", 0, "SIZE", "memory beyond which it is slowed down"),                               \
+	KEY("swap", 0, "SIZE", "swap at most; 0: none"),                                                      \
+	KEY("cpus", 0, "N", "processor time at most, such as 1.5"),                                           \
+	KEY("cpuset", 0, "LIST", "the processors it may use, such as 0-3,7"),                                 \
+	KEY("cpu-weight", 0, "N", "its share when processors are short, of 100 that others have"),            \
+	KEY("pids", 0, "N", "processes and threads at most (default 512, for a system 4096)"),                \
+	KEY("io", 0, "[PATH:]LIMIT=N,...",                                                                    \
+	    "rbps, wbps, riops, wiops: bytes and operations a second, of the disk that PATH is on "           \
+	    "(default: where instances lie)"),                                                                \
+	KEY("io-weight", 0, "N", "its share when disks are short, of 100 that others have"),                  \
+	KEY("read-only", 0, NULL, "no writes to its root file system"),                                       \
+	KEY("net", 0, "NETWORK[:ip=ADDRESS]",                                                                 \
+	    "its network, once for each interface: bridge (default), routed, one that `ctr net create` "      \
+	    "made, none, host, container:NAME, ns:PATH"),                                                     \
+	KEY("publish", 'p', "[IP:]PORT:PORT[/PROTOCOL]",                                                      \
+	    "what comes to the first port of the host goes to the second of it; also ranges, and "            \
+	    "/udp, /sctp"),                                                                                   \
+	KEY("userns", 0, "own|host", "its user ids: 65536 of its own (default), or the host's"),              \
+	KEY("cap-add", 0, "CAPABILITY", "let it have this capability"),                                       \
+	KEY("cap-drop", 0, "CAPABILITY", "take it away; ALL takes all"),                                      \
+	KEY("profile", 0, "application|system", "what it is (default: a system if it runs an init)"),         \
+	KEY("stop-signal", 0, "SIGNAL", "what asks it to stop"),                                              \
+	KEY("stop-timeout", 0, "SECONDS",                                                                     \
+	    "how long it may take before it is killed (default 10, for a system 30)"),                        \
+	KEY("log-size", 0, "SIZE", "how large a file of its log grows (default 10M)"),                        \
+	KEY("log-files", 0, "N", "how many files of its log are kept (default 2)"),                           \
+	KEY("description", 0, "TEXT", "what it is for, in a line"),                                           \
+	KEY("label", 'l', "NAME=VALUE", "a mark for people and programs")
 /* clang-format on */
 
 static const struct option_row create_rows[] = { CREATE_ROWS, END_ROW };
@@ -89,155 +95,27 @@ static const struct option_row run_rows[] = {
 
 /* ---- from options to a configuration ---- */
 
-/* Each word as @each makes it; "" is left out. */
-static int set_list(struct instance *i, const struct words *w,
-		    const char *(*each)(struct arena *a, const char *word, struct err *e),
-		    const char *const **out, struct err *e)
+/* What is wrong with a key is wrong with the option of the same name. */
+static int as_option(struct err *e)
 {
-	const char **v;
-	size_t n = 0;
+	char text[ERR_MSG_MAX + sizeof("--")];
 
-	if (!w->n)
-		return 0;
-	v = arena_array(i->arena, w->n + 1, sizeof(*v));
-	if (!v)
-		return err_set(e, ENOMEM, "options");
-	for (size_t k = 0; k < w->n; k++) {
-		const char *value = each(i->arena, w->v[k], e);
-
-		if (!value)
-			return -1;
-		if (*value)
-			v[n++] = value;
-	}
-	*out = v;
-	return 0;
-}
-
-/* "NAME" takes the value of here, if there is one; as Docker does. */
-static const char *env_word(struct arena *a, const char *word, struct err *e)
-{
-	const char *value = strchr(word, '=') ? NULL : getenv(word);
-
-	if (strchr(word, '='))
-		return word;
-	if (!*word) {
-		err_set(e, ERR_USAGE, "--env: '' is not NAME=VALUE");
-		return NULL;
-	}
-	if (!value)
-		return "";
-	value = arena_printf(a, "%s=%s", word, value);
-	if (!value)
-		err_set(e, ENOMEM, "environment");
-	return value;
-}
-
-/* "net_admin" is CAP_NET_ADMIN. */
-static const char *cap_word(struct arena *a, const char *word, struct err *e)
-{
-	bool all = strcasecmp(word, "all") == 0;
-	char *name = arena_printf(a, "%s%s", all || strncasecmp(word, "cap_", 4) == 0 ? "" : "CAP_",
-				  word);
-
-	if (!name)
-		err_set(e, ENOMEM, "capabilities");
-	for (char *c = name; c && *c; c++)
-		*c = (char)toupper((unsigned char)*c);
-	return name;
-}
-
-/* Most of an instance's keys are called as the options are: a refusal says which option it is about. */
-static void as_option(struct err *e)
-{
-	static const char *const others[] = { "uuid: ",	  "created: ", "image: ",  "image-id: ",
-					      "rootfs: ", "ids: ",     "command: " };
-	const char *rest = str_after(e->msg, "volumes: ");
-	char text[ERR_MSG_MAX + sizeof("--volume: ")];
-
-	e->code = ERR_USAGE;
-	for (size_t k = 0; k < sizeof(others) / sizeof(*others); k++)
-		if (str_after(e->msg, others[k]))
-			return;
-	snprintf(text, sizeof(text), "--%s%s", rest ? "volume: " : "", rest ? rest : e->msg);
+	snprintf(text, sizeof(text), "--%s", e->msg);
 	text[ERR_MSG_MAX - 1] = '\0';
 	memcpy(e->msg, text, ERR_MSG_MAX);
-}
-
-/* The source as an absolute path: what "." means here, it will not mean at a later start. */
-static const char *volume_word(struct arena *a, const char *word, struct err *e)
-{
-	size_t len = strcspn(word, ":");
-	char source[PATH_MAX], real[PATH_MAX];
-	const char *text;
-
-	if (*word == '/')
-		return word;
-	if (*word != '.') {
-		err_set(e, ERR_USAGE, "--volume '%.200s': the source is a path, '/%s' or './%s'",
-			word, word, word);
-		return NULL;
-	}
-	if (len >= sizeof(source)) {
-		err_set(e, ENAMETOOLONG, "--volume '%.64s...'", word);
-		return NULL;
-	}
-	memcpy(source, word, len);
-	source[len] = '\0';
-	if (!realpath(source, real)) {
-		err_set(e, errno, "--volume '%.200s': '%.200s'", word, source);
-		return NULL;
-	}
-	text = arena_printf(a, "%s%s", real, word + len);
-	if (!text)
-		err_set(e, ENOMEM, "volumes");
-	return text;
-}
-
-static const char *plain_word(struct arena *a, const char *word, struct err *e)
-{
-	(void)a;
-	(void)e;
-	return word;
-}
-
-/* $CTR_NET is the default of this machine, or of this shell. */
-static int set_nets(struct instance *i, const struct words *w, struct err *e)
-{
-	const char *usual = getenv("CTR_NET");
-	const char *one[] = { usual && *usual ? usual : NET_DEFAULT, NULL };
-	const struct words words = { one, 1 };
-
-	if (set_list(i, w->n ? w : &words, plain_word, &i->nets, e) < 0)
-		return -1;
-	for (const char *const *n = i->nets; n[0] && i->nets[1]; n++)
-		if (streq(*n, "none") || streq(*n, "host") || str_after(*n, "container:") ||
-		    str_after(*n, "ns:"))
-			return err_set(e, ERR_USAGE, "--net %s goes with no other network", *n);
-	if (i->publish && (instance_shares_net(i) || streq(i->nets[0], "none") ||
-			   str_after(i->nets[0], "container:") || str_after(i->nets[0], "ns:")))
-		return err_set(e, ERR_USAGE,
-			       "--publish needs a network: --net %s has no port of its own",
-			       i->nets[0]);
-	return 0;
+	if (e->code == ERR_INVALID)
+		e->code = ERR_USAGE;
+	return -1;
 }
 
 static int set_options(const struct run_options *o, char **command, struct instance *i,
 		       struct err *e)
 {
-	if (o->cpus && parse_cpus(o->cpus, &i->cpus) < 0)
-		return err_set(e, ERR_USAGE,
-			       "--cpus '%.40s' is not a number of processors, such as 1.5",
-			       o->cpus);
-	if (o->memory.set && !o->memory.v)
-		return err_set(e, ERR_USAGE, "--memory 0 leaves nothing to run in");
-	if (set_list(i, &o->env, env_word, &i->env, e) < 0 ||
-	    set_list(i, &o->volumes, volume_word, &i->volumes, e) < 0 ||
-	    set_list(i, &o->cap_add, cap_word, &i->cap_add, e) < 0 ||
-	    set_list(i, &o->cap_drop, cap_word, &i->cap_drop, e) < 0 ||
-	    set_list(i, &o->publish, plain_word, &i->publish, e) < 0 ||
-	    set_nets(i, &o->nets, e) < 0)
-		return -1;
+	for (size_t k = 0; k < o->settings.n; k += 2)
+		if (setting_change(i, o->settings.v[k], KEY_GIVE, o->settings.v[k + 1], e) < 0)
+			return as_option(e);
+	if (!i->nets && setting_default_net(i, e) < 0)
+		return err_in(e, "CTR_NET");
 	if (o->entrypoint) {
 		const char **v = arena_array(i->arena, 2, sizeof(*v));
 
@@ -248,19 +126,6 @@ static int set_options(const struct run_options *o, char **command, struct insta
 	}
 	i->command = *command ? (const char *const *)command : NULL;
 	i->ephemeral = o->rm;
-	i->interactive = o->interactive;
-	i->tty = o->tty;
-	i->read_only = o->read_only;
-	i->workdir = o->workdir;
-	i->user = o->user && *o->user ? o->user : NULL;
-	i->hostname = o->hostname;
-	i->userns = o->userns;
-	i->profile = o->profile;
-	i->stop_signal = o->stop_signal;
-	i->memory = o->memory.v;
-	i->pids = o->pids.v;
-	i->has_stop_timeout = o->stop_timeout.set;
-	i->stop_timeout = o->stop_timeout.v;
 	return 0;
 }
 
@@ -398,13 +263,14 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	const struct run_options *o = c->options;
 	struct launch l;
 
-	/* Before anything is done: it may start this program anew (CVE-2019-5736). */
-	if (o->userns && streq(o->userns, "host") && self_protect(c->argv, c->e) < 0)
-		return -1;
 	m->instance = instance_new();
 	if (!m->instance)
 		return err_set(c->e, ENOMEM, "instance");
-	if (set_options(o, command, m->instance, c->e) < 0 || open_instances(c, &m->all) < 0)
+	/* Protected before anything is done: it may start this program anew (CVE-2019-5736). */
+	if (set_options(o, command, m->instance, c->e) < 0 ||
+	    (m->instance->userns && streq(m->instance->userns, "host") &&
+	     self_protect(c->argv, c->e) < 0) ||
+	    open_instances(c, &m->all) < 0)
 		return -1;
 	if (o->name && instance_check_free(&m->all, o->name, c->e) < 0) {
 		if (c->e->code == ERR_INVALID)
@@ -416,10 +282,8 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0 ||
 	    image_mount(m->store, c->run_root, m->image, c->e) < 0)
 		return -1;
-	if (instance_check(m->instance, c->e) < 0) {
-		as_option(c->e);
-		return -1;
-	}
+	if (instance_check(m->instance, c->e) < 0)
+		return as_option(c->e);
 	if (create_with_image(m, o->name, c->e) < 0)
 		return -1;
 	l = launch_of(m);

@@ -155,7 +155,8 @@ int help_print_version(const struct door *d);
 /*
  * The verbs, each defined in the file of its name. Another verb: a declaration here and a line in verbs.c.
  */
-extern const struct verb verb_run, verb_create; /* run.c */
+extern const struct verb verb_run, verb_create;			    /* run.c */
+extern const struct verb verb_set, verb_unset, verb_get, verb_edit; /* set.c */
 extern const struct verb verb_snapshot_create, verb_snapshot_list, verb_snapshot_rm,
 	verb_snapshot_mount, verb_rollback; /* snapshot.c */
 extern const struct verb verb_net_create, verb_net_ls, verb_net_inspect, verb_net_rm,

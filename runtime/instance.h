@@ -5,9 +5,8 @@
  * Pure: text to struct and back. Where the texts lie, and who may touch them when, is instances.h.
  *
  * A configuration is a JSON object, the file config.json. Its keys are the words of the command line
- * (`--read-only` is the key "read-only"), and every key that a person may set is also a row of
- * instance_keys[]; a key that is not in the table is refused, with the nearest one as a hint, because people
- * mistype. Readers of what ctr prints must tolerate keys that are added later; ctr's own reader of this
+ * (`--read-only` is the key "read-only") and rows of one table, instance_keys[]; a key that is not in it is refused, with
+ * the nearest one as a hint, because people mistype. Readers of what ctr prints must tolerate keys that are added later; ctr's own reader of this
  * file is of the same version as its writer.
  *
  * The configuration says what was asked for, not what follows from it: cli/from_image.c turns it, with the
@@ -49,6 +48,8 @@ struct instance {
 	const char *const *entrypoint; /* NULL-terminated; empty: none, in place of the image's */
 	const char *const *command;    /* NULL-terminated */
 	const char *const *env;	       /* "K=V" */
+	const char *description;       /* one line, for people */
+	const char *const *labels;     /* "NAME=VALUE", for people and programs */
 	const char *const *volumes;    /* "SRC:DST[:option[,option]]" */
 	const char *const *cap_add, *const *cap_drop; /* "CAP_NET_ADMIN"; "ALL" in cap_drop */
 	const char *workdir, *user, *hostname;
@@ -60,9 +61,17 @@ struct instance {
 	const char *stop_signal;    /* a name or a number, "SIGRTMIN+3" */
 	uint64_t stop_timeout;	    /* seconds; has_stop_timeout */
 	bool has_stop_timeout;
-	uint64_t memory; /* bytes */
-	uint64_t cpus;	 /* of CPUS_UNIT */
-	uint64_t pids;	 /* processes and threads */
+	uint64_t memory, memory_high; /* bytes: killed beyond, slowed beyond */
+	uint64_t swap;		      /* bytes; has_swap */
+	bool has_swap;
+	uint64_t cpus;	       /* of CPUS_UNIT */
+	const char *cpuset;    /* "0-3,7" */
+	uint64_t cpu_weight;   /* 1 to 10000, of 100 that others have */
+	uint64_t pids;	       /* processes and threads */
+	const char *const *io; /* "[PATH:]rbps=10M,wiops=100": io_limit_parse() */
+	uint64_t io_weight;    /* as cpu_weight */
+	uint64_t log_size;     /* bytes of a file of its log */
+	uint64_t log_files;    /* how many of them */
 	bool read_only, tty, interactive;
 };
 
@@ -97,8 +106,64 @@ struct instance *instance_parse(const char *text, size_t len, struct err *e);
 /* Writes it. dump -> parse -> dump is identical. */
 void instance_dump(const struct instance *i, struct str *out);
 
-/* Checks every value by the grammar of its key: what a command line gave, before it is written. */
+/* Checks every value by the grammar of its key, and what goes together: before it is written. */
 int instance_check(const struct instance *i, struct err *e);
+
+/* ---- Keys ---- */
+
+enum key_type {
+	KEY_STRING,
+	KEY_STRINGS,
+	KEY_BOOL,
+	KEY_NUMBER,
+	KEY_SIZE, /* bytes, for people "512M" */
+	KEY_CPUS, /* "1.5" */
+};
+
+enum key_flags {
+	KEY_FIXED = 1 << 0, /* decided when it was made: `ctr set` does not change it */
+	KEY_NOW = 1 << 1,   /* only commands read it: a change has effect at once */
+	KEY_LIMIT = 1 << 2, /* a limit, which a running instance gets as well: cli/limits.h */
+	KEY_NAMED = 1 << 3, /* its strings are NAME=VALUE, one for each name */
+};
+
+struct instance_key {
+	const char *name;
+	enum key_type type;
+	unsigned flags;
+	size_t at;				    /* of the member of struct instance */
+	int (*check)(const char *s, struct err *e); /* of the string, or of each; NULL */
+	uint64_t lo, hi;			    /* KEY_NUMBER, KEY_SIZE */
+	size_t has;				    /* the flag that tells 0 from absent, or 0 */
+};
+
+/* In the order in which they are written. The row without a name ends the table. */
+extern const struct instance_key instance_keys[];
+
+/* NULL and *e (ERR_INVALID, with the nearest) if there is none. */
+const struct instance_key *instance_key(const char *name, struct err *e);
+
+enum key_change {
+	KEY_TO,	    /* this value, in place of what is there; an empty one: none */
+	KEY_ADD,    /* KEY_STRINGS: this one too */
+	KEY_REMOVE, /* KEY_STRINGS: not this one; of KEY_NAMED the name is enough */
+	KEY_GIVE,   /* one of several words of a command line: KEY_ADD to a list, else KEY_TO */
+};
+
+/*
+ * Changes the value of @k as a person's word says: "512M" for a size, "yes" for a flag, a JSON array of strings for
+ * several at once. 0, or -1 and *e, where the key is named first. What instance_check() checks of several keys is
+ * not looked at.
+ */
+int instance_change(struct instance *i, const struct instance_key *k, enum key_change how,
+		    const char *word, struct err *e);
+
+/* Adds the value to @out as instance_change() reads it: a line each of KEY_STRINGS. False: not given. */
+bool instance_value(const struct instance *i, const struct instance_key *k, struct str *out);
+
+/* Whether both have the same value of @k. */
+bool instance_same(const struct instance *a, const struct instance *b,
+		   const struct instance_key *k);
 
 /* A number of processors, "2" or "1.5", in CPUS_UNIT: 0.001 to 8192. 0, or -1. */
 int parse_cpus(const char *text, uint64_t *out);
@@ -118,6 +183,19 @@ struct volume {
  * "..", no ':' and no control characters. Strings are copied into @a.
  */
 int volume_parse(const char *text, struct arena *a, struct volume *v, struct err *e);
+
+/* ---- Limits of input and output ---- */
+
+/* In the order of the kernel's io.max. */
+enum io_kind { IO_RBPS, IO_WBPS, IO_RIOPS, IO_WIOPS, IO_KINDS };
+
+struct io_limit {
+	const char *path; /* a block device, or any file on one; NULL: where the instances lie */
+	uint64_t most[IO_KINDS]; /* bytes and operations in a second; 0: no limit */
+};
+
+/* "[PATH:]rbps=10M,wbps=5M,riops=100,wiops=100", any of the four. Strings are copied into @a. */
+int io_limit_parse(const char *text, struct arena *a, struct io_limit *l, struct err *e);
 
 /* ---- How it ended ---- */
 

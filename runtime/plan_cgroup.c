@@ -226,6 +226,7 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 	for (size_t i = 0; i < r->n_unified; i++) {
 		const char *file = r->unified[i].key;
 		unsigned bit = controller_bit(file, strcspn(file, "."));
+		const char *why = arena_printf(a, R("unified") ".%s", file);
 
 		if (strchr(file, '/') || file[0] == '.' || !strchr(file, '.'))
 			return err_set(l->e, ERR_INVALID,
@@ -233,7 +234,7 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 		if (!bit && !str_after(file, "cgroup."))
 			return err_set(l->e, ERR_NOT_SUPPORTED,
 				       R("unified") ": no controller for '%s'", file);
-		if (set(l, bit, R("unified"), file, r->unified[i].value) < 0)
+		if (set(l, bit, why ? why : R("unified"), file, r->unified[i].value) < 0)
 			return -1;
 	}
 	return 0;

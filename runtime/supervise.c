@@ -43,11 +43,29 @@ void log_file_open(struct log_file *l, int dir)
 		l->size = (uint64_t)st.st_size;
 }
 
+char *log_file_name(unsigned age, char *out, size_t size)
+{
+	if (age)
+		snprintf(out, size, LOG_FILE ".%u", age);
+	else
+		snprintf(out, size, LOG_FILE);
+	return out;
+}
+
+/* Each file becomes the one before it; failing, the newest just grows on. What an earlier bound left goes too. */
 static void rotate(struct log_file *l)
 {
+	unsigned files = l->bounds.files ? l->bounds.files : LOG_MAX_FILES;
+	char from[16], to[16];
+
 	own_close(&l->fd);
-	(void)renameat(l->dir, LOG_FILE, l->dir,
-		       LOG_FILE_OLD); /* failing, the file just grows on */
+	for (unsigned age = files; unlinkat(l->dir, log_file_name(age, to, sizeof(to)), 0) == 0;)
+		age++;
+	if (files == 1)
+		(void)unlinkat(l->dir, LOG_FILE, 0);
+	for (unsigned age = files - 1; age; age--)
+		(void)renameat(l->dir, log_file_name(age - 1, from, sizeof(from)), l->dir,
+			       log_file_name(age, to, sizeof(to)));
 	log_file_open(l, l->dir);
 }
 
@@ -56,7 +74,7 @@ static bool append(struct log_file *l, const char *text, size_t len)
 {
 	ssize_t n;
 
-	if (l->size >= LOG_MAX_BYTES)
+	if (l->size >= (l->bounds.bytes ? l->bounds.bytes : LOG_MAX_BYTES))
 		rotate(l);
 	if (l->fd < 0)
 		log_file_open(l, l->dir);
@@ -356,10 +374,11 @@ bool supervise_wait(int *tries)
 	return true;
 }
 
-int supervise(const struct instances *all, const char *name, struct err *e)
+int supervise(const struct instances *all, const char *name, const struct log_bounds *b,
+	      struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
-	struct log_file log = { .dir = -1, .fd = -1 };
+	struct log_file log = { .dir = -1, .fd = -1, .bounds = *b };
 	int out = SUPERVISE_OUT, err = SUPERVISE_ERR, rc;
 	struct instance_exit x = { .code = -1 };
 	auto_fd int peer = -1;

@@ -18,8 +18,8 @@
  *	2026-11-21T08:52:20.123456789Z stdout F text of a whole line
  *	2026-11-21T08:52:20.123456789Z stderr P text of a line that goes on
  *
- * "P" (partial) precedes more of the same line, "F" ends it. Beyond 10 MiB the file becomes log.1, and the
- * log.1 before it is gone. A disk that is full or failing loses lines, which is told in the log as soon as
+ * "P" (partial) precedes more of the same line, "F" ends it. Beyond log-size (10 MiB) the file becomes log.1, the
+ * log.1 before it log.2, and of log-files (2) files the oldest is gone. A disk that is full or failing loses lines, which is told in the log as soon as
  * it can be; it does not stop the payload.
  */
 #ifndef CTR_SUPERVISE_H
@@ -35,6 +35,16 @@ struct instances;
 #define LOG_FILE      "log"
 #define LOG_FILE_OLD  "log.1"
 #define LOG_MAX_BYTES (10u << 20)
+#define LOG_MAX_FILES 2
+
+/* How much is kept; 0 for what is usual. */
+struct log_bounds {
+	uint64_t bytes; /* of a file */
+	unsigned files;
+};
+
+/* The name of the file that was rotated @age times, into @out of at least 16 bytes; returns @out. */
+char *log_file_name(unsigned age, char *out, size_t size);
 
 /* Where it finds its descriptors. */
 enum { SUPERVISE_PIDFD = 3, SUPERVISE_OUT = 4, SUPERVISE_ERR = 5 };
@@ -46,7 +56,8 @@ enum { SUPERVISE_PIDFD = 3, SUPERVISE_OUT = 4, SUPERVISE_ERR = 5 };
  * Everything else is closed here. Returns when the instance has ended; -1 and *e if its end could not be
  * worked up.
  */
-int supervise(const struct instances *all, const char *name, struct err *e);
+int supervise(const struct instances *all, const char *name, const struct log_bounds *b,
+	      struct err *e);
 
 /*
  * Between two tries of what a supervisor must not give up at once: nobody hears of its failure, and what it is short of
@@ -60,6 +71,7 @@ struct log_file {
 	int dir; /* borrowed */
 	int fd;	 /* -1: cannot be opened at the moment */
 	uint64_t size;
+	struct log_bounds bounds;
 	uint64_t lost; /* bytes of output since the last line that could be written */
 };
 

@@ -38,7 +38,7 @@ TEST(what_is_written_is_read_and_written_again_the_same)
 		"\",\"ids\":1073741824,\"ephemeral\":true,"
 		"\"system\":true,\"profile\":\"system\",\"entrypoint\":[],\"command\":[\"sh\",\"-c\",\"a\\nb\"],"
 		"\"env\":[\"A=\",\"B=x=y\"],\"workdir\":\"/w\",\"user\":\"www:33\",\"hostname\":\"h.example\","
-		"\"volumes\":[\"/a:/b:ro,noidmap\",\"/c:/d\"],\"memory\":536870912,\"cpus\":\"1.5\",\"pids\":100,"
+		"\"volume\":[\"/a:/b:ro,noidmap\",\"/c:/d\"],\"memory\":536870912,\"cpus\":\"1.5\",\"pids\":100,"
 		"\"read-only\":true,\"tty\":true,\"interactive\":true,\"net\":[\"bridge:ip=10.77.100.5\",\"lab\"],\"publish\":[\"8080:80\"],\"userns\":\"own\","
 		"\"cap-add\":[\"CAP_NET_ADMIN\"],\"cap-drop\":[\"ALL\"],\"stop-signal\":\"SIGRTMIN+3\","
 		"\"stop-timeout\":0}";
@@ -109,7 +109,7 @@ TEST(values_have_types_ranges_and_grammars)
 	refused("\"cap-add\":[\"ALL\"]", "ALL");
 	refused("\"stop-signal\":\"SIGNOPE\"", "SIGNOPE");
 	refused("\"stop-timeout\":86401", "stop-timeout");
-	refused("\"volumes\":[\"/a\"]", "SOURCE:TARGET");
+	refused("\"volume\":[\"/a\"]", "SOURCE:TARGET");
 	refused("\"tty\":null", "null");
 	refused("\"rootfs\":\"/x\"", "one of both");
 	refused("\"memory\":1000000,\"memory\":2000000", "memory");

@@ -243,9 +243,10 @@ TEST(the_nearest_verb_is_suggested)
 static void check_rows(const struct verb *v)
 {
 	for (const struct option_row *r = v->rows; r && r->name; r++) {
-		bool takes_value = r->kind != OPT_FLAG && r->kind != OPT_HANDLER;
+		bool takes_value = r->kind != OPT_FLAG;
 
-		if (takes_value != (r->arg != NULL) && r->kind != OPT_HANDLER)
+		if (takes_value != (r->arg != NULL) && r->kind != OPT_HANDLER &&
+		    r->kind != OPT_SETTING)
 			test_over(TEST_FAILED, "%s --%s: kind and argument", v->name, r->name);
 		if (r->offset >= v->options_size)
 			test_over(TEST_FAILED, "%s --%s: beyond the struct", v->name, r->name);
