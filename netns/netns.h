@@ -100,7 +100,8 @@ struct nic {
 	char bridge[IFNAMSIZ]; /* that it is a port of; "" if routed */
 	const char *alias;     /* the instance's name, for people */
 	uint8_t mac[6];
-	uint32_t ip, gateway; /* host byte order */
+	uint8_t gateway_mac[6]; /* of the bridge, or of the host's end of a routed one */
+	uint32_t ip, gateway;	/* host byte order */
 	unsigned prefix;
 	uint8_t ip6[16], gateway6[16]; /* all zero: none */
 	const struct publication *pubs;
@@ -132,7 +133,7 @@ int net_ready(const struct net_names *names, const struct nic *nic, int lock, st
  */
 int nic_attach(const struct nic *nic, int netns, struct err *e);
 
-/* Lines "nft ..." for a journal, and their undoing: what is not there any more, or another's, is left alone. */
+/* Lines "nft ..." and "neigh ..." for a journal, and their undoing: what is not there any more, or another's, is left alone. */
 void nic_journal(const struct nic *nic, struct str *out);
 int nic_undo(const char *journal, struct err *e);
 

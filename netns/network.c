@@ -192,6 +192,7 @@ static int make_bridge(const struct nic *nic, struct err *e)
 	mnl_attr_put_strz(h, IFLA_IFNAME, nic->bridge);
 	mnl_attr_put_strz(h, IFLA_IFALIAS, nic->network->name);
 	mnl_attr_put_u32(h, IFLA_MTU, nic->network->mtu ? nic->network->mtu : 1500);
+	mnl_attr_put(h, IFLA_ADDRESS, 6, nic->gateway_mac);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "bridge");
 	mnl_attr_nest_end(h, info);

@@ -276,6 +276,8 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 	if (!n->routed)
 		snprintf(nic.bridge, sizeof(nic.bridge), "%s%u.%u", names->bridge, n->id % 1000,
 			 shard % 1024);
+	/* a bridge would take the least of its ports', and change it under those that know it already */
+	choose_mac(*nic.bridge ? nic.bridge : "gateway", "", 0, nic.gateway_mac);
 	nic.name = arena_printf(a, "eth%u", index - 2);
 	nic.table = arena_strdup(a, names->table);
 	nic.elements = arena_array(a, 10 + 2 * n_pubs, sizeof(*nic.elements));
@@ -342,6 +344,8 @@ static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int 
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
 	if (bridge)
 		mnl_attr_put_u32(h, IFLA_MASTER, bridge);
+	else
+		mnl_attr_put(h, IFLA_ADDRESS, 6, nic->gateway_mac);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
@@ -424,20 +428,34 @@ static void add_route(struct nl *nl, unsigned index, int family, const void *to,
 	nl_end(nl, h);
 }
 
-/* Known from the start, so that nobody has to ask, and no table of neighbours runs full (they are not counted). */
-static void add_neighbour(struct nl *nl, unsigned index, int family, const void *ip,
-			  const uint8_t mac[6])
+/*
+ * Known from the start, so that nobody has to ask, and no table of neighbours runs full: it holds 1024 of all network namespaces
+ * (gc_thresh3), but permanent ones are not counted (Linux 5.0).
+ */
+static void add_neighbour(struct nl *nl, uint16_t type, unsigned index, int family, const void *ip,
+			  const uint8_t *mac)
 {
 	struct ndmsg *m;
-	struct nlmsghdr *h =
-		nl_add(nl, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
+	uint16_t flags = type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0;
+	struct nlmsghdr *h = nl_add(nl, type, NLM_F_ACK | flags, sizeof(*m), &m);
 
 	m->ndm_family = (uint8_t)family;
 	m->ndm_ifindex = (int)index;
 	m->ndm_state = NUD_PERMANENT;
 	mnl_attr_put(h, NDA_DST, family == AF_INET ? 4 : 16, ip);
-	mnl_attr_put(h, NDA_LLADDR, 6, mac);
+	if (mac)
+		mnl_attr_put(h, NDA_LLADDR, 6, mac);
 	nl_end(nl, h);
+}
+
+/* The instance, as the host sees it on its bridge or on a link of its own. */
+static void add_self(struct nl *nl, const struct nic *nic, unsigned index)
+{
+	uint32_t ip = htonl(nic->ip);
+
+	add_neighbour(nl, RTM_NEWNEIGH, index, AF_INET, &ip, nic->mac);
+	if (has6(nic))
+		add_neighbour(nl, RTM_NEWNEIGH, index, AF_INET6, nic->ip6, nic->mac);
 }
 
 static void set_sysctl(const char *link, const char *name, const char *value)
@@ -458,12 +476,10 @@ static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index
 
 	add_address(nl, index, AF_INET, &gateway, 4, 32, RT_SCOPE_LINK);
 	add_route(nl, index, AF_INET, &ip, 32, NULL);
-	add_neighbour(nl, index, AF_INET, &ip, nic->mac);
 	if (!has6(nic))
 		return;
 	add_address(nl, index, AF_INET6, nic->gateway6, 16, 64, RT_SCOPE_LINK);
 	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
-	add_neighbour(nl, index, AF_INET6, nic->ip6, nic->mac);
 }
 
 static int attach_outside(const struct nic *nic, int netns, struct err *e)
@@ -480,6 +496,8 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 	add_up(&nl, nic);
 	if (bridge && (nic->network->isolated || nic->n_pubs))
 		add_port_flags(&nl, nic);
+	if (bridge)
+		add_self(&nl, nic, bridge);
 	rc = nl_send(&nl, NULL, e);
 	if (rc < 0 && e->code == EXFULL)
 		err_set(e, ERR_INVALID, "bridge '%s' has all its 1023 ports taken", nic->bridge);
@@ -490,6 +508,7 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 			set_sysctl(nic->link, "accept_ra", "0");
 		}
 		add_host_routes(&nl, nic, index);
+		add_self(&nl, nic, index);
 		rc = nl_send(&nl, NULL, e);
 	}
 	nl_close(&nl);
@@ -523,6 +542,10 @@ static int attach_inside(const struct nic *nic, struct err *e)
 		if (has6(nic))
 			add_route(&nl, nic->index, AF_INET6, NULL, 0, nic->gateway6);
 	}
+	add_neighbour(&nl, RTM_NEWNEIGH, nic->index, AF_INET, &gateway, nic->gateway_mac);
+	if (has6(nic))
+		add_neighbour(&nl, RTM_NEWNEIGH, nic->index, AF_INET6, nic->gateway6,
+			      nic->gateway_mac);
 	rc = nl_send(&nl, NULL, e);
 	nl_close(&nl);
 	return rc < 0 ? err_in(e, "cannot set up '%s' inside", nic->name) : 0;
@@ -563,9 +586,46 @@ int nic_attach(const struct nic *nic, int netns, struct err *e)
 
 /* ---- the journal ---- */
 
+/* On a bridge they would stay, unlike on a link that goes with its instance. */
 void nic_journal(const struct nic *nic, struct str *out)
 {
 	nft_write(nic->table, nic->elements, nic->n_elements, out);
+	if (!*nic->bridge)
+		return;
+	str_addf(out, "neigh %s %08x", nic->bridge, nic->ip);
+	for (int i = 0; has6(nic) && i < 16; i++)
+		str_addf(out, i ? "%02x" : " %02x", nic->ip6[i]);
+	str_add(out, "\n");
+}
+
+/* A line "neigh BRIDGE IPV4 [IPV6]". What is not there is as good as removed. */
+static int forget_neighbours(const char *line, struct err *e)
+{
+	char bridge[IFNAMSIZ], six[33] = "";
+	uint8_t ip6[16] = { 0 };
+	unsigned ip, index;
+	struct err ignored;
+	struct nl nl;
+	int n = sscanf(line, "neigh %15[a-z0-9.] %8x %32[0-9a-f]", bridge, &ip, six);
+
+	if (n < 2 || (n == 3 && strlen(six) != 32))
+		return err_set(e, ERR_INVALID, "the journal's line '%.60s' makes no sense", line);
+	index = if_nametoindex(bridge);
+	if (!index)
+		return 0;
+	for (int family = AF_INET; family; family = family == AF_INET && n == 3 ? AF_INET6 : 0) {
+		uint32_t be = htonl(ip);
+
+		for (int i = 0; n == 3 && i < 16; i++)
+			(void)sscanf(six + 2 * i, "%2hhx", &ip6[i]);
+		if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+			return -1;
+		add_neighbour(&nl, RTM_DELNEIGH, index, family,
+			      family == AF_INET ? (const void *)&be : ip6, NULL);
+		(void)nl_send(&nl, NULL, &ignored);
+		nl_close(&nl);
+	}
+	return 0;
 }
 
 /* Calls @act for all elements of a journal, many at a time. */
@@ -610,7 +670,18 @@ static int each_line(const char *journal,
 
 int nic_undo(const char *journal, struct err *e)
 {
-	return each_line(journal, nft_remove, e);
+	int rc = each_line(journal, nft_remove, e);
+
+	for (const char *line = journal; line && *line;) {
+		const char *end = strchr(line, '\n');
+
+		if (!end)
+			break;
+		if (str_after(line, "neigh ") && forget_neighbours(line, e) < 0)
+			rc = -1;
+		line = end + 1;
+	}
+	return rc;
 }
 
 static int add_again(const char *table, const struct nft_element *list, size_t n, struct err *e)

@@ -548,7 +548,8 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 		struct journal_cgroup *c = &j->cgroups[j->n];
 		int at = 0;
 
-		if (str_after(line, "nft ")) /* nic_undo() reads those */
+		if (str_after(line, "nft ") ||
+		    str_after(line, "neigh ")) /* nic_undo() reads those */
 			continue;
 		if (str_after(line, "root ")) {
 			j->cgroup_root = line + strlen("root ");
