@@ -48,6 +48,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_image_ls,
 	&verb_image_rm,
 	&verb_plan,
+	&verb_density,
 	&verb_doctor,
 	&verb_completion,
 	&verb_help,

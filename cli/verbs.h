@@ -173,6 +173,7 @@ extern const struct verb verb_exec;					       /* exec.c */
 extern const struct verb verb_image_import, verb_image_ls, verb_image_rm;      /* image.c */
 extern const struct verb verb_help, verb_version;			       /* help.c */
 extern const struct verb verb_doctor;					       /* doctor.c */
+extern const struct verb verb_density;					       /* density.c */
 extern const struct verb verb_completion;				       /* completion.c */
 extern const struct verb verb_plan;					       /* plan.c */
 extern const struct verb verb_oci_help, verb_oci_version;
