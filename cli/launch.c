@@ -21,6 +21,7 @@
 #include "cli/limits.h"
 #include "cli/network.h"
 #include "images/images.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
@@ -110,6 +111,24 @@ int launch_open_root(const struct launch *l, struct err *e)
 	struct scene s;
 
 	return set_scene(l, &s, e) < 0 ? -1 : image_open_root_rw(&s.from, e);
+}
+
+int launch_open_view(const struct launch *l, const char *const **layers, struct err *e)
+{
+	const char **list;
+	struct scene s;
+	size_t n = 0;
+
+	if (set_scene(l, &s, e) < 0)
+		return -1;
+	while (s.from.below[n])
+		n++;
+	list = arena_array(l->instance->arena, n + 2, sizeof(*list));
+	if (!list || !(list[0] = arena_strdup(l->instance->arena, s.upper)))
+		return err_set(e, ENOMEM, "layers");
+	memcpy(list + 1, s.from.below, n * sizeof(*list));
+	*layers = list;
+	return image_open_root(&s.from, e);
 }
 
 /* ---- the payload's streams ---- */

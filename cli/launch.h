@@ -43,6 +43,12 @@ int launch_renamed(const struct launch *l, const char *old, struct err *e);
 /* The root file system of an instance that does not run, for writing, owners as inside: a tree mounted nowhere, or -1. */
 int launch_open_root(const struct launch *l, struct err *e);
 
+/*
+ * The root file system of an instance for reading, whether it runs or not, as it lies on disk: without what is mounted in it, owners as inside. A
+ * tree mounted nowhere, or -1. *layers: what of it is not the image's, as struct trees has it (difference.h), in the instance's arena.
+ */
+int launch_open_view(const struct launch *l, const char *const **layers, struct err *e);
+
 /* Whether it could be started now, as far as can be told beforehand: users, volumes, limits. */
 int launch_check(const struct launch *l, struct err *e);
 

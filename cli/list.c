@@ -20,7 +20,7 @@
 #include "runtime/supervise.h"
 
 /* One instance, as both verbs see it. */
-struct view {
+struct shown {
 	const char *name;
 	struct instance_dir dir;
 	struct instance *config; /* NULL: damaged */
@@ -30,19 +30,19 @@ struct view {
 	bool ended; /* `exit` is there */
 };
 
-static void view_close(struct view *v)
+static void shown_close(struct shown *v)
 {
 	instance_free(v->config);
 	running_close(&v->run);
 	own_close(&v->dir.fd);
 }
-#define auto_view __attribute__((cleanup(view_close)))
-#define VIEW_NONE                                                       \
+#define auto_shown __attribute__((cleanup(shown_close)))
+#define SHOWN_NONE                                                      \
 	{                                                               \
 		.dir = { .fd = -1, .promise = -1 }, .run = RUNNING_NONE \
 	}
 
-static int view_open(const struct instances *all, const char *name, struct view *v, struct err *e)
+static int shown_open(const struct instances *all, const char *name, struct shown *v, struct err *e)
 {
 	struct err none;
 
@@ -55,7 +55,7 @@ static int view_open(const struct instances *all, const char *name, struct view 
 }
 
 /* "created" was never started; "stopped" was. A run state whose payload is gone waits for somebody to tidy up. */
-static const char *status_of(const struct view *v)
+static const char *status_of(const struct shown *v)
 {
 	if (!v->config)
 		return "damaged";
@@ -64,7 +64,7 @@ static const char *status_of(const struct view *v)
 	return v->run.exists || v->ended ? "stopped" : "created";
 }
 
-static const char *image_of(const struct view *v)
+static const char *image_of(const struct shown *v)
 {
 	const struct instance *i = v->config;
 
@@ -73,7 +73,7 @@ static const char *image_of(const struct view *v)
 	return i->rootfs ? i->rootfs : i->image ? i->image : i->image_id;
 }
 
-static bool is_running(const struct view *v)
+static bool is_running(const struct shown *v)
 {
 	return v->run.exists && v->run.status != STATUS_STOPPED;
 }
@@ -98,7 +98,7 @@ static void put_time(struct json_writer *w, const char *key, int64_t seconds)
 	json_put_string(w, key, format_time(seconds, text, sizeof(text)));
 }
 
-static void put_state(struct json_writer *w, const struct view *v)
+static void put_state(struct json_writer *w, const struct shown *v)
 {
 	json_put_string(w, "name", v->name);
 	json_put_string(w, "status", status_of(v));
@@ -120,7 +120,7 @@ static void put_state(struct json_writer *w, const struct view *v)
 	}
 }
 
-static void put_row(struct json_writer *w, const struct view *v)
+static void put_row(struct json_writer *w, const struct shown *v)
 {
 	json_open(w, NULL, '{');
 	put_state(w, v);
@@ -135,7 +135,7 @@ static void put_row(struct json_writer *w, const struct view *v)
 /* A column of the table holds this many bytes of what an image or a directory is called. */
 #define IMAGE_COLUMN 40
 
-static void add_row(struct str *out, const struct view *v, int name_width)
+static void add_row(struct str *out, const struct shown *v, int name_width)
 {
 	char status[48], pid[16] = "-";
 	const char *image = image_of(v);
@@ -181,10 +181,10 @@ static int list(struct cli *c, int argc, char **argv)
 			 "CREATED", "IMAGE");
 	}
 	for (size_t k = 0; k < n; k++) {
-		auto_view struct view v = VIEW_NONE;
+		auto_shown struct shown v = SHOWN_NONE;
 		struct err e;
 
-		if (view_open(&all, names[k], &v, &e) < 0) {
+		if (shown_open(&all, names[k], &v, &e) < 0) {
 			if (e.code == ERR_NO_SUCH)
 				continue; /* removed since we looked */
 			*c->e = e;
@@ -225,11 +225,11 @@ const struct verb verb_list = {
 /* ---- inspect ---- */
 
 /* The configuration's own text goes in as it is: it is JSON already. */
-static int put_config(struct json_writer *w, const struct view *v, struct err *e)
+static int put_config(struct json_writer *w, const struct shown *v, struct err *e)
 {
 	auto_arena struct arena *a = arena_new(0);
 	auto_str struct str text = { 0 };
-	const struct json *doc, *m, *item;
+	const struct json *doc;
 
 	if (!v->config)
 		return 0;
@@ -237,37 +237,11 @@ static int put_config(struct json_writer *w, const struct view *v, struct err *e
 	doc = a && !text.failed ? json_parse(a, str_text(&text), text.len, e) : NULL;
 	if (!doc)
 		return err_set(e, ENOMEM, "cannot inspect '%s'", v->name);
-	json_open(w, "config", '{');
-	for (m = doc->first; m; m = m->next) {
-		uint64_t number = 0;
-
-		switch (m->type) {
-		case JSON_STRING:
-			json_put_string(w, m->key, m->text);
-			break;
-		case JSON_BOOL:
-			json_put_bool(w, m->key, m->boolean);
-			break;
-		case JSON_NUMBER:
-			if (json_u64(m, 0, UINT64_MAX, &number, e) < 0)
-				return -1;
-			json_put_u64(w, m->key, number);
-			break;
-		case JSON_ARRAY:
-			json_open(w, m->key, '[');
-			for (item = m->first; item; item = item->next)
-				json_put_string(w, NULL, item->text);
-			json_close(w);
-			break;
-		default: /* instance_dump() writes no other */
-			break;
-		}
-	}
-	json_close(w);
+	json_put(w, "config", doc);
 	return 0;
 }
 
-static int put_all(struct json_writer *w, const struct view *v, struct err *e)
+static int put_all(struct json_writer *w, const struct shown *v, struct err *e)
 {
 	char path[512];
 
@@ -301,9 +275,9 @@ static int inspect(struct cli *c, int argc, char **argv)
 	json_put_u64(&w, "version", FORMAT_VERSION);
 	json_open(&w, "instances", '[');
 	for (size_t k = 0; k < n; k++) {
-		auto_view struct view v = VIEW_NONE;
+		auto_shown struct shown v = SHOWN_NONE;
 
-		if (view_open(&all, names[k], &v, c->e) < 0 || put_all(&w, &v, c->e) < 0)
+		if (shown_open(&all, names[k], &v, c->e) < 0 || put_all(&w, &v, c->e) < 0)
 			return -1;
 	}
 	json_close(&w);

@@ -176,6 +176,12 @@ extern const struct verb verb_doctor;					       /* doctor.c */
 extern const struct verb verb_density;					       /* density.c */
 extern const struct verb verb_completion;				       /* completion.c */
 extern const struct verb verb_plan;					       /* plan.c */
+extern const struct verb verb_image_tag, verb_image_untag, verb_image_prune, verb_image_inspect,
+	verb_image_history, verb_image_verify, verb_image_save; /* image_names.c */
+extern const struct verb verb_image_files, verb_image_cat, verb_image_diff, verb_image_mount,
+	verb_image_unmount;				      /* image_files.c */
+extern const struct verb verb_diff, verb_export, verb_commit; /* export.c */
+extern const struct verb verb_cp;			      /* cp.c */
 extern const struct verb verb_oci_help, verb_oci_version;
 extern const struct verb verb_oci_create, verb_oci_run; /* oci_create.c */
 extern const struct verb verb_oci_start, verb_oci_state, verb_oci_kill, verb_oci_delete,

@@ -355,4 +355,58 @@ int image_remove(struct store *s, const char *name, struct image_removed *r, str
 int image_users(struct store *s, const char *id, struct arena *a, const char *const **users,
 		struct err *e);
 
+/* --- Names, and what has none ---------------------------------------------------------------------- */
+
+/* Gives the image called @image the further name @name, which another may have had. */
+int image_tag(struct store *s, const char *image, const char *name, struct err *e);
+
+/* Takes the name away, and nothing else: the image stays, maybe without a name. */
+int image_untag(struct store *s, const char *name, struct err *e);
+
+/*
+ * Removes images without a name (with @all also others) that no instance uses, telling @f of each, and what an interrupted
+ * command has left. *bytes: of layers that are gone.
+ */
+int image_prune(struct store *s, bool all, void (*f)(void *arg, const struct image_removed *r),
+		void *arg, uint64_t *bytes, struct err *e);
+
+/* --- Whole or not ------------------------------------------------------------------------------------ */
+
+/* What image_verify() tells: of "config", "layer", "blob" or "root", with its id; @wrong is NULL if it is whole. */
+typedef void image_verified(void *arg, const char *what, const char *id, const char *wrong,
+			    bool repaired);
+
+/*
+ * Reads all that image @id is made of and compares it with its digests, and its index with what its layers make. With
+ * @repair damaged layers are made again from the compressed ones that were kept, and the index from the layers; not while its
+ * instances run. *damage is what is still wrong. -1 and *e if it could not be looked at.
+ */
+int image_verify(struct store *s, const char *id, bool repair, image_verified *told, void *arg,
+		 unsigned *damage, struct err *e);
+
+/* --- Saving ------------------------------------------------------------------------------------------ */
+
+/*
+ * Writes the images called @names (NULL-terminated) as one archive to @fd: an OCI image layout (image-spec
+ * image-layout.md) that also holds docker's manifest.json, which docker, podman, skopeo, umoci and image_import() read. Layers are not
+ * compressed. The same images give the same bytes. @o: the callback alone; may be NULL.
+ */
+int image_save(struct store *s, char *const *names, int fd, const struct image_import_options *o,
+	       struct err *e);
+
+/* What `ctr commit` says of the image it makes; NULL and 0 for what is to stay as it was. */
+struct image_commit {
+	const char *author, *message, *created_by;
+	const char *const *entrypoint, *const *cmd, *const *env; /* env: added to, and replacing */
+	const char *workdir, *user, *stop_signal;
+};
+
+/* Writes an uncompressed archive with whiteouts as the image-spec has them to the new file @fd. */
+typedef int image_layer_writer(void *arg, int fd, struct err *e);
+
+/* A new image: @base and on top of it the layer that @write writes. @o: name, callback. */
+int image_commit(struct store *s, const struct image *base, image_layer_writer *write, void *arg,
+		 const struct image_commit *c, const struct image_import_options *o,
+		 struct image_import_result *r, struct err *e);
+
 #endif

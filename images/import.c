@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "images/helper.h"
 #include "images/images.h"
 #include "images/meta.h"
 #include "images/rootfs.h"
@@ -43,362 +44,9 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 
-#ifndef CTR_LIBEXECDIR
-#define CTR_LIBEXECDIR "/usr/local/libexec/ctr"
-#endif
-
-#define DEFAULT_MAX_BYTES   (256ULL << 30)
-#define DEFAULT_MAX_ENTRIES 5000000
-#define DEFAULT_MAX_RATIO   1000
-#define DEFAULT_MAX_MEMORY  (1ULL << 30)
-#define DEFAULT_MAX_SECONDS 3600
-/* The largest file that ext4 has with its usual blocks; most of such a one is holes. */
-#define MAX_FILE (16ULL << 40)
-#define MAX_ID	 65535
-#define POLL_MS	 100
+#define ROOT_PATH_MAX (STAGING_NAME_MAX + 64)
 
 static const struct image_import_options no_options;
-
-/* --- The helper program ------------------------------------------------------------------------------ */
-
-/* The helper in the directory of @program, into @path; false if there is none. */
-static bool beside(const char *program, char path[PATH_MAX])
-{
-	const char *slash = strrchr(program, '/');
-
-	return slash &&
-	       snprintf(path, PATH_MAX, "%.*s/ctr-unpack", (int)(slash - program), program) <
-		       PATH_MAX &&
-	       access(path, X_OK) == 0;
-}
-
-/*
- * /proc/self/exe names this program's file, unless it is a read-only copy without a path of its own: then
- * runtime/self.c has left the original's path in the environment.
- */
-static bool own_path(char path[PATH_MAX])
-{
-	static const char exe[] = "/proc/self/exe";
-	ssize_t n = readlink(exe, path, PATH_MAX - 1);
-	struct stat running, named;
-
-	if (n <= 0)
-		return false;
-	path[n] = '\0';
-	return stat(exe, &running) == 0 && stat(path, &named) == 0 &&
-	       running.st_dev == named.st_dev && running.st_ino == named.st_ino;
-}
-
-static int find_unpacker(const struct image_import_options *o, char path[PATH_MAX], struct err *e)
-{
-	const char *original = getenv("CTR_PROGRAM");
-	char own[PATH_MAX];
-
-	if (o->unpacker) {
-		if (snprintf(path, PATH_MAX, "%s", o->unpacker) >= PATH_MAX)
-			return err_set(e, ENAMETOOLONG, "'%.64s...'", o->unpacker);
-		return 0;
-	}
-	if (own_path(own) ? beside(own, path) :
-			    original && *original == '/' && beside(original, path))
-		return 0;
-	snprintf(path, PATH_MAX, "%s/ctr-unpack", CTR_LIBEXECDIR);
-	if (access(path, X_OK) < 0)
-		return err_set(e, errno, "cannot find ctr's helper program '%s'", path);
-	return 0;
-}
-
-/* Runs in the child. A descriptor above those that the helper is given, so that none is overwritten. */
-static int lift(int fd)
-{
-	return fcntl(fd, F_DUPFD, UNPACK_FD_LOCK + 1);
-}
-
-/* @in may be -1. */
-static void __attribute__((noreturn))
-run_unpacker(const char *path, int in, int target, int talk, int lock)
-{
-	static char *const env[] = { "LC_ALL=C", NULL };
-	char *argv[] = { "ctr-unpack", NULL };
-	sigset_t none;
-	int null = open("/dev/null", O_WRONLY);
-
-	in = lift(in >= 0 ? in : open("/dev/null", O_RDONLY));
-	target = lift(target);
-	talk = lift(talk);
-	lock = lift(lock);
-	if (in < 0 || target < 0 || talk < 0 || lock < 0 || null < 0 ||
-	    dup2(in, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-	    dup2(target, UNPACK_FD_TARGET) < 0 || dup2(talk, UNPACK_FD_TALK) < 0 ||
-	    dup2(lock, UNPACK_FD_LOCK) < 0)
-		_exit(127);
-	for (int fd = UNPACK_FD_LOCK + 1;
-	     fd < 64 && sys_close_range(UNPACK_FD_LOCK + 1, ~0u, 0) < 0; fd++)
-		close(fd); /* before Linux 5.9; all else of ours is O_CLOEXEC anyway */
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(path, argv, env);
-	_exit(127);
-}
-
-/* What a helper is to read. */
-struct source {
-	int archive; /* -1: none */
-	int layout;  /* the directory of an OCI layout; -1: none */
-	int store;
-	int staged; /* layers that are not in the store yet lie below its "layers"; -1: none */
-	const char *const *layers; /* of UNPACK_REBUILD: diff ids */
-	size_t n_layers;
-};
-
-struct helper {
-	pid_t pid;
-	int talk;
-	struct unpack_report report; /* the last one heard */
-};
-
-static int helper_start(struct helper *h, const char *path, int in, int target, int lock,
-			const struct unpack_request *q, struct err *e)
-{
-	int pair[2];
-	auto_fd int theirs = -1;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(e, errno, "cannot make a socket");
-	h->talk = pair[0];
-	theirs = pair[1];
-	if (send(h->talk, q, sizeof(*q), MSG_NOSIGNAL) != sizeof(*q))
-		return err_set(e, errno, "cannot write to a socket");
-	h->pid = fork();
-	if (h->pid < 0)
-		return err_set(e, errno, "cannot start '%s'", path);
-	if (h->pid == 0)
-		run_unpacker(path, in, target, theirs, lock);
-	return 0;
-}
-
-/* What its end means, when it did not say it itself. */
-static int explain_end(int status, const char *path, struct err *e)
-{
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return err_set(e, ERR_INVALID, "cannot start '%s'", path);
-	if (!WIFSIGNALED(status))
-		return err_set(e, ERR_INVALID, "the unpacking process ended without a word");
-	switch (WTERMSIG(status)) {
-	case SIGSYS:
-		return err_set(
-			e, ERR_INVALID,
-			"the unpacking process was stopped: it made a system call that it may not");
-	case SIGXCPU:
-		return err_set(e, ERR_INVALID,
-			       "unpacking takes more processor time than is allowed");
-	case SIGBUS:
-		return err_set(e, ERR_INVALID, "it was cut short while it was read");
-	case SIGKILL:
-		return err_set(e, ERR_INVALID, "the unpacking process was killed; out of memory?");
-	default:
-		return err_set(e, ERR_INVALID, "the unpacking process died of signal %d",
-			       WTERMSIG(status));
-	}
-}
-
-static int cancelled(struct err *e)
-{
-	err_set(e, ERR_INVALID, "cancelled");
-	e->code = ECANCELED;
-	return -1;
-}
-
-static int progress(const struct image_import_options *o, struct image_progress *p, struct err *e)
-{
-	return o->progress && !o->progress(o->progress_arg, p) ? cancelled(e) : 0;
-}
-
-/* 1 when a report came, 0 when not (yet), -1 when none will come. */
-static int hear(struct helper *h)
-{
-	struct pollfd p = { .fd = h->talk, .events = POLLIN };
-	struct unpack_report r;
-	ssize_t n;
-	int ready = poll(&p, 1, POLL_MS);
-
-	if (ready <= 0)
-		return 0;
-	n = recv(h->talk, &r, sizeof(r), MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	/* the helper has read hostile input: believe only what has the right shape */
-	if (n != sizeof(r) || r.version != UNPACK_VERSION || r.compression >= UNPACK_COMPRESSIONS)
-		return -1;
-	r.err.msg[sizeof(r.err.msg) - 1] = '\0';
-	h->report = r;
-	return 1;
-}
-
-static int answer(struct helper *h, int fd)
-{
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct unpack_answer a = { .version = UNPACK_VERSION, .found = fd >= 0 };
-	struct iovec iov = { &a, sizeof(a) };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control);
-		control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
-						 .cmsg_type = SCM_RIGHTS,
-						 .cmsg_len = CMSG_LEN(sizeof(int)) };
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	}
-	return sendmsg(h->talk, &m, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
-/* Gives the helper the file that it asks for, if it may have it; it reads hostile input, so digests and names are checked. */
-static int serve(struct helper *h, const struct source *src)
-{
-	auto_fd int fd = -1;
-	char hex[IMAGE_ID_LEN + 1], path[IMAGE_ID_LEN + 16];
-
-	if (h->report.state == UNPACK_WANT_LAYER) {
-		if (src->layers)
-			snprintf(path, sizeof(path), "layers/%s",
-				 h->report.number < src->n_layers ? src->layers[h->report.number] :
-								    "none");
-		else
-			snprintf(path, sizeof(path), "layers/%s",
-				 (hex_of_digest(h->report.digest, hex), hex));
-		fd = openat(src->store, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		if (fd < 0 && src->staged >= 0)
-			fd = openat(src->staged, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	} else if (src->layout >= 0) {
-		h->report.name[UNPACK_NAME_MAX - 1] = '\0';
-		/* the layout is somebody's directory, maybe a hostile one: no links, nothing that blocks */
-		fd = sys_openat2(src->layout, h->report.name,
-				 O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0,
-				 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-	}
-	return answer(h, fd);
-}
-
-static int helper_follow(struct helper *h, const char *path, const struct source *src,
-			 const struct image_import_options *o, struct image_progress *p,
-			 struct err *e)
-{
-	int heard, status;
-
-	do {
-		heard = hear(h);
-		if (heard > 0 &&
-		    (h->report.state == UNPACK_WANT_LAYER || h->report.state == UNPACK_WANT_FILE))
-			heard = serve(h, src);
-		p->bytes_read = h->report.bytes_in;
-		p->bytes_out = h->report.bytes_out;
-		p->entries = h->report.entries;
-		if (progress(o, p, e) < 0)
-			return -1; /* killed by whoever owns h */
-	} while (heard >= 0 && h->report.state != UNPACK_DONE && h->report.state != UNPACK_FAILED);
-	if (heard < 0)
-		kill(h->pid,
-		     SIGKILL); /* nothing if it ended; a wrong answer must not leave us waiting */
-	while (waitpid(h->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_set(e, errno, "cannot wait for the unpacking process");
-	h->pid = 0;
-	if (heard < 0)
-		return explain_end(status, path, e);
-	if (h->report.state == UNPACK_FAILED) {
-		*e = h->report.err;
-		return -1;
-	}
-	return 0;
-}
-
-static uint64_t or_default(uint64_t given, uint64_t otherwise)
-{
-	return given ? given : otherwise;
-}
-
-/* @target is the empty directory that the results go to. */
-static int unpack(const struct source *src, enum unpack_job job, unsigned flags, int target,
-		  int lock, const struct image_import_options *o, struct image_progress *p,
-		  struct unpack_report *r, struct err *e)
-{
-	struct unpack_request q = {
-		.version = UNPACK_VERSION,
-		.job = job,
-		.flags = flags,
-		.strip = o->strip,
-		.max_id = MAX_ID,
-		.n_layers = (uint32_t)src->n_layers,
-		.max_bytes = or_default(o->max_bytes, DEFAULT_MAX_BYTES),
-		.max_entries = or_default(o->max_entries, DEFAULT_MAX_ENTRIES),
-		.max_ratio = or_default(o->max_ratio, DEFAULT_MAX_RATIO),
-		.max_memory = or_default(o->max_memory, DEFAULT_MAX_MEMORY),
-		.max_seconds = or_default(o->max_seconds, DEFAULT_MAX_SECONDS),
-		.max_file = MAX_FILE,
-	};
-	struct helper h = { .talk = -1 };
-	char path[PATH_MAX];
-	int rc;
-
-	snprintf(q.architecture, sizeof(q.architecture), "%s", rootfs_host_machine());
-	if (find_unpacker(o, path, e) < 0)
-		return -1;
-	rc = helper_start(&h, path, src->archive, target, lock, &q, e);
-	if (rc == 0)
-		rc = helper_follow(&h, path, src, o, p, e);
-	if (h.pid > 0)
-		own_kill(&h.pid);
-	if (h.talk >= 0)
-		close(h.talk);
-	if (rc == 0)
-		*r = h.report;
-	return rc;
-}
-
-/* --- Documents --------------------------------------------------------------------------------------- */
-
-static int write_file(int dir, const char *name, const struct str *text, struct err *e)
-{
-	auto_fd int fd = -1;
-	const char *at = str_text(text);
-	size_t left = text->len;
-
-	if (text->failed)
-		return err_set(e, ENOMEM, "cannot write '%s'", name);
-	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_set(e, errno, "cannot make '%s'", name);
-	while (left) {
-		ssize_t n = write(fd, at, left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, errno, "cannot write '%s'", name);
-		at += n;
-		left -= (size_t)n;
-	}
-	/* a rename must not come before the content on disk: ext4 would have an empty file after power loss */
-	if (fsync(fd) < 0)
-		return err_set(e, errno, "cannot write '%s'", name);
-	return 0;
-}
-
-static int make_dir(int parent, const char *name, struct err *e)
-{
-	int fd;
-
-	if (mkdirat(parent, name, 0700) < 0)
-		return err_set(e, errno, "cannot make '%s'", name);
-	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, errno, "cannot open '%s'", name);
-	return fd;
-}
 
 /* --- An import under way ----------------------------------------------------------------------------- */
 
@@ -461,9 +109,10 @@ static int read_lines(struct job *j, const struct item *i, const char *file,
 /* The friendly form of a name that other tools spell out. */
 static const char *familiar(const char *name)
 {
-	const char *rest = str_after(name, "docker.io/library/");
+	const char *rest = str_after(name, "docker.io/"),
+		   *official = str_after(name, "docker.io/library/");
 
-	return rest ? rest : name;
+	return official ? official : rest ? rest : name;
 }
 
 static int set_names(struct job *j, struct item *i, struct err *e)
@@ -529,7 +178,7 @@ static int unpack_instead(struct job *j, const struct item *i, struct err *e)
 	if (unlinkat(j->s->fd, path, 0) < 0)
 		return err_set(e, errno, "cannot remove '%s'", path);
 	snprintf(path, sizeof(path), "%s/unpacked", i->dir);
-	dir = make_dir(j->s->fd, path, e);
+	dir = store_make_dir(j->s->fd, path, e);
 	if (dir < 0 ||
 	    unpack(&src, UNPACK_REBUILD, UNPACK_DIRECTORIES | (whiteouts ? UNPACK_WHITEOUTS : 0),
 		   dir, j->staging.lock, &no_options, &(struct image_progress){ 0 }, &r, e) < 0)
@@ -602,7 +251,9 @@ static int describe(struct job *j, struct item *i, int root, struct meta_image *
 	if (config->failed)
 		return err_set(e, ENOMEM, "cannot write the image's configuration");
 	sha256_text(config->s, config->len, i->id);
-	meta_write_manifest(manifest, i->id, config->len, i->layers[0], (uint64_t)st.st_size);
+	meta_write_manifest(manifest, i->id, config->len,
+			    (const char *const[]){ i->layers[0], NULL },
+			    &(uint64_t){ (uint64_t)st.st_size });
 	return 0;
 }
 
@@ -666,10 +317,10 @@ static int write_image(struct job *j, struct item *i, struct err *e)
 		return -1;
 	meta_write_image(&meta, &m);
 	snprintf(path, sizeof(path), "%s/image", i->dir);
-	dir = make_dir(j->s->fd, path, e);
-	if (dir < 0 || write_file(dir, "config.json", &config, e) < 0 ||
-	    write_file(dir, "manifest.json", &manifest, e) < 0 ||
-	    write_file(dir, "meta.json", &meta, e) < 0)
+	dir = store_make_dir(j->s->fd, path, e);
+	if (dir < 0 || store_write_file(dir, "config.json", &config, e) < 0 ||
+	    store_write_file(dir, "manifest.json", &manifest, e) < 0 ||
+	    store_write_file(dir, "meta.json", &meta, e) < 0)
 		return -1;
 	if (fsync(dir) < 0)
 		return err_set(e, errno, "cannot sync '%s'", path);
@@ -682,7 +333,7 @@ static int write_image(struct job *j, struct item *i, struct err *e)
 
 		snprintf(name, sizeof(name), "ref.%zu", k);
 		str_addf(&text, "%s\n", i->id);
-		if (write_file(above, name, &text, e) < 0)
+		if (store_write_file(above, name, &text, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -815,7 +466,7 @@ static int begin(struct job *j, struct err *e)
 	if (rc < 0)
 		return -1;
 	snprintf(j->out_path, sizeof(j->out_path), "%s/out", j->staging.name);
-	j->out = make_dir(j->staging.dir, "out", e);
+	j->out = store_make_dir(j->staging.dir, "out", e);
 	return j->out < 0 ? -1 : 0;
 }
 
@@ -863,12 +514,12 @@ static int finish(struct job *j, struct err *e)
 		if (read_item(j, &j->items[k], (unsigned)k, e) < 0 ||
 		    write_image(j, &j->items[k], e) < 0)
 			return -1;
-	if (check_pin(j, e) < 0 || progress(j->o, &j->progress, e) < 0)
+	if (check_pin(j, e) < 0 || import_progress(j->o, &j->progress, e) < 0)
 		return -1;
 	if (j->to_sync && syncfs(j->staging.dir) < 0)
 		return err_set(e, errno, "cannot write to '%s'", j->s->path);
 	/* the last moment to change one's mind */
-	if (progress(j->o, &j->progress, e) < 0)
+	if (import_progress(j->o, &j->progress, e) < 0)
 		return -1;
 	return publish_all(j, e);
 }
@@ -1001,46 +652,134 @@ static int swap_root(struct store *s, const char *made, const char *root, struct
 	return e->code ? -1 : store_sync_dir(s, "roots", e);
 }
 
-int image_rebuild(struct store *s, const char *id, bool unpacked, struct err *e)
+/* Builds the root of image @id below the staging directory @j; its path, relative to the store, into @path. */
+static int build_root(struct job *j, const char *id, bool unpacked, struct meta_image *m,
+		      char path[ROOT_PATH_MAX], struct err *e)
 {
-	auto_arena struct arena *a = arena_new(0);
+	struct source src = { .archive = -1, .layout = -1, .store = j->s->fd, .staged = -1 };
+	auto_str struct str text = { 0 };
+	struct item i = { .names = NULL };
+	int root;
+
+	snprintf(path, ROOT_PATH_MAX, "images/%s/meta.json", id);
+	if (file_read(j->s->fd, path, META_MAX, &text, e) < 0 ||
+	    meta_read_image(j->a, str_text(&text), text.len, m, e) < 0 || begin(j, e) < 0)
+		return -1;
+	while (m->layers[src.n_layers])
+		src.n_layers++;
+	src.layers = m->layers;
+	i.layers = m->layers;
+	i.n_layers = src.n_layers;
+	snprintf(i.dir, sizeof(i.dir), "%s/images/0", j->out_path);
+	j->flags = unpacked ? UNPACK_DIRECTORIES : 0;
+	if (unpack(&src, UNPACK_REBUILD, j->flags | (m->whiteouts ? UNPACK_WHITEOUTS : 0), j->out,
+		   j->staging.lock, j->o, &j->progress, &j->report, e) < 0)
+		return -1;
+	j->report.kind = m->whiteouts ? UNPACK_OCI : UNPACK_ROOTFS;
+	root = open_root(j, &i, e);
+	if (root < 0)
+		return -1;
+	close(root);
+	if ((j->flags & UNPACK_DIRECTORIES) && syncfs(j->staging.dir) < 0)
+		return err_set(e, errno, "cannot write to '%s'", j->s->path);
+	snprintf(path, ROOT_PATH_MAX, "%s/root", i.dir);
+	return 0;
+}
+
+static int same_content(struct store *s, const char *one, const char *two, struct err *e)
+{
+	auto_fd int a = openat(s->fd, one, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	auto_fd int b = openat(s->fd, two, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char left[32768], right[32768];
+	ssize_t n;
+
+	if (a < 0 || b < 0)
+		return a < 0 && errno == ENOENT ? 0 : err_set(e, errno, "cannot read '%s'", one);
+	while ((n = read(a, left, sizeof(left))) > 0) {
+		ssize_t m = read(b, right,
+				 sizeof(right)); /* regular files: as much, if there is as much */
+
+		if (m != n || memcmp(left, right, (size_t)n) != 0)
+			return 0;
+	}
+	return n < 0 ? err_set(e, errno, "cannot read '%s'", one) : read(b, right, 1) == 0;
+}
+
+static int rebuild(struct store *s, const char *id, bool unpacked, bool check, struct err *e)
+{
 	struct job j = { .s = s,
 			 .o = &no_options,
 			 .result = &(struct image_import_result){ .id = "" },
-			 .a = a,
+			 .a = arena_new(0),
 			 .staging = STAGING_NONE,
 			 .out = -1 };
-	struct source src = { .archive = -1, .layout = -1, .store = s->fd, .staged = -1 };
-	auto_str struct str text = { 0 };
-	struct item i = { .names = NULL };
+	char path[ROOT_PATH_MAX], root[IMAGE_ID_LEN + 16];
 	struct meta_image m = { 0 };
-	char path[STAGING_NAME_MAX + 64];
-	int rc, root;
+	int rc;
 
-	snprintf(path, sizeof(path), "images/%s/meta.json", id);
-	if (!a)
+	if (!j.a)
 		return err_set(e, ENOMEM, "cannot build a root");
-	if (file_read(s->fd, path, META_MAX, &text, e) < 0 ||
-	    meta_read_image(a, str_text(&text), text.len, &m, e) < 0 || begin(&j, e) < 0)
-		return err_in(e, "image %.*s", IMAGE_ID_SHORT, id);
-	while (m.layers[src.n_layers])
-		src.n_layers++;
-	src.layers = m.layers;
-	i.layers = m.layers;
-	i.n_layers = src.n_layers;
-	snprintf(i.dir, sizeof(i.dir), "%s/images/0", j.out_path);
-	j.flags = unpacked ? UNPACK_DIRECTORIES : 0;
-	rc = unpack(&src, UNPACK_REBUILD, j.flags | (m.whiteouts ? UNPACK_WHITEOUTS : 0), j.out,
-		    j.staging.lock, j.o, &j.progress, &j.report, e);
-	j.report.kind = m.whiteouts ? UNPACK_OCI : UNPACK_ROOTFS;
-	root = rc < 0 ? -1 : open_root(&j, &i, e);
-	if (root >= 0)
-		close(root);
-	if (root >= 0 && (j.flags & UNPACK_DIRECTORIES) && syncfs(j.staging.dir) < 0)
-		rc = err_set(e, errno, "cannot write to '%s'", s->path);
-	snprintf(path, sizeof(path), "%s/root", i.dir);
-	if (root < 0 || rc < 0 || swap_root(s, path, m.root, e) < 0)
-		rc = err_in(e, "image %.*s", IMAGE_ID_SHORT, id);
+	rc = build_root(&j, id, unpacked, &m, path, e);
+	if (rc == 0) {
+		snprintf(root, sizeof(root), "roots/%s", m.root);
+		rc = check ? same_content(s, root, path, e) : swap_root(s, path, m.root, e);
+	}
+	if (rc < 0)
+		err_in(e, "image %.*s", IMAGE_ID_SHORT, id);
+	staging_end(s, &j.staging);
+	if (j.out >= 0)
+		close(j.out);
+	arena_free(j.a);
+	return rc;
+}
+
+int image_rebuild(struct store *s, const char *id, bool unpacked, struct err *e)
+{
+	return rebuild(s, id, unpacked, false, e);
+}
+
+int image_check_root(struct store *s, const char *id, struct err *e)
+{
+	return rebuild(s, id, false, true, e);
+}
+
+/* The compressed form that was kept, read once more: only what is the layer again takes its place. */
+int image_repair_layer(struct store *s, const char *diff_id, struct err *e)
+{
+	struct job j = { .s = s,
+			 .o = &no_options,
+			 .result = &(struct image_import_result){ .id = "" },
+			 .staging = STAGING_NONE,
+			 .out = -1 };
+	struct source src = { .archive = -1, .layout = -1, .store = -1, .staged = -1 };
+	char blob[IMAGE_ID_LEN + 16], made[STAGING_NAME_MAX + IMAGE_ID_LEN + 16],
+		layer[IMAGE_ID_LEN + 16];
+	auto_fd int fd = -1;
+	int rc;
+
+	snprintf(blob, sizeof(blob), "blobs/%s", diff_id);
+	fd = openat(s->fd, blob, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_set(
+			e, ERR_NO_SUCH,
+			"no compressed copy of layer %.*s was kept to repair it from: remove "
+			"the image and import it again",
+			IMAGE_ID_SHORT, diff_id);
+	src.archive = fd;
+	rc = begin(&j, e);
+	if (rc == 0)
+		rc = unpack(&src, UNPACK_IMPORT, 0, j.out, j.staging.lock, j.o, &j.progress,
+			    &j.report, e);
+	snprintf(made, sizeof(made), "%s/layers/%s", j.out_path, diff_id);
+	snprintf(layer, sizeof(layer), "layers/%s", diff_id);
+	if (rc == 0 && (rc = store_lock(s, e)) == 0) {
+		if (renameat(s->fd, made, s->fd, layer) < 0)
+			rc = err_set(e, errno, "the compressed copy of layer %.*s is damaged too",
+				     IMAGE_ID_SHORT, diff_id);
+		store_release(s);
+	}
+	if (rc == 0)
+		rc = store_sync_dir(s, "layers", e);
 	staging_end(s, &j.staging);
 	if (j.out >= 0)
 		close(j.out);
@@ -1171,7 +910,8 @@ static void remember_source(struct store *s, const struct stat *st, const char *
 	describe_file(st, now, sizeof(now));
 	str_addf(&text, "%s %s\n", now, id);
 	if (store_lock(s, &e) == 0) {
-		if (staging_new(s, &g, &e) == 0 && write_file(g.dir, "source", &text, &e) == 0) {
+		if (staging_new(s, &g, &e) == 0 &&
+		    store_write_file(g.dir, "source", &text, &e) == 0) {
 			snprintf(from, sizeof(from), "%s/source", g.name);
 			if (renameat(s->fd, from, s->fd, path) < 0)
 				err_set(&e, errno, "cannot write '%s'", path);
@@ -1181,30 +921,6 @@ static void remember_source(struct store *s, const struct stat *st, const char *
 	}
 	if (e.code)
 		log_warn("the tarball will be read again next time: %s", e.msg);
-}
-
-static int set_name(struct store *s, const char *name, const char *id, struct err *e)
-{
-	char path[IMAGE_NAME_MAX + 16] = "refs/", from[STAGING_NAME_MAX + 16];
-	struct staging g = STAGING_NONE;
-	auto_str struct str text = { 0 };
-	int rc;
-
-	name_escape(name, path + strlen(path));
-	str_addf(&text, "%s\n", id);
-	if (store_lock(s, e) < 0)
-		return -1;
-	rc = staging_new(s, &g, e);
-	if (rc == 0)
-		rc = write_file(g.dir, "ref", &text, e);
-	snprintf(from, sizeof(from), "%s/ref", g.name);
-	if (rc == 0 && renameat(s->fd, from, s->fd, path) < 0)
-		rc = err_set(e, errno, "cannot set the name '%s'", name);
-	if (rc == 0)
-		rc = store_sync_dir(s, "refs", e);
-	store_release(s);
-	staging_end(s, &g);
-	return rc;
 }
 
 struct image *image_from_file(struct store *s, const char *path,
@@ -1236,7 +952,7 @@ struct image *image_from_file(struct store *s, const char *path,
 	if (!*name) {
 		name_of_file(path, base, sizeof(base));
 		snprintf(name, sizeof(name), "%s:%.*s", base, IMAGE_ID_SHORT, result.id);
-		if (set_name(s, name, result.id, e) < 0)
+		if (image_set_name(s, name, result.id, e) < 0)
 			return NULL;
 		strcpy(result.name, name);
 	}

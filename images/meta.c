@@ -258,8 +258,8 @@ void meta_write_image(struct str *out, const struct meta_image *m)
 	str_add(out, "\n");
 }
 
-static void put_descriptor(struct json_writer *w, const char *key, const char *type,
-			   const char *hex, uint64_t size)
+void meta_open_descriptor(struct json_writer *w, const char *key, const char *type, const char *hex,
+			  uint64_t size)
 {
 	char digest[sizeof("sha256:") + IMAGE_ID_LEN];
 
@@ -268,20 +268,25 @@ static void put_descriptor(struct json_writer *w, const char *key, const char *t
 	json_put_string(w, "mediaType", type);
 	json_put_string(w, "digest", digest);
 	json_put_u64(w, "size", size);
-	json_close(w);
 }
 
-void meta_write_manifest(struct str *out, const char *id, size_t config_len, const char *diff_id,
-			 uint64_t tar_bytes)
+void meta_write_manifest(struct str *out, const char *id, size_t config_len,
+			 const char *const *diff_ids, const uint64_t *tar_bytes)
 {
 	struct json_writer w = { .out = out };
 
 	json_open(&w, NULL, '{');
 	json_put_u64(&w, "schemaVersion", 2);
-	json_put_string(&w, "mediaType", "application/vnd.oci.image.manifest.v1+json");
-	put_descriptor(&w, "config", "application/vnd.oci.image.config.v1+json", id, config_len);
+	json_put_string(&w, "mediaType", MEDIA_MANIFEST);
+	meta_open_descriptor(&w, "config", "application/vnd.oci.image.config.v1+json", id,
+			     config_len);
+	json_close(&w);
 	json_open(&w, "layers", '[');
-	put_descriptor(&w, NULL, "application/vnd.oci.image.layer.v1.tar", diff_id, tar_bytes);
+	for (size_t i = 0; diff_ids[i]; i++) {
+		meta_open_descriptor(&w, NULL, "application/vnd.oci.image.layer.v1.tar",
+				     diff_ids[i], tar_bytes[i]);
+		json_close(&w);
+	}
 	json_close(&w);
 	json_close(&w);
 }

@@ -16,6 +16,7 @@
 
 struct arena;
 struct err;
+struct json_writer;
 struct str;
 
 #define META_MAX	(20u << 20) /* of a document that others wrote (CVE-2023-25153) */
@@ -41,9 +42,15 @@ int meta_read_image(struct arena *a, const char *text, size_t len, struct meta_i
 		    struct err *e);
 void meta_write_image(struct str *out, const struct meta_image *m);
 
-/* The OCI manifest of an image of one uncompressed layer. @config is its document, @id its sha256. */
-void meta_write_manifest(struct str *out, const char *id, size_t config_len, const char *diff_id,
-			 uint64_t tar_bytes);
+/* The OCI manifest of an image of uncompressed layers, bottom first, NULL-terminated. @id is the sha256 of its configuration. */
+void meta_write_manifest(struct str *out, const char *id, size_t config_len,
+			 const char *const *diff_ids, const uint64_t *tar_bytes);
+
+/* A descriptor (image-spec descriptor.md) without its closing bracket: more members may follow. */
+void meta_open_descriptor(struct json_writer *w, const char *key, const char *type, const char *hex,
+			  uint64_t size);
+
+#define MEDIA_MANIFEST "application/vnd.oci.image.manifest.v1+json"
 
 /* Whether @s is "sha256:" and 64 lower-case hex digits; the digits, or NULL. A path is made of them. */
 const char *meta_digest(const char *s);

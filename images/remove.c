@@ -265,3 +265,113 @@ int image_remove(struct store *s, const char *name, struct image_removed *out, s
 	}
 	return 0;
 }
+
+/* --- Names ------------------------------------------------------------------------------------------- */
+
+int image_set_name(struct store *s, const char *name, const char *id, struct err *e)
+{
+	char path[IMAGE_NAME_MAX + 16] = "refs/", from[STAGING_NAME_MAX + 16];
+	struct staging g = STAGING_NONE;
+	auto_str struct str text = { 0 };
+	int rc;
+
+	name_escape(name, path + strlen(path));
+	str_addf(&text, "%s\n", id);
+	if (store_lock(s, e) < 0)
+		return -1;
+	rc = staging_new(s, &g, e);
+	if (rc == 0)
+		rc = store_write_file(g.dir, "ref", &text, e);
+	snprintf(from, sizeof(from), "%s/ref", g.name);
+	if (rc == 0 && renameat(s->fd, from, s->fd, path) < 0)
+		rc = err_set(e, errno, "cannot set the name '%s'", name);
+	if (rc == 0)
+		rc = store_sync_dir(s, "refs", e);
+	store_release(s);
+	staging_end(s, &g);
+	return rc;
+}
+
+int image_tag(struct store *s, const char *image, const char *name, struct err *e)
+{
+	char id[IMAGE_ID_LEN + 1], canonical[IMAGE_NAME_MAX + 1];
+
+	if (image_name_parse(name, canonical, e) < 0 || store_resolve(s, image, id, NULL, e) < 0)
+		return -1;
+	return image_set_name(s, canonical, id, e);
+}
+
+int image_untag(struct store *s, const char *name, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(0);
+	struct removal r = { .s = s, .a = a, .trash = STAGING_NONE };
+	int rc;
+
+	if (!a)
+		return err_set(e, ENOMEM, "cannot untag '%s'", name);
+	if (store_lock(s, e) < 0)
+		return -1;
+	rc = store_resolve(s, name, r.id, r.asked, e);
+	if (rc == 0 && !*r.asked)
+		rc = err_set(e, ERR_INVALID, "'%s' is an id, not a name", name);
+	if (rc == 0)
+		rc = remove_name(&r, e);
+	store_release(s);
+	staging_end(s, &r.trash);
+	return rc;
+}
+
+/* --- Pruning ----------------------------------------------------------------------------------------- */
+
+/* What no image leads to: an import that was killed between two renames has left it. */
+static int sweep_orphans(struct store *s, uint64_t *bytes, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(0);
+	struct removal r = { .s = s, .a = a, .id = "", .trash = STAGING_NONE };
+	int rc;
+
+	if (!a)
+		return err_set(e, ENOMEM, "cannot prune");
+	if (store_lock(s, e) < 0)
+		return -1;
+	rc = staging_sweep(s, &r.trash, e) < 0 || names_start(&r.layers, a, e) < 0 ||
+			     names_start(&r.roots, a, e) < 0 ||
+			     store_each(s, "images", note_layers, &r, e) < 0 ||
+			     sweep_pool(&r, "roots", &r.roots, e) < 0 ||
+			     sweep_pool(&r, "layers", &r.layers, e) < 0 ||
+			     sweep_pool(&r, "blobs", &r.layers, e) < 0 ?
+		     -1 :
+		     0;
+	store_release(s);
+	staging_end(s, &r.trash);
+	*bytes += r.bytes;
+	return rc;
+}
+
+int image_prune(struct store *s, bool all, void (*f)(void *arg, const struct image_removed *r),
+		void *arg, uint64_t *bytes, struct err *e)
+{
+	struct image **list;
+	int rc = 0;
+
+	*bytes = 0;
+	if (image_list(s, &list, NULL, e) < 0)
+		return -1;
+	for (size_t i = 0; rc == 0 && list[i]; i++) {
+		struct image_removed r;
+		struct err why;
+
+		if (list[i]->names[0] && !all)
+			continue;
+		if (image_remove(s, list[i]->id, &r, &why) == 0) {
+			*bytes += r.bytes;
+			f(arg, &r);
+			arena_free(r.arena);
+		} else if (why.code != ERR_STATE && why.code != ERR_NO_SUCH) {
+			*e = why;
+			rc = -1;
+		}
+	}
+	image_list_free(list);
+	return rc < 0 ? -1 : sweep_orphans(s, bytes, e);
+}

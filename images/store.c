@@ -276,6 +276,47 @@ int store_sync_dir(struct store *s, const char *path, struct err *e)
 	return 0;
 }
 
+/* --- Writing ---------------------------------------------------------------------------------------- */
+
+int store_write_file(int dir, const char *name, const struct str *text, struct err *e)
+{
+	auto_fd int fd = -1;
+	const char *at = str_text(text);
+	size_t left = text->len;
+
+	if (text->failed)
+		return err_set(e, ENOMEM, "cannot write '%s'", name);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_set(e, errno, "cannot make '%s'", name);
+	while (left) {
+		ssize_t n = write(fd, at, left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(e, errno, "cannot write '%s'", name);
+		at += n;
+		left -= (size_t)n;
+	}
+	/* a rename must not come before the content on disk: ext4 would have an empty file after power loss */
+	if (fsync(fd) < 0)
+		return err_set(e, errno, "cannot write '%s'", name);
+	return 0;
+}
+
+int store_make_dir(int parent, const char *name, struct err *e)
+{
+	int fd;
+
+	if (mkdirat(parent, name, 0700) < 0)
+		return err_set(e, errno, "cannot make '%s'", name);
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", name);
+	return fd;
+}
+
 /* --- Reading ---------------------------------------------------------------------------------------- */
 
 int store_each(struct store *s, const char *path,

@@ -93,6 +93,21 @@ int index_mount(struct store *s, const char *path, const char *const *diff_ids, 
 /* fsync of the directory @path, relative to the store. */
 int store_sync_dir(struct store *s, const char *path, struct err *e);
 
+/* A new file of @dir, synced: a rename must not come before the content on disk. */
+int store_write_file(int dir, const char *name, const struct str *text, struct err *e);
+
+/* A new directory, opened: a descriptor, or -1 and *e. */
+int store_make_dir(int parent, const char *name, struct err *e);
+
+/* Lets the canonical @name stand for image @id, whatever it stood for. Takes the lock. */
+int image_set_name(struct store *s, const char *name, const char *id, struct err *e);
+
+/* Whether image @id's index is what its layers make: 1, or 0; -1 and *e. */
+int image_check_root(struct store *s, const char *id, struct err *e);
+
+/* Makes a damaged layer again from blobs/. ERR_NO_SUCH: there is no such blob. */
+int image_repair_layer(struct store *s, const char *diff_id, struct err *e);
+
 /* The escaped form of a canonical name, the name of its file below refs/, and back; same length. */
 void name_escape(const char *name, char *out);
 void name_unescape(const char *file, char *out);

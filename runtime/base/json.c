@@ -709,3 +709,30 @@ void json_put_strings(struct json_writer *w, const char *key, const char *const 
 		json_put_string(w, NULL, *v);
 	json_close(w);
 }
+
+void json_put(struct json_writer *w, const char *key, const struct json *v)
+{
+	if (!v)
+		return;
+	switch (v->type) {
+	case JSON_NULL:
+		json_put_number(w, key, "null");
+		break;
+	case JSON_BOOL:
+		json_put_bool(w, key, v->boolean);
+		break;
+	case JSON_NUMBER:
+		json_put_number(w, key, v->text);
+		break;
+	case JSON_STRING:
+		json_put_string(w, key, v->text);
+		break;
+	case JSON_ARRAY:
+	case JSON_OBJECT:
+		json_open(w, key, v->type == JSON_ARRAY ? '[' : '{');
+		for (const struct json *m = v->first; m; m = m->next)
+			json_put(w, v->type == JSON_ARRAY ? NULL : m->key, m);
+		json_close(w);
+		break;
+	}
+}

@@ -89,5 +89,7 @@ void json_put_u64(struct json_writer *w, const char *key, uint64_t value);
 void json_put_number(struct json_writer *w, const char *key, const char *digits); /* as it is */
 void json_put_strings(struct json_writer *w, const char *key,
 		      const char *const *v); /* NULL: left out */
+void json_put(struct json_writer *w, const char *key,
+	      const struct json *v); /* as it was read, whatever it is; NULL: left out */
 
 #endif

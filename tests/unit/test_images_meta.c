@@ -219,7 +219,8 @@ TEST(a_manifest_is_one_that_other_tools_read)
 {
 	auto_str struct str text = { 0 };
 
-	meta_write_manifest(&text, HEX, 123, HEX, 456);
+	meta_write_manifest(&text, HEX, 123, (const char *const[]){ HEX, NULL },
+			    &(uint64_t){ 456 });
 	CHECK_STR(
 		str_text(&text),
 		"{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","

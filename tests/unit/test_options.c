@@ -235,7 +235,10 @@ TEST(the_nearest_verb_is_suggested)
 	CHECK(!verb(&door_ctr, "imag ls", &words, &e));
 	CHECK_STR(e.msg, "unknown verb 'imag': did you mean 'image'?");
 	CHECK(!verb(&door_ctr, "image", &words, &e));
-	CHECK_STR(e.msg, "'image' needs a second word: import, ls, rm");
+	CHECK_STR(
+		e.msg,
+		"'image' needs a second word: import, ls, rm, tag, untag, prune, inspect, history, files, cat, "
+		"diff, mount, unmount, verify, save");
 	CHECK(!verb(&door_ctr, "qwertz", &words, &e));
 	CHECK_STR(e.msg, "unknown verb 'qwertz'");
 }
