@@ -35,6 +35,7 @@ bindir = $(PREFIX)/bin
 libexecdir = $(PREFIX)/libexec/ctr
 mandir = $(PREFIX)/share/man
 datadir = $(PREFIX)/share
+unitdir = $(PREFIX)/lib/systemd/system
 
 Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-4s %s\n' '$(1)' '$(2)')
@@ -306,6 +307,8 @@ install: all
 	$Qln -sfn ctr $(DESTDIR)$(bindir)/ctr-oci
 	$Qinstall -m 755 $B/ctr-unpack $(DESTDIR)$(libexecdir)/ctr-unpack
 	$Qfor m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$${m##*/} || exit 1; done
+	$Qinstall -d $(DESTDIR)$(unitdir)
+	$Qsed 's,@bindir@,$(bindir),' cli/ctr.service >$(DESTDIR)$(unitdir)/ctr.service
 	$Qinstall -d $(DESTDIR)$(datadir)/bash-completion/completions $(DESTDIR)$(datadir)/zsh/site-functions \
 		$(DESTDIR)$(datadir)/fish/vendor_completions.d
 	$Q$B/ctr completion bash >$(DESTDIR)$(datadir)/bash-completion/completions/ctr

@@ -18,6 +18,7 @@
 #include "cli/instances.h"
 #include "cli/launch.h"
 #include "cli/network.h"
+#include "cli/ready.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
@@ -30,6 +31,7 @@
 #include "runtime/layers.h"
 #include "runtime/life.h"
 #include "runtime/names.h"
+#include "runtime/restart.h"
 #include "runtime/running.h"
 #include "runtime/self.h"
 #include "runtime/spec.h"
@@ -40,7 +42,30 @@
 #define DEAF_MS		 100   /* for a payload without a handler, should we be wrong about that */
 #define YOUNG_MS	 2000  /* a payload may still be setting up its signal handlers */
 
+static struct instance *load(const struct instances *all, const char *name, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	struct instance *i;
+
+	if (instance_look(all, name, &d, e) < 0)
+		return NULL;
+	i = instance_load(&d, e);
+	close(d.fd);
+	return i;
+}
+
 /* ---- start ---- */
+
+/* Before its lock is taken: what it waits for may take a while, and may be a circle. */
+static int start_what_it_needs(struct cli *c, const struct instances *all, const char *name,
+			       struct err *e)
+{
+	auto_instance struct instance *i = load(all, name, e);
+
+	if (!i) /* damaged or gone: the start itself says so */
+		return 0;
+	return ready_dependencies(c, all, i, e);
+}
 
 int start_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
@@ -52,9 +77,11 @@ int start_one(struct cli *c, const struct instances *all, const char *name, stru
 	struct launch l;
 	int rc = -1;
 
+	if (start_what_it_needs(c, all, name, e) < 0)
+		return err_in(e, "cannot start '%s'", name);
 	if (instance_open(all, name, &d, e) < 0)
 		return -1;
-	if (running_look(all, name, &r, e) < 0)
+	if (restart_may_start(all, name, e) < 0 || running_look(all, name, &r, e) < 0)
 		goto out;
 	if (r.exists && r.status != STATUS_STOPPED) {
 		if (r.watcher) {
@@ -307,21 +334,10 @@ static int wait_for_end(const struct instances *all, const char *name, const str
 	return rc;
 }
 
-static struct instance *load(const struct instances *all, const char *name, struct err *e)
-{
-	struct instance_dir d = { .fd = -1, .promise = -1 };
-	struct instance *i;
-
-	if (instance_look(all, name, &d, e) < 0)
-		return NULL;
-	i = instance_load(&d, e);
-	close(d.fd);
-	return i;
-}
-
 int end_instance(struct cli *c, const struct instances *all, const char *name,
 		 const struct stop_options *o, struct running *r, struct err *e)
 {
+	restart_not_wanted(all, name);
 	if (o && r->pidfd >= 0) {
 		auto_instance struct instance *i = load(all, name, e);
 		uint64_t seconds;
@@ -353,6 +369,8 @@ static int stop_one(struct cli *c, const struct instances *all, const char *name
 	if (running_look(all, name, &r, e) < 0)
 		return err_in(e, "cannot stop '%s'", name);
 	if (!r.exists) {
+		if (restart_cancel(all, name))
+			return 0;
 		err_set(e, ERR_STATE, "'%s' does not run", name);
 		return 1;
 	}
@@ -538,6 +556,7 @@ static int try_to_remove(struct cli *c, const struct instances *all, const char 
 		return err_set(e, ERR_STATE, "'%s' runs: stop it first, or use --force", name);
 	if (r.exists && end_instance(c, all, name, NULL, &r, e) < 0)
 		return err_in(e, "cannot remove '%s'", name);
+	(void)restart_cancel(all, name);
 	if (instance_open(all, name, &d, e) < 0)
 		return e->code == ERR_NO_SUCH && (r.exists || o->force) ? 0 : -1; /* --rm did it */
 	running_close(&r);

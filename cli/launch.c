@@ -18,6 +18,7 @@
 
 #include "cli/console.h"
 #include "cli/from_image.h"
+#include "cli/health.h"
 #include "cli/limits.h"
 #include "cli/network.h"
 #include "images/images.h"
@@ -32,6 +33,7 @@
 #include "runtime/instances.h"
 #include "runtime/layers.h"
 #include "runtime/plan.h"
+#include "runtime/restart.h"
 #include "runtime/running.h"
 #include "runtime/spec.h"
 #include "runtime/supervise.h"
@@ -452,9 +454,9 @@ __attribute__((noreturn)) static void become_supervisor(const struct instances *
 	const int from[] = { b->pidfd, b->out, b->err };
 	const int to[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR };
 	struct instances own = INSTANCES_NONE; /* theirs may have had one of these numbers */
-	char data[PATH_MAX], run[PATH_MAX], bounds[48];
+	char data[PATH_MAX], run[PATH_MAX], bounds[48], restarts[48];
 	char *argv[] = { SUPERVISOR, (char *)(uintptr_t)name, NULL };
-	char *envp[] = { data, run, bounds, NULL };
+	char *envp[] = { data, run, bounds, restarts, NULL };
 	struct err e;
 
 	for (int i = 0; i < 3; i++)
@@ -464,6 +466,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct instances *
 		_exit(1);
 	snprintf(bounds, sizeof(bounds), LOG_BOUNDS "%llu %u", (unsigned long long)log->bytes,
 		 log->files);
+	snprintf(restarts, sizeof(restarts), "CTR_RESTARTS=%u", restart_count());
 	execve("/proc/self/exe", argv, envp);
 	_exit(instances_open(strchr(data, '=') + 1, strchr(run, '=') + 1, &own, &e) < 0 ||
 	      supervise(&own, name, log, &e) < 0);
@@ -499,6 +502,9 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	}
 	if (!say_report(sock, &r) || !r.running)
 		_exit(1);
+	(void)running_keep_own_clocks(
+		&other); /* it has told its command already; what it sees of times is wrong then */
+	health_begin(l->all, l->dir->name, l->instance);
 	bounds = log_bounds(l->instance);
 	become_supervisor(l->all, l->dir->name, &bounds, &b);
 }
@@ -544,6 +550,7 @@ int launch_detached(const struct launch *l, struct err *e)
 struct adoption {
 	const struct instances *all;
 	const char *name;
+	const struct instance *instance; /* NULL: damaged */
 	struct log_bounds log;
 	int pidfd;
 };
@@ -573,13 +580,15 @@ static void run_adoption(const void *arg, int sock)
 	}
 	if (!say_report(b.sock, &r) || !r.running)
 		_exit(1);
+	if (a->instance)
+		health_begin(a->all, a->name, a->instance);
 	become_supervisor(a->all, a->name, &a->log, &b);
 }
 
 int launch_adopt(const struct instance_dir *d, int pidfd, struct err *e)
 {
 	auto_instance struct instance *i = instance_load(d, e);
-	struct adoption a = { .all = d->all, .name = d->name, .pidfd = pidfd };
+	struct adoption a = { .all = d->all, .name = d->name, .instance = i, .pidfd = pidfd };
 
 	if (i) /* with a damaged configuration as usual: it runs, and is to be watched */
 		a.log = log_bounds(i);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/health.h"
 #include "cli/instances.h"
 #include "cli/verbs.h"
 #include "runtime/base/arena.h"
@@ -16,6 +17,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
+#include "runtime/restart.h"
 #include "runtime/running.h"
 #include "runtime/supervise.h"
 
@@ -61,6 +63,8 @@ static const char *status_of(const struct shown *v)
 		return "damaged";
 	if (v->run.exists && v->run.status != STATUS_STOPPED)
 		return status_name(v->run.status);
+	if (restart_is_pending(v->dir.all, v->name, NULL))
+		return "restarting";
 	return v->run.exists || v->ended ? "stopped" : "created";
 }
 
@@ -108,6 +112,7 @@ static void put_state(struct json_writer *w, const struct shown *v)
 		json_put_i64(w, "pid", v->run.pid);
 		put_time(w, "started", v->run.started_ns / 1000000000);
 		json_put_bool(w, "supervised", v->run.watcher != 0);
+		json_put_string(w, "health", health_name(health_status(v->dir.all, v->name)));
 	} else if (v->ended) {
 		json_open(w, "exit", '{');
 		if (v->exit.code >= 0)
@@ -144,8 +149,11 @@ static void add_row(struct str *out, const struct shown *v, int name_width)
 	if (is_running(v) && !v->run.watcher)
 		snprintf(status, sizeof(status), "%s, unsupervised", status_of(v));
 	else if (!is_running(v) && v->ended && v->config && v->exit.code >= 0)
-		snprintf(status, sizeof(status), "stopped (%d%s)", v->exit.code,
+		snprintf(status, sizeof(status), "%s (%d%s)", status_of(v), v->exit.code,
 			 v->exit.oom ? ", out of memory" : "");
+	else if (is_running(v) && health_status(v->dir.all, v->name))
+		snprintf(status, sizeof(status), "%s (%s)", status_of(v),
+			 health_name(health_status(v->dir.all, v->name)));
 	else
 		snprintf(status, sizeof(status), "%s", status_of(v));
 	if (is_running(v))

@@ -17,6 +17,7 @@
 #include "cli/launch.h"
 #include "cli/network.h"
 #include "cli/progress.h"
+#include "cli/ready.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 #include "images/images.h"
@@ -77,6 +78,16 @@ struct run_options {
 	KEY("stop-signal", 0, "SIGNAL", "what asks it to stop"),                                              \
 	KEY("stop-timeout", 0, "SECONDS",                                                                     \
 	    "how long it may take before it is killed (default 10, for a system 30)"),                        \
+	KEY("restart", 0, "WHEN", "start it again when it ends: no (default), always, on-failure, on-failure:N"), \
+	KEY("health-cmd", 0, "COMMAND", "asks whether it is well, for its /bin/sh"),                          \
+	KEY("health-interval", 0, "SECONDS", "between two checks (default 30)"),                              \
+	KEY("health-timeout", 0, "SECONDS", "how long a check may take (default 30)"),                        \
+	KEY("health-start", 0, "SECONDS", "how long failures do not count after its start"),                  \
+	KEY("health-retries", 0, "N", "how many failures in a row mean that it is not well (default 3)"),     \
+	KEY("health-action", 0, "none|restart|stop", "what is done then (default none)"),                     \
+	KEY("ready", 0, "WHEN", "when others may rely on it: running (default), healthy, tcp:PORT, exec:COMMAND"), \
+	KEY("after", 0, "NAME", "an instance that must be ready first; it is started if it does not run"),    \
+	KEY("autostart", 0, "N", "start it with the host, the smallest numbers first"),                       \
 	KEY("log-size", 0, "SIZE", "how large a file of its log grows (default 10M)"),                        \
 	KEY("log-files", 0, "N", "how many files of its log are kept (default 2)"),                           \
 	KEY("description", 0, "TEXT", "what it is for, in a line"),                                           \
@@ -284,6 +295,8 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 		return -1;
 	if (instance_check(m->instance, c->e) < 0)
 		return as_option(c->e);
+	if (ready_dependencies(c, &m->all, m->instance, c->e) < 0)
+		return -1;
 	if (create_with_image(m, o->name, c->e) < 0)
 		return -1;
 	l = launch_of(m);

@@ -310,10 +310,12 @@ static int unset(struct cli *c, int argc, char **argv)
 	return change_many(c, names, argv + 1, unset_one);
 }
 
-#define KEYS                                                                                              \
-	"Keys: description, label, profile, entrypoint, command, env, workdir, user, hostname, volume,\n" \
-	"memory, memory-high, swap, cpus, cpuset, cpu-weight, pids, io, io-weight, read-only, tty,\n"     \
-	"interactive, net, publish, cap-add, cap-drop, stop-signal, stop-timeout, log-size, log-files.\n"
+#define KEYS                                                                                                   \
+	"Keys: description, label, profile, entrypoint, command, env, workdir, user, hostname, volume,\n"      \
+	"memory, memory-high, swap, cpus, cpuset, cpu-weight, pids, io, io-weight, read-only, tty,\n"          \
+	"interactive, net, publish, cap-add, cap-drop, stop-signal, stop-timeout,\n"                           \
+	"restart, health-cmd, health-interval, health-timeout, health-start, health-retries, health-action,\n" \
+	"ready, after, autostart, log-size, log-files.\n"
 
 const struct verb verb_set = {
 	.name = "set",

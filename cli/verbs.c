@@ -26,6 +26,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_unset,
 	&verb_get,
 	&verb_edit,
+	&verb_autostart,
 	&verb_snapshot_create,
 	&verb_snapshot_list,
 	&verb_snapshot_rm,
@@ -69,6 +70,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_completion,
 	&verb_help,
 	&verb_version,
+	&verb_health_watch,
 	NULL,
 };
 

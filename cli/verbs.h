@@ -163,6 +163,8 @@ extern const struct verb verb_net_create, verb_net_ls, verb_net_inspect, verb_ne
 	verb_net_connect, verb_net_disconnect;				       /* net.c */
 extern const struct verb verb_clone, verb_tree;				       /* clone.c */
 extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */
+extern const struct verb verb_autostart;				       /* autostart.c */
+extern const struct verb verb_health_watch;				       /* health.c */
 extern const struct verb verb_restart;					       /* restart.c */
 extern const struct verb verb_pause, verb_resume;			       /* pause.c */
 extern const struct verb verb_rename;					       /* rename.c */

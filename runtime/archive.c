@@ -14,6 +14,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/base/tar.h"
 #include "runtime/difference.h"
 #include "runtime/xattrs.h"
@@ -29,6 +30,8 @@ struct archive {
 	struct tar tar;
 	struct linked *links; /* an open hash table of `size`, a power of two */
 	size_t n, size;
+	int after;	       /* the tree */
+	char within[PATH_MAX]; /* the last entry's path: its directories are in the archive */
 };
 
 /* ---- hard links ---- */
@@ -169,6 +172,50 @@ static int add_xattr(void *pax, const char *key, const void *value, size_t len)
 	return 0;
 }
 
+/* The directory @path, which is there, with what it looks like now. */
+static int put_directory(struct archive *a, const char *path, struct err *e)
+{
+	auto_fd int fd = sys_openat2(a->after, *path ? path + 1 : ".",
+				     O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0,
+				     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	auto_str struct str pax = { 0 };
+	char name[PATH_MAX + 8];
+	struct tar_entry en = { .name = name, .link = "", .type = '5' };
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || xattrs_each(fd, ".", add_xattr, &pax) < 0)
+		return errno == ENOENT ? 0 : err_set(e, errno, "cannot read '%s/'", path);
+	snprintf(name, sizeof(name), ".%s/", path);
+	en.mode = st.st_mode & 07777;
+	en.uid = st.st_uid;
+	en.gid = st.st_gid;
+	en.mtime = st.st_mtim;
+	return tar_put(&a->tar, &en, &pax, e);
+}
+
+/*
+ * The directories that lead to @path, those that are not in the archive yet: what changes in one changes its time, and who
+ * unpacks a layer without an entry for it leaves it with another.
+ */
+static int put_parents(struct archive *a, const char *path, struct err *e)
+{
+	char dir[PATH_MAX];
+
+	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		size_t len = (size_t)(slash - path);
+
+		if (strncmp(a->within, path, len) == 0 &&
+		    (a->within[len] == '/' || !a->within[len]))
+			continue;
+		memcpy(dir, path, len);
+		dir[len] = '\0';
+		if (put_directory(a, dir, e) < 0)
+			return -1;
+	}
+	snprintf(a->within, sizeof(a->within), "%s", path);
+	return 0;
+}
+
 static int put_whiteout(struct archive *a, const char *path, struct err *e)
 {
 	char name[PATH_MAX + 16];
@@ -189,6 +236,8 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 	struct err why = { 0 };
 	ssize_t n;
 
+	if (put_parents(a, path, e) < 0)
+		return -1;
 	if (what == DIFFERENCE_REMOVED)
 		return put_whiteout(a, path, e);
 	if (S_ISSOCK(st->st_mode))
@@ -238,29 +287,13 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 	return tar_put(&a->tar, &en, &pax, e);
 }
 
-/* The top directory itself, which no walk tells of. */
-static int put_top(struct archive *a, int top, struct err *e)
-{
-	auto_str struct str pax = { 0 };
-	struct tar_entry en = { .name = "./", .link = "", .type = '5' };
-	struct stat st;
-
-	if (fstat(top, &st) < 0 || xattrs_each(top, ".", add_xattr, &pax) < 0)
-		return err_set(e, errno, "cannot read a tree");
-	en.mode = st.st_mode & 07777;
-	en.uid = st.st_uid;
-	en.gid = st.st_gid;
-	en.mtime = st.st_mtim;
-	return tar_put(&a->tar, &en, &pax, e);
-}
-
 int archive_difference(const struct trees *t, int fd, struct err *e)
 {
-	struct archive a = { .size = 0 };
+	struct archive a = { .after = t->after };
 	int rc = tar_begin(&a.tar, fd, e);
 
 	if (rc == 0)
-		rc = put_top(&a, t->after, e);
+		rc = put_directory(&a, "", e);
 	if (rc == 0)
 		rc = tree_difference(t, put_entry, &a, e);
 	if (rc == 0)

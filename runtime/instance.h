@@ -64,14 +64,22 @@ struct instance {
 	uint64_t memory, memory_high; /* bytes: killed beyond, slowed beyond */
 	uint64_t swap;		      /* bytes; has_swap */
 	bool has_swap;
-	uint64_t cpus;	       /* of CPUS_UNIT */
-	const char *cpuset;    /* "0-3,7" */
-	uint64_t cpu_weight;   /* 1 to 10000, of 100 that others have */
-	uint64_t pids;	       /* processes and threads */
-	const char *const *io; /* "[PATH:]rbps=10M,wiops=100": io_limit_parse() */
-	uint64_t io_weight;    /* as cpu_weight */
-	uint64_t log_size;     /* bytes of a file of its log */
-	uint64_t log_files;    /* how many of them */
+	uint64_t cpus;		/* of CPUS_UNIT */
+	const char *cpuset;	/* "0-3,7" */
+	uint64_t cpu_weight;	/* 1 to 10000, of 100 that others have */
+	uint64_t pids;		/* processes and threads */
+	const char *const *io;	/* "[PATH:]rbps=10M,wiops=100": io_limit_parse() */
+	uint64_t io_weight;	/* as cpu_weight */
+	uint64_t log_size;	/* bytes of a file of its log */
+	uint64_t log_files;	/* how many of them */
+	const char *restart;	/* "no", "always", "on-failure[:N]": restart.h */
+	const char *health_cmd; /* for its /bin/sh */
+	uint64_t health_interval, health_timeout, health_start; /* seconds; 0: the usual ones */
+	uint64_t health_retries;
+	const char *health_action; /* "none", "restart", "stop" */
+	const char *ready; /* "running", "healthy", "tcp:PORT", "exec:COMMAND": cli/ready.h */
+	const char *const *after; /* names of instances that must be ready before it is started */
+	uint64_t autostart;	  /* its turn when the host starts, the smallest first; 0: not */
 	bool read_only, tty, interactive;
 };
 

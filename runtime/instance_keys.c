@@ -17,6 +17,7 @@
 #include "runtime/caps.h"
 #include "runtime/instance.h"
 #include "runtime/names.h"
+#include "runtime/restart.h"
 
 #define VERSION		 1
 #define MEMORY_MIN	 65536	 /* less cannot hold a process */
@@ -223,6 +224,46 @@ static int check_cpuset(const char *s, struct err *e)
 			       s);
 }
 
+static int check_restart(const char *s, struct err *e)
+{
+	struct restart_policy ignored;
+
+	return restart_parse(s, &ignored, e);
+}
+
+static int check_command(const char *s, struct err *e)
+{
+	return check_plain(s, 4095, e);
+}
+
+static int check_action(const char *s, struct err *e)
+{
+	static const char *const words[] = { "none", "restart", "stop", NULL };
+
+	return check_word(s, words, e);
+}
+
+static int check_ready(const char *s, struct err *e)
+{
+	static const char *const words[] = { "running", "healthy", NULL };
+	const char *port = str_after(s, "tcp:"), *command = str_after(s, "exec:");
+	uint64_t n;
+
+	if (port)
+		return parse_u64(port, 1, 65535, &n) == 0 ?
+			       0 :
+			       err_set(e, ERR_INVALID, "'%.40s' is not tcp:PORT", s);
+	if (command)
+		return *command ? check_command(command, e) :
+				  err_set(e, ERR_INVALID, "'exec:' needs a command");
+	return check_word(s, words, e);
+}
+
+static int check_after(const char *s, struct err *e)
+{
+	return instance_check_name(s, e);
+}
+
 static int check_io(const char *s, struct err *e)
 {
 	auto_arena struct arena *a = arena_new(0);
@@ -289,6 +330,16 @@ const struct instance_key instance_keys[] = {
 	  AT(has_stop_timeout) },
 	{ "log-size", KEY_SIZE, 0, AT(log_size), NULL, LOG_SIZE_MIN, INT64_MAX, 0 },
 	{ "log-files", KEY_NUMBER, 0, AT(log_files), NULL, 1, LOG_FILES_MAX, 0 },
+	{ "restart", KEY_STRING, KEY_NOW, AT(restart), check_restart, 0, 0, 0 },
+	{ "health-cmd", KEY_STRING, 0, AT(health_cmd), check_command, 0, 0, 0 },
+	{ "health-interval", KEY_NUMBER, 0, AT(health_interval), NULL, 1, 86400, 0 },
+	{ "health-timeout", KEY_NUMBER, 0, AT(health_timeout), NULL, 1, 86400, 0 },
+	{ "health-start", KEY_NUMBER, 0, AT(health_start), NULL, 1, 86400, 0 },
+	{ "health-retries", KEY_NUMBER, 0, AT(health_retries), NULL, 1, 1000, 0 },
+	{ "health-action", KEY_STRING, 0, AT(health_action), check_action, 0, 0, 0 },
+	{ "ready", KEY_STRING, KEY_NOW, AT(ready), check_ready, 0, 0, 0 },
+	{ "after", KEY_STRINGS, KEY_NOW, AT(after), check_after, 0, 0, 0 },
+	{ "autostart", KEY_NUMBER, KEY_NOW, AT(autostart), NULL, 1, 10000, 0 },
 	{ NULL, KEY_BOOL, 0, 0, NULL, 0, 0, 0 },
 };
 
@@ -389,6 +440,9 @@ int instance_check(const struct instance *i, struct err *e)
 	if (!i->image_id == !i->rootfs)
 		return err_set(e, ERR_INVALID,
 			       "an instance has an image or a directory, one of both");
+	if (i->ephemeral && i->restart && !streq(i->restart, "no"))
+		return err_set(e, ERR_INVALID,
+			       "restart: what is removed when it ends (--rm) is not started again");
 	return check_networks(i, e);
 }
 

@@ -18,6 +18,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/instance.h"
 #include "runtime/instances.h"
+#include "runtime/restart.h"
 #include "runtime/running.h"
 
 #ifndef PR_SET_THP_DISABLE
@@ -348,8 +349,9 @@ static int keep_open(int out)
 	return isatty(out) ? ioctl(out, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
 }
 
-/* Records the end and undoes the run. */
-static int work_up(struct instance_dir *d, struct instance_exit x, struct err *e)
+/* Records the end and undoes the run. @seconds: how long it was. *again: it is to be started for the *count th time. */
+static int work_up(struct instance_dir *d, struct instance_exit x, int64_t seconds, bool *again,
+		   unsigned *count, struct err *e)
 {
 	auto_instance struct instance *i = NULL;
 	int rc;
@@ -358,12 +360,21 @@ static int work_up(struct instance_dir *d, struct instance_exit x, struct err *e
 	if ((d->fd < 0 && instance_look(d->all, d->name, d, e) < 0) || instance_lock(d, e) < 0)
 		return -1;
 	i = instance_load(d, e);
+	*again = i && !i->ephemeral && restart_is_wanted(d->all, d->name, i, &x, seconds, count);
 	if (i && i->system)
 		running_exit_of_system(&x);
 	rc = running_end(d, i && i->ephemeral, &x, e);
 	if (rc < 0)
 		instance_unlock(d);
 	return rc;
+}
+
+static int64_t uptime(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return t.tv_sec;
 }
 
 bool supervise_wait(int *tries)
@@ -381,6 +392,9 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 	struct log_file log = { .dir = -1, .fd = -1, .bounds = *b };
 	int out = SUPERVISE_OUT, err = SUPERVISE_ERR, rc;
 	struct instance_exit x = { .code = -1 };
+	int64_t since = uptime();
+	unsigned count = 0;
+	bool again = false;
 	auto_fd int peer = -1;
 
 	(void)prctl(PR_SET_NAME, "ctr", 0, 0, 0); /* executed as /proc/self/exe it would be "exe" */
@@ -399,9 +413,11 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 		copy_rest(&err, "stderr", &log);
 	log_file_end(&log);
 	running_exit_status(SUPERVISE_PIDFD, &x);
-	for (int tries = 0; (rc = work_up(&d, x, e)) < 0;)
+	for (int tries = 0; (rc = work_up(&d, x, uptime() - since, &again, &count, e)) < 0;)
 		if (e->code == ERR_NO_SUCH || !supervise_wait(&tries))
 			break;
 	instance_close(&d);
+	if (rc == 0 && again)
+		restart_later(all, name, count);
 	return rc;
 }

@@ -33,6 +33,18 @@ want 0 "$CTR" start s
 soon "$CTR" exec s pidof sleep
 want 0 "$CTR" exec s cat /etc/machine-id
 [ "$(cat out)" = "$(field s uuid)" ] || fail "machine-id changed: $(cat out)"
+# a reboot from inside is a start anew, a power-off from inside an end
+pid=$(field s pid)
+want 0 "$CTR" exec s reboot -f
+booted_again() { [ "$(field s status)" = running ] && [ "$(field s pid)" != "$pid" ]; }
+soon booted_again
+soon "$CTR" exec s pidof sleep
+want 0 "$CTR" exec s cat /etc/machine-id
+[ "$(cat out)" = "$(field s uuid)" ] || fail "machine-id changed by a reboot: $(cat out)"
+"$CTR" exec s poweroff -f >/dev/null 2>&1
+soon is s status stopped
+sleep 0.3
+is s status stopped || fail 'a power-off is no end'
 want 0 "$CTR" rm -f s
 # and two have two
 want 0 "$CTR" run -d --name s r
