@@ -273,7 +273,9 @@ static void own_decided(struct decided *d)
 
 static int decide(const struct launch *l, struct decided *d, struct err *e)
 {
-	struct plan_options po = { .id = l->dir->name, .cgroup_prefix = d->prefix };
+	struct plan_options po = { .id = l->dir->name,
+				   .cgroup_prefix = d->prefix,
+				   .metered = true };
 
 	set_cgroup_prefix(l->all, d->prefix, sizeof(d->prefix));
 	if (set_scene(l, &d->scene, e) < 0 || host_probe(&d->host, e) < 0)

@@ -346,6 +346,7 @@ static int foreground(struct making *m, struct life *life, struct state_dir *sd,
 		.patience = 3,
 	};
 	struct instance_exit x = { .code = -1 };
+	auto_fd int net = running_hold_network(life->pidfd);
 	struct err other;
 	int served;
 

@@ -184,6 +184,8 @@ extern const struct verb verb_image_files, verb_image_cat, verb_image_diff, verb
 	verb_image_unmount;				      /* image_files.c */
 extern const struct verb verb_diff, verb_export, verb_commit; /* export.c */
 extern const struct verb verb_cp;			      /* cp.c */
+extern const struct verb verb_usage, verb_usage_verify, verb_usage_sample,
+	verb_metrics; /* usage.c */
 extern const struct verb verb_oci_help, verb_oci_version;
 extern const struct verb verb_oci_create, verb_oci_run; /* oci_create.c */
 extern const struct verb verb_oci_start, verb_oci_state, verb_oci_kill, verb_oci_delete,

@@ -33,7 +33,7 @@
 #include "images/images.h"
 #include "images/meta.h"
 #include "images/rootfs.h"
-#include "images/sha256.h"
+#include "runtime/base/sha256.h"
 #include "images/store.h"
 #include "images/unpack/unpack.h"
 #include "runtime/base/arena.h"

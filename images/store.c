@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "images/meta.h"
-#include "images/sha256.h"
+#include "runtime/base/sha256.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"

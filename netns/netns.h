@@ -133,7 +133,10 @@ int net_ready(const struct net_names *names, const struct nic *nic, int lock, st
  */
 int nic_attach(const struct nic *nic, int netns, struct err *e);
 
-/* Lines "nft ..." and "neigh ..." for a journal, and their undoing: what is not there any more, or another's, is left alone. */
+/*
+ * Lines "nft ..." and "neigh ..." for a journal, and their undoing: what is not there any more, or another's, is left alone. A line
+ * "link NAME" is for those that count.
+ */
 void nic_journal(const struct nic *nic, struct str *out);
 int nic_undo(const char *journal, struct err *e);
 

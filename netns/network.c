@@ -12,6 +12,8 @@
 #include <linux/netfilter.h>
 #include <linux/rtnetlink.h>
 #include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -366,24 +368,58 @@ int net_overlaps(uint32_t subnet, unsigned prefix, struct err *e)
 	return r < 0 ? -1 : o.found;
 }
 
-static int read_count(const char *link, const char *name, uint64_t *out)
-{
-	auto_str struct str text = { 0 };
-	char path[128];
-	struct err ignored;
+struct counts {
+	uint64_t received, sent;
+	bool found;
+};
 
-	snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", link, name);
-	if (file_read_kernel(AT_FDCWD, path, 64, &text, &ignored) < 0)
-		return -1;
-	if (text.len && text.s[text.len - 1] == '\n')
-		text.s[text.len - 1] = '\0';
-	return parse_u64(str_text(&text), 0, UINT64_MAX, out);
+static int see_counts(const struct nlmsghdr *h, void *arg)
+{
+	struct counts *c = arg;
+	const struct nlattr *a;
+
+	if (h->nlmsg_type != RTM_NEWLINK)
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
+	{
+		struct rtnl_link_stats64 stats;
+
+		if (mnl_attr_get_type(a) != IFLA_STATS64 ||
+		    mnl_attr_get_payload_len(a) < offsetof(struct rtnl_link_stats64, rx_errors))
+			continue;
+		memcpy(&stats, mnl_attr_get_payload(a),
+		       offsetof(struct rtnl_link_stats64, rx_errors));
+		c->received = stats.tx_bytes;
+		c->sent = stats.rx_bytes;
+		c->found = true;
+	}
+	return MNL_CB_STOP;
 }
 
+/* Of this network namespace, whatever is mounted on /sys. */
 int net_count(const char *link, uint64_t *received, uint64_t *sent)
 {
-	return read_count(link, "tx_bytes", received) < 0 ||
-			       read_count(link, "rx_bytes", sent) < 0 ?
-		       -1 :
-		       0;
+	char answer[16384];
+	struct counts c = { .found = false };
+	struct ifinfomsg *body;
+	struct nlmsghdr *h;
+	struct err ignored;
+	struct nl nl;
+	ssize_t n = -1;
+
+	if (nl_open(&nl, NETLINK_ROUTE, &ignored) < 0)
+		return -1;
+	h = nl_add(&nl, RTM_GETLINK, 0, sizeof(*body), &body);
+	mnl_attr_put_strz(h, IFLA_IFNAME, link);
+	nl_end(&nl, h);
+	if (mnl_socket_sendto(nl.sock, nl.buf, nl.len) >= 0)
+		n = mnl_socket_recvfrom(nl.sock, answer, sizeof(answer));
+	if (n > 0)
+		(void)mnl_cb_run(answer, (size_t)n, 0, 0, see_counts, &c);
+	nl_close(&nl);
+	if (!c.found)
+		return -1;
+	*received = c.received;
+	*sent = c.sent;
+	return 0;
 }

@@ -590,6 +590,7 @@ int nic_attach(const struct nic *nic, int netns, struct err *e)
 void nic_journal(const struct nic *nic, struct str *out)
 {
 	nft_write(nic->table, nic->elements, nic->n_elements, out);
+	str_addf(out, "link %s\n", nic->link);
 	if (!*nic->bridge)
 		return;
 	str_addf(out, "neigh %s %08x", nic->bridge, nic->ip);

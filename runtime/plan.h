@@ -217,6 +217,7 @@ struct plan_options {
 	const char *id;		   /* of the container */
 	const char *cgroup_prefix; /* of its cgroup's path if none is given: "ctr/" or "ctr-oci-" */
 	bool no_cgroup;		   /* --cgroup-manager=disabled */
+	bool metered; /* what it uses of memory and disks is to be counted, where that can be */
 	bool no_new_keyring, no_pivot;
 };
 

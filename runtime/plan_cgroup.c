@@ -464,6 +464,8 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	make = &p->steps[at]; /* the list may have moved */
 	make->cgroup.path = p->cgroup;
+	if (o->metered)
+		l.needed |= h->controllers & (CTL_MEMORY | CTL_IO);
 	make->cgroup.controllers = l.needed;
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "runtime/events.h"
 #include "runtime/instances.h"
 #include "runtime/life.h"
+#include "runtime/usage.h"
 
 #define WATCHER "watcher"
 
@@ -153,16 +154,6 @@ struct pidfd_info_615 {
 #define INFO_EXIT (1UL << 3)
 #define GET_INFO  _IOWR(0xFF, 11, struct pidfd_info_615)
 
-static bool kernel_remembers(int pidfd, int *status)
-{
-	struct pidfd_info_615 info = { .mask = INFO_EXIT };
-
-	if (ioctl(pidfd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
-		return false;
-	*status = info.exit_code;
-	return true;
-}
-
 /* The pid behind a descriptor; -1 when the process was reaped (proc_pid_fdinfo(5)). */
 static int pid_of(int pidfd)
 {
@@ -177,6 +168,24 @@ static int pid_of(int pidfd)
 		return -1;
 	at = strstr(str_text(&text), "Pid:");
 	return at && sscanf(at, "Pid: %d", &pid) == 1 ? pid : -1;
+}
+
+int running_hold_network(int pidfd)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid_of(pidfd));
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static bool kernel_remembers(int pidfd, int *status)
+{
+	struct pidfd_info_615 info = { .mask = INFO_EXIT };
+
+	if (ioctl(pidfd, GET_INFO, &info) < 0 || !(info.mask & INFO_EXIT))
+		return false;
+	*status = info.exit_code;
+	return true;
 }
 
 /* Field 52 of /proc/PID/stat, the last one, of a zombie that nobody has reaped yet. */
@@ -296,6 +305,9 @@ int running_end(struct instance_dir *d, bool ephemeral, const struct instance_ex
 				 e->msg); /* damaged: what its journal names can still be undone */
 		if (whole && record(d, &st, x, ephemeral, true, e) < 0)
 			log_warn("instance '%s': %s", d->name, e->msg);
+		if (whole && usage_write_receipt(d, &sd, &st, e) < 0)
+			log_warn("what instance '%s' has used is not recorded: %s", d->name,
+				 e->msg);
 		if (life_delete(&sd, whole ? &st : NULL, NULL, e) < 0) {
 			state_close(&sd);
 			return -1;

@@ -69,6 +69,12 @@ int running_keep_own_clocks(struct err *e);
 int pidfd_wait(int pidfd, int ms);
 
 /*
+ * A descriptor of the payload's network namespace, or -1: while a watcher has it the links stay, whose counters
+ * running_end() reads when all processes are gone.
+ */
+int running_hold_network(int pidfd);
+
+/*
  * How the payload ended, for a watcher: its exit status as its parent learns it. For who is not its parent: what
  * its zombie tells, or once that is reaped the kernel's memory of it (PIDFD_GET_INFO, Linux 6.15). Never blocks
  * for longer than a second; x->code is -1 when nobody can know. x->time is set, x->oom is left alone.
@@ -83,7 +89,7 @@ void running_exit_of_system(struct instance_exit *x);
 
 /*
  * The end of an instance, with its lock held: kills what is left, records how it ended (@x; NULL: not known,
- * a record made since its start stays), undoes and removes the run state, and if @ephemeral removes the instance
+ * a record made since its start stays) and what it has used (usage.h), undoes and removes the run state, and if @ephemeral removes the instance
  * itself, whereupon *d is closed. No run state is success. Works on what an earlier attempt has left.
  */
 int running_end(struct instance_dir *d, bool ephemeral, const struct instance_exit *x,

@@ -342,7 +342,7 @@ static int write_file(struct state_dir *d, const char *name, const char *text, s
 	return 0;
 }
 
-/* One line an effect: "cgroup LEVELS PATH", "nft ..." (netns/netns.h); the first line is where cgroup2 was mounted. */
+/* One line an effect: "cgroup LEVELS PATH", those of nic_journal(); the first line is where cgroup2 was mounted. */
 int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
 			struct err *e)
 {
@@ -548,8 +548,8 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 		struct journal_cgroup *c = &j->cgroups[j->n];
 		int at = 0;
 
-		if (str_after(line, "nft ") ||
-		    str_after(line, "neigh ")) /* nic_undo() reads those */
+		if (str_after(line, "nft ") || str_after(line, "neigh ") ||
+		    str_after(line, "link ")) /* netns/netns.h */
 			continue;
 		if (str_after(line, "root ")) {
 			j->cgroup_root = line + strlen("root ");

@@ -395,7 +395,7 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 	int64_t since = uptime();
 	unsigned count = 0;
 	bool again = false;
-	auto_fd int peer = -1;
+	auto_fd int peer = -1, net = -1;
 
 	(void)prctl(PR_SET_NAME, "ctr", 0, 0, 0); /* executed as /proc/self/exe it would be "exe" */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* two megabytes at once would be a lot here */
@@ -403,6 +403,7 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 		if (e->code == ERR_NO_SUCH || !supervise_wait(&tries))
 			return -1;
 	close_others(all, &d);
+	net = running_hold_network(SUPERVISE_PIDFD);
 	if (fcntl(err, F_GETFD) < 0)
 		err = -1;
 	peer = keep_open(out);
@@ -417,6 +418,8 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 		if (e->code == ERR_NO_SUCH || !supervise_wait(&tries))
 			break;
 	instance_close(&d);
+	own_close(&net);
+	net = -1;
 	if (rc == 0 && again)
 		restart_later(all, name, count);
 	return rc;

@@ -77,5 +77,6 @@ nothing_left() {
 	[ "$(head -c 4 "$CTR_RUN/idrange" 2>/dev/null | tr -d '\0')" != tid1 ] ||
 		left=$(tail -c +17 "$CTR_RUN/idrange" | tr -d '\0' | wc -c)
 	[ "$left" = 0 ] || fail "id ranges still taken: $left bytes of the table"
+	left=$("$CTR" usage verify 2>&1) || fail "receipts: $left"
 	# (cgroups are looked for by contain.c)
 }

@@ -39,7 +39,7 @@ TEST(a_journal_that_is_not_ours_removes_nothing)
 		"root /sys/fs/cgroup\ncgroup 1 /a\n",
 		"root /sys/fs/cgroup\ncgroup 0 a\n",
 		"root /sys/fs/cgroup\ncgroup 65 a\n",
-		"root /sys/fs/cgroup\nlink veth0\n",
+		"root /sys/fs/cgroup\nmount veth0\n",
 		"cgroup 1 a\n",
 		"root /sys/fs/cgroup\ncgroup 1 \n",
 	};

@@ -1,4 +1,4 @@
-#include "images/sha256.h"
+#include "runtime/base/sha256.h"
 
 #include <string.h>
 

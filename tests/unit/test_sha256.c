@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/test.h"
 
-#include "images/sha256.h"
+#include "runtime/base/sha256.h"
 
 static const char *of(const void *data, size_t len)
 {

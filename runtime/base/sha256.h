@@ -1,9 +1,9 @@
 /*
- * sha256.h - FIPS 180-4, for documents of some kilobytes: an image's id is the hash of its configuration.
+ * sha256.h - FIPS 180-4, for documents of some kilobytes: an image's id is the hash of its configuration, a receipt names the one before.
  * Archives are hashed in the helper program, by a library that uses the processor's instructions.
  */
-#ifndef CTR_IMAGES_SHA256_H
-#define CTR_IMAGES_SHA256_H
+#ifndef CTR_SHA256_H
+#define CTR_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>
