@@ -16,7 +16,7 @@
 
 #include "images/images.h"
 #include "images/rootfs.h"
-#include "images/sha256.h"
+#include "runtime/base/sha256.h"
 #include "images/unpack/unpack.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"

@@ -12,7 +12,7 @@
 
 #include "images/images.h"
 #include "images/meta.h"
-#include "images/sha256.h"
+#include "runtime/base/sha256.h"
 #include "images/store.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
