@@ -68,7 +68,7 @@ static void enter_raw(struct proxy *p)
 	struct termios raw;
 
 	if (p->tty < 0 || p->o->master < 0 || p->o->in < 0 || !isatty(p->o->in) ||
-	    tcgetattr(p->tty, &p->saved) < 0)
+	    (p->o->typed > 0 && !p->o->raw) || tcgetattr(p->tty, &p->saved) < 0)
 		return;
 	raw = p->saved;
 	cfmakeraw(&raw);
@@ -162,7 +162,10 @@ static void fill(struct proxy *p, struct flow *f)
 		return;
 	}
 	f->from = -1;
-	if (f == &p->typed) { /* as the key Ctrl-D at the beginning of a line */
+	if (f == &p->typed && p->o->typed > 0 &&
+	    !p->o->raw) { /* a pipe's end is an end, not a key */
+		f->to = -1;
+	} else if (f == &p->typed) { /* as the key Ctrl-D at the beginning of a line */
 		f->bytes[0] = 4;
 		f->end = 1;
 	} else if (p->o->pidfd < 0) {
@@ -256,7 +259,8 @@ int console_proxy(const struct console_options *o, struct err *e)
 	int result;
 
 	p.typed.from = io ? o->in : -1;
-	p.typed.to = p.shown.from = o->master;
+	p.typed.to = o->typed > 0 ? o->typed : o->master;
+	p.shown.from = o->master;
 	p.shown.to = io ? o->out : -1;
 	if (io && fcntl(o->master, F_SETFL, fcntl(o->master, F_GETFL) | O_NONBLOCK) < 0)
 		return err_set(e, errno, "cannot use the payload's terminal");

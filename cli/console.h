@@ -18,6 +18,8 @@ struct err;
 struct console_options {
 	int master;  /* of the payload's pty (or a socket that stands for it); -1: only signals */
 	int in, out; /* the caller's, usually 0 and 1; -1: none */
+	int typed;   /* where input goes, in place of `master`; 0: to that */
+	bool raw;    /* the caller's terminal passes keys on as they are, though `master` is none */
 	int pidfd;   /* of the payload; -1: the end of `master` is the end */
 	const char *escape; /* keys that detach when typed in this order; NULL: none */
 	int patience; /* after so many SIGINT or SIGTERM the payload is killed; 0: it decides itself */

@@ -16,11 +16,13 @@
 #include "cli/from_image.h"
 #include "cli/instances.h"
 #include "cli/launch.h"
+#include "cli/user.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/host.h"
 #include "runtime/running.h"
@@ -221,4 +223,81 @@ const struct verb verb_exec = {
 	.options_size = sizeof(struct exec_verb_options),
 	.more = "Exits as the command does; 128+N if signal N killed it, 125 if ctr failed, 126 and 127 if\n"
 		"the command cannot be executed or found.",
+};
+
+/* ---- shell ---- */
+
+struct shell_options {
+	const char *user;
+};
+
+static const struct option_row shell_rows[] = {
+	STRING_ROW(struct shell_options, user, "user", 'u', "USER", "whose (default root)"),
+	END_ROW,
+};
+
+static bool is_there(int root, const char *path)
+{
+	auto_fd int fd = path_open_in(root, path, O_PATH);
+
+	return fd >= 0;
+}
+
+/* The shell that the instance's passwd names, if it is there; else one that is. */
+static const char *find_shell(int root, const char *user, struct arena *a)
+{
+	static const char *const usual[] = { "/bin/bash", "/bin/ash", "/bin/sh", NULL };
+	struct err none;
+	struct user u;
+
+	if (user_find(root, user, 0, a, &u, &none) == 0 && u.shell && is_there(root, u.shell))
+		return u.shell;
+	for (const char *const *s = usual; *s; s++)
+		if (is_there(root, *s))
+			return *s;
+	return "/bin/sh";
+}
+
+static int shell(struct cli *c, int argc, char **argv)
+{
+	const struct shell_options *o = c->options;
+	struct exec_verb_options xo = { .interactive = true,
+					.tty = isatty(STDIN_FILENO),
+					.user = o->user };
+	auto_arena struct arena *a = arena_new(1u << 20);
+	auto_instances struct instances all = INSTANCES_NONE;
+	auto_running struct running r = RUNNING_NONE;
+	auto_fd int root = -1;
+	char path[40], *args[4] = { argv[0], NULL, "-l", NULL };
+	int code;
+
+	(void)argc;
+	if (!a)
+		return err_set(c->e, ENOMEM, "shell");
+	if (open_instances(c, &all) < 0 || running_look(&all, argv[0], &r, c->e) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/root", r.pid);
+	root = r.exists && r.pidfd >= 0 ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (root >= 0) /* else exec says what is wrong */
+		args[1] = (char *)(uintptr_t)find_shell(root, o->user, a);
+	else
+		args[1] = "/bin/sh";
+	c->options = &xo;
+	code = exec(c, 3, args);
+	c->options = (void *)(uintptr_t)o; /* main.c frees what it made */
+	return code;
+}
+
+const struct verb verb_shell = {
+	.name = "shell",
+	.run = shell,
+	.flags = VERB_PAYLOAD,
+	.failure = EXIT_CTR_FAILED,
+	.operands = "NAME",
+	.min = 1,
+	.max = 1,
+	.help = "a login shell in a running instance",
+	.rows = shell_rows,
+	.options_size = sizeof(struct shell_options),
+	.more = "The shell is the one that the instance's passwd names for the user.",
 };

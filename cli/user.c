@@ -101,9 +101,10 @@ static bool find_passwd(char *text, const char *name, uint32_t uid, struct user 
 	char *line, *f[7];
 
 	while ((line = next_line(&text))) {
+		int n = fields(line, f, 7);
 		uint64_t id, gid;
 
-		if (fields(line, f, 7) < 6 || parse_u64(f[2], 0, NO_ID - 1, &id) < 0 ||
+		if (n < 6 || parse_u64(f[2], 0, NO_ID - 1, &id) < 0 ||
 		    parse_u64(f[3], 0, NO_ID - 1, &gid) < 0 ||
 		    (name ? !streq(f[0], name) : id != uid))
 			continue;
@@ -111,7 +112,8 @@ static bool find_passwd(char *text, const char *name, uint32_t uid, struct user 
 		u->gid = (uint32_t)gid;
 		if (*f[5] == '/') {
 			u->home = arena_strdup(a, f[5]);
-			*no_memory = !u->home;
+			u->shell = arena_strdup(a, f[6]);
+			*no_memory = !u->home || !u->shell;
 		}
 		return true;
 	}

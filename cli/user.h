@@ -24,7 +24,8 @@ struct user {
 	uint32_t uid, gid;
 	const uint32_t *groups; /* supplementary; NULL: none */
 	size_t n_groups;
-	const char *home; /* never NULL */
+	const char *home;  /* never NULL */
+	const char *shell; /* NULL: not known */
 };
 
 /*

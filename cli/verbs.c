@@ -42,6 +42,8 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_usage,
 	&verb_metrics,
 	&verb_exec,
+	&verb_shell,
+	&verb_attach,
 	&verb_inspect,
 	&verb_cp,
 	&verb_diff,

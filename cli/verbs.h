@@ -171,7 +171,8 @@ extern const struct verb verb_rename;					       /* rename.c */
 extern const struct verb verb_list, verb_inspect;			       /* list.c */
 extern const struct verb verb_logs;					       /* logs.c */
 extern const struct verb verb_events;					       /* events.c */
-extern const struct verb verb_exec;					       /* exec.c */
+extern const struct verb verb_exec, verb_shell;				       /* exec.c */
+extern const struct verb verb_attach;					       /* attach.c */
 extern const struct verb verb_image_import, verb_image_ls, verb_image_rm;      /* image.c */
 extern const struct verb verb_help, verb_version;			       /* help.c */
 extern const struct verb verb_doctor;					       /* doctor.c */

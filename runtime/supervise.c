@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@
 
 #define CHUNK	 4096 /* of output read at once */
 #define TIME_LEN 30
+
+#define ATTACHED_MAX 4 /* at a time */
 
 #define MAX_TRIES 50 /* a tenth of a second apart */
 
@@ -276,16 +280,99 @@ bool log_line_parse(const char *line, size_t len, struct log_line *out)
 	return true;
 }
 
+/* ---- who is attached ---- */
+
+/* Those who see the output as it comes. What they are too slow for they miss; the log has it. */
+struct attached {
+	int listening;		  /* -1: nobody can */
+	int client[ATTACHED_MAX]; /* -1: none */
+	int terminal;		  /* what they may write to; -1: none */
+};
+
+static void drop(int *fd)
+{
+	own_close(fd);
+	*fd = -1;
+}
+
+static void attached_open(struct attached *a, const struct instances *all, const char *name,
+			  int terminal)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	char path[INSTANCE_NAME_MAX + 16];
+
+	*a = (struct attached){ .listening = -1, .terminal = terminal };
+	for (int i = 0; i < ATTACHED_MAX; i++)
+		a->client[i] = -1;
+	snprintf(path, sizeof(path), "%s/" ATTACH_SOCKET, name);
+	(void)unlinkat(all->states, path, 0); /* of the supervisor before */
+	if (snprintf(to.sun_path, sizeof(to.sun_path), "/proc/self/fd/%d/%s", all->states, path) >=
+	    (int)sizeof(to.sun_path))
+		return;
+	a->listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (a->listening >= 0 && (bind(a->listening, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+				  listen(a->listening, ATTACHED_MAX) < 0))
+		drop(&a->listening);
+}
+
+static void attached_show(struct attached *a, const char *data, size_t len)
+{
+	for (int i = 0; i < ATTACHED_MAX; i++)
+		if (a->client[i] >= 0 &&
+		    send(a->client[i], data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		    errno != EAGAIN && errno != EINTR)
+			drop(&a->client[i]);
+}
+
+/* One byte, with the terminal if there is one: so the newcomer writes and resizes without us. */
+static bool greet(int client, int terminal)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { terminal >= 0 ? "t" : "p", 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (terminal >= 0) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&m);
+		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
+				       .cmsg_level = SOL_SOCKET,
+				       .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(c), &terminal, sizeof(terminal));
+	}
+	return sendmsg(client, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+}
+
+static void attached_accept(struct attached *a)
+{
+	int client = accept4(a->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int i = 0;
+
+	while (i < ATTACHED_MAX && a->client[i] >= 0)
+		i++;
+	if (client < 0)
+		return;
+	if (i == ATTACHED_MAX || !greet(client, a->terminal))
+		close(client);
+	else
+		a->client[i] = client;
+}
+
 /* ---- the process ---- */
 
 /* What there is to read, but one chunk at most. False: nothing now, or never again (*fd is then -1). */
-static bool copy_chunk(int *fd, const char *stream, struct log_file *log)
+static bool copy_chunk(int *fd, const char *stream, struct log_file *log, struct attached *a)
 {
 	static char chunk[CHUNK];
 	ssize_t n = read(*fd, chunk, sizeof(chunk));
 
 	if (n > 0) {
 		log_file_write(log, stream, chunk, (size_t)n);
+		attached_show(a, chunk, (size_t)n);
 		return true;
 	}
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -294,26 +381,35 @@ static bool copy_chunk(int *fd, const char *stream, struct log_file *log)
 }
 
 /* Output that was written before the end, but no more than fits the FIFO: nobody is left to write. */
-static void copy_rest(int *fd, const char *stream, struct log_file *log)
+static void copy_rest(int *fd, const char *stream, struct log_file *log, struct attached *a)
 {
-	for (int i = 0; i < 1024 && *fd >= 0 && copy_chunk(fd, stream, log); i++)
+	for (int i = 0; i < 1024 && *fd >= 0 && copy_chunk(fd, stream, log, a); i++)
 		;
 }
 
-static void watch(int out, int err, struct log_file *log)
+static void watch(int out, int err, struct log_file *log, struct attached *a)
 {
-	struct pollfd p[] = { { .fd = SUPERVISE_PIDFD, .events = POLLIN },
-			      { .fd = out, .events = POLLIN },
-			      { .fd = err, .events = POLLIN } };
+	enum { PAYLOAD, OUT, ERR, LISTENING, CLIENTS };
+	struct pollfd p[CLIENTS + ATTACHED_MAX] = { { .fd = SUPERVISE_PIDFD, .events = POLLIN },
+						    { .fd = out, .events = POLLIN },
+						    { .fd = err, .events = POLLIN },
+						    { .fd = a->listening, .events = POLLIN } };
 
 	for (;;) {
-		if (ppoll(p, 3, NULL, NULL) < 0)
+		for (int i = 0; i < ATTACHED_MAX; i++)
+			p[CLIENTS + i] = (struct pollfd){ .fd = a->client[i], .events = POLLRDHUP };
+		if (ppoll(p, CLIENTS + ATTACHED_MAX, NULL, NULL) < 0)
 			continue; /* EINTR of a stop and continue: nothing else is possible */
-		if (p[1].revents)
-			(void)copy_chunk(&p[1].fd, "stdout", log);
-		if (p[2].revents)
-			(void)copy_chunk(&p[2].fd, "stderr", log);
-		if (p[0].revents && !(p[1].revents & POLLIN) && !(p[2].revents & POLLIN))
+		if (p[OUT].revents)
+			(void)copy_chunk(&p[OUT].fd, "stdout", log, a);
+		if (p[ERR].revents)
+			(void)copy_chunk(&p[ERR].fd, "stderr", log, a);
+		for (int i = 0; i < ATTACHED_MAX; i++)
+			if (p[CLIENTS + i].revents)
+				drop(&a->client[i]);
+		if (p[LISTENING].revents)
+			attached_accept(a);
+		if (p[PAYLOAD].revents && !(p[OUT].revents & POLLIN) && !(p[ERR].revents & POLLIN))
 			return;
 	}
 }
@@ -396,6 +492,7 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 	unsigned count = 0;
 	bool again = false;
 	auto_fd int peer = -1, net = -1;
+	struct attached attached;
 
 	(void)prctl(PR_SET_NAME, "ctr", 0, 0, 0); /* executed as /proc/self/exe it would be "exe" */
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* two megabytes at once would be a lot here */
@@ -408,10 +505,11 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 		err = -1;
 	peer = keep_open(out);
 	log_file_open(&log, d.fd);
-	watch(out, err, &log);
-	copy_rest(&out, "stdout", &log);
+	attached_open(&attached, all, name, isatty(out) ? out : -1);
+	watch(out, err, &log, &attached);
+	copy_rest(&out, "stdout", &log, &attached);
 	if (err >= 0)
-		copy_rest(&err, "stderr", &log);
+		copy_rest(&err, "stderr", &log, &attached);
 	log_file_end(&log);
 	running_exit_status(SUPERVISE_PIDFD, &x);
 	for (int tries = 0; (rc = work_up(&d, x, uptime() - since, &again, &count, e)) < 0;)

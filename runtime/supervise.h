@@ -32,6 +32,12 @@
 struct err;
 struct instances;
 
+/*
+ * A socket in the run state directory. Who connects gets one byte, "t" and with it the terminal (SCM_RIGHTS), or "p", and from
+ * then on all output as it comes, until the payload has ended. What is typed goes to the terminal, or to the FIFO "stdin".
+ */
+#define ATTACH_SOCKET "attach"
+
 #define LOG_FILE      "log"
 #define LOG_FILE_OLD  "log.1"
 #define LOG_MAX_BYTES (10u << 20)
