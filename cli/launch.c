@@ -28,6 +28,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/disk.h"
 #include "runtime/events.h"
 #include "runtime/host.h"
 #include "runtime/instances.h"
@@ -94,6 +95,9 @@ int launch_prepare(const struct launch *l, struct err *e)
 	struct scene s;
 
 	if (upper < 0 || set_scene(l, &s, e) < 0)
+		return -1;
+	/* first: what is written then is counted */
+	if (l->instance->disk && disk_limit(l->dir, l->instance, e) < 0)
 		return -1;
 	return instance_write_files(&s.from, upper, e);
 }
@@ -306,7 +310,7 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	auto_str struct str config = { 0 };
 	struct err other;
 
-	if (decide(l, &d, e) < 0)
+	if (decide(l, &d, e) < 0 || (l->instance->disk && disk_limit(l->dir, l->instance, e) < 0))
 		return -1;
 	if (l->instance->nets && !streq(*l->instance->nets, "none")) {
 		auto_fd int upper = open_upper(l, e);

@@ -56,6 +56,7 @@ struct run_options {
 	KEY("memory", 'm', "SIZE", "memory at most, such as 512M"),                                           \
 	KEY("memory-high", 0, "SIZE", "memory beyond which it is slowed down"),                               \
 	KEY("swap", 0, "SIZE", "swap at most; 0: none"),                                                      \
+	KEY("disk", 0, "SIZE", "room on disk at most, of what it writes and its snapshots, such as 5G"),     \
 	KEY("cpus", 0, "N", "processor time at most, such as 1.5"),                                           \
 	KEY("cpuset", 0, "LIST", "the processors it may use, such as 0-3,7"),                                 \
 	KEY("cpu-weight", 0, "N", "its share when processors are short, of 100 that others have"),            \

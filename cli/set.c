@@ -27,6 +27,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/disk.h"
 #include "runtime/events.h"
 #include "runtime/host.h"
 #include "runtime/running.h"
@@ -136,7 +137,9 @@ static int apply_change(struct change *ch, struct err *e)
 	if ((changes(ch, "net") || changes(ch, "publish")) &&
 	    network_lease(ch->dir->all, ch->dir, ch->after, e) < 0)
 		return -1;
-	if (change_limits(ch, e) < 0 || instance_save(ch->dir, ch->after, true, e) < 0)
+	if (change_limits(ch, e) < 0 ||
+	    (changes(ch, "disk") && disk_limit(ch->dir, ch->after, e) < 0) ||
+	    instance_save(ch->dir, ch->after, true, e) < 0)
 		return -1;
 	tell_event(ch);
 	if (ch->runs && changes_any(ch, 0))
@@ -312,7 +315,7 @@ static int unset(struct cli *c, int argc, char **argv)
 
 #define KEYS                                                                                                   \
 	"Keys: description, label, profile, entrypoint, command, env, workdir, user, hostname, volume,\n"      \
-	"memory, memory-high, swap, cpus, cpuset, cpu-weight, pids, io, io-weight, read-only, tty,\n"          \
+	"memory, memory-high, swap, disk, cpus, cpuset, cpu-weight, pids, io, io-weight, read-only, tty,\n"    \
 	"interactive, net, publish, cap-add, cap-drop, stop-signal, stop-timeout,\n"                           \
 	"restart, health-cmd, health-interval, health-timeout, health-start, health-retries, health-action,\n" \
 	"ready, after, autostart, log-size, log-files.\n"

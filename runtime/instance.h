@@ -64,6 +64,7 @@ struct instance {
 	uint64_t memory, memory_high; /* bytes: killed beyond, slowed beyond */
 	uint64_t swap;		      /* bytes; has_swap */
 	bool has_swap;
+	uint64_t disk;		/* bytes of its own layer and its snapshots: disk.h */
 	uint64_t cpus;		/* of CPUS_UNIT */
 	const char *cpuset;	/* "0-3,7" */
 	uint64_t cpu_weight;	/* 1 to 10000, of 100 that others have */

@@ -21,6 +21,7 @@
 
 #define VERSION		 1
 #define MEMORY_MIN	 65536	 /* less cannot hold a process */
+#define DISK_MIN	 1048576 /* less cannot hold its own files */
 #define PIDS_MAX	 4194304 /* PID_MAX_LIMIT of 64-bit kernels */
 #define STOP_TIMEOUT_MAX 86400
 #define HOSTNAME_MAX	 64    /* __NEW_UTS_LEN */
@@ -310,6 +311,7 @@ const struct instance_key instance_keys[] = {
 	{ "memory", KEY_SIZE, KEY_LIMIT, AT(memory), NULL, MEMORY_MIN, INT64_MAX, 0 },
 	{ "memory-high", KEY_SIZE, KEY_LIMIT, AT(memory_high), NULL, MEMORY_MIN, INT64_MAX, 0 },
 	{ "swap", KEY_SIZE, KEY_LIMIT, AT(swap), NULL, 0, INT64_MAX, AT(has_swap) },
+	{ "disk", KEY_SIZE, KEY_NOW, AT(disk), NULL, DISK_MIN, INT64_MAX, 0 },
 	{ "cpus", KEY_CPUS, KEY_LIMIT, AT(cpus), NULL, 0, 0, 0 },
 	{ "cpuset", KEY_STRING, KEY_LIMIT, AT(cpuset), check_cpuset, 0, 0, 0 },
 	{ "cpu-weight", KEY_NUMBER, KEY_LIMIT, AT(cpu_weight), NULL, 1, WEIGHT_MAX, 0 },

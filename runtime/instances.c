@@ -23,6 +23,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/disk.h"
 #include "runtime/events.h"
 #include "runtime/idrange.h"
 #include "runtime/state.h"
@@ -834,6 +835,8 @@ int instance_remove(struct instance_dir *d, struct err *e)
 	int rc = -1;
 
 	i = instance_load(d, &ignored);
+	if (i && i->disk)
+		disk_forget(d, i);
 	if (entry_name("del", i ? i->ids : 0, entry, e) == 0) {
 		if (renameat(d->all->dir, d->name, d->all->tmp, entry) < 0) {
 			err_set(e, errno, "cannot remove instance '%s'", d->name);

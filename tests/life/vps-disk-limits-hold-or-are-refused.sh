@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A limit of disk holds, is shown inside, changes at once, goes along with snapshots, rollbacks and clones, and is forgotten with the
+# instance; where the file system has no project quotas it is refused.
+. "$TESTS/life/vps.bash"
+rootfs r
+enforced() { quota_of 0 >/dev/null 2>&1; }
+# quota_of ID: bytes in use and the limit of the project
+quota_of() {
+	python3 - "$CTR_ROOT" "$1" <<-'PY'
+	import ctypes, os, struct, sys
+	libc = ctypes.CDLL(None, use_errno=True)
+	fd = os.open(sys.argv[1], os.O_RDONLY)
+	state = ctypes.create_string_buffer(b'\1' + bytes(255))
+	def command(number):
+	    return ctypes.c_uint(number << 8 | 2)
+	if libc.syscall(443, fd, command(0x5808), 0, state) < 0 or not struct.unpack_from('=bxH', state.raw)[1] & 1 << 5:
+	    sys.exit(1)
+	q = ctypes.create_string_buffer(72)
+	if libc.syscall(443, fd, command(0x800007), ctypes.c_uint(int(sys.argv[2])), q) < 0:
+	    print('0 0')
+	else:
+	    hard, soft, used = struct.unpack_from('=QQQ', q.raw)
+	    print(used, hard * 1024)
+	PY
+}
+if ! enforced; then
+	want 125 "$CTR" run --rm --disk 20M r true
+	said err 'disk: the file system that instances lie on has no project quotas; cure: '
+	want 6 "$CTR" create --name web --disk 20M r true
+	want 0 "$CTR" create --name web r true
+	want 6 "$CTR" set web disk=20M
+	want 0 "$CTR" get web disk
+	[ ! -s out ] || fail "what was refused is written: $(cat out)"
+	want 0 "$CTR" rm web
+	nothing_left
+	# the rest on a file system that has them
+	command -v mkfs.ext4 >/dev/null || { echo "needs mkfs.ext4"; exit 77; }
+	truncate -s 400M disk.img
+	mkfs.ext4 -q -O quota,project -E quotatype=prjquota disk.img || { echo "needs an mkfs.ext4 that knows of quotas"; exit 77; }
+	mkdir -p quotas
+	mount -o loop,prjquota disk.img quotas 2>err || { echo "needs a kernel with project quotas and loop devices"; exit 77; }
+	trap 'umount "$PWD/quotas" || umount -l "$PWD/quotas"' EXIT
+	export CTR_ROOT=$PWD/quotas/root
+	mkdir "$CTR_ROOT"
+	enforced || fail "mounted with prjquota, but quotas are not enforced"
+fi
+fill() { # NAME MIB: whether so much more can be written
+	"$CTR" exec "$1" sh -c "dd if=/dev/zero of=/fill.$2 bs=1M count=$2 conv=fsync || { rm /fill.$2; exit 1; }" >filled 2>&1
+}
+size() { "$CTR" exec "$1" df -k / | awk 'NR == 2 { print $2 * 1024 }'; }
+want 125 "$CTR" run --rm --disk 20M --userns host r true
+said err "with the host's user ids cannot be limited"
+want 0 "$CTR" run -d --name web --disk 20M r sleep 1000
+IDS=$(sed -n 's/.*"ids": *\([0-9]*\).*/\1/p' "$CTR_ROOT/instances/web/config.json")
+[ "$(size web)" = 20971520 ] || fail "df inside: $("$CTR" exec web df -k /)"
+fill web 12 || fail "12 of 20 MiB: $(cat filled)"
+fill web 15 && fail "27 of 20 MiB"
+grep -qE 'No space|quota' filled || fail "$(cat filled)"
+want 0 "$CTR" set web disk=60M
+[ "$(size web)" = 62914560 ] || fail "df inside after set: $("$CTR" exec web df -k /)"
+fill web 15 || fail "27 of 60 MiB: $(cat filled)"
+want 1 "$CTR" set web disk=5M
+said err 'MiB already'
+[ "$("$CTR" get web disk)" = 60M ] || [ "$("$CTR" get web disk)" = 62914560 ] || fail "get: $("$CTR" get web disk)"
+# snapshots count, and what comes after them is limited as well
+want 0 "$CTR" stop -t 0 web
+want 0 "$CTR" snapshot create web one
+want 0 "$CTR" start web
+[ "$(size web)" = 62914560 ] || fail "df inside after a snapshot: $("$CTR" exec web df -k /)"
+fill web 40 && fail "67 of 60 MiB, 27 of them in a snapshot"
+want 0 "$CTR" stop -t 0 web
+want 0 "$CTR" rollback web one
+want 0 "$CTR" start web
+[ "$(size web)" = 62914560 ] || fail "df inside after a rollback: $("$CTR" exec web df -k /)"
+fill web 40 && fail "67 of 60 MiB after a rollback"
+soon fill web 20 # what was thrown away is removed in the background
+fill web 20 || fail "47 of 60 MiB: $(cat filled)"
+want 0 "$CTR" stop -t 0 web
+# a clone has as much, of its own
+want 0 "$CTR" clone --start web twin
+[ "$(size twin)" = 62914560 ] || fail "df inside a clone: $("$CTR" exec twin df -k /)"
+fill twin 40 || fail "40 of 60 MiB of a clone: $(cat filled)"
+fill twin 30 && fail "70 of 60 MiB of a clone"
+want 0 "$CTR" rm -f twin
+# what is there when it is limited counts
+want 0 "$CTR" run -d --name late r sleep 1000
+fill late 12 || fail "$(cat filled)"
+want 1 "$CTR" set late disk=10M
+want 0 "$CTR" set late disk=20M
+fill late 15 && fail "27 of 20 MiB of one that was limited later"
+want 0 "$CTR" unset late disk
+fill late 30 || fail "it is limited still: $(cat filled)"
+# killed at any moment, it is limited from its next start on
+for ((i = 1; i < 30; i++)); do
+	timeout -s KILL "0.0$i" "$CTR" run -d --name "k$i" --disk 20M r sleep 1000 >/dev/null 2>&1
+done
+for name in $("$CTR" list -q 'k*'); do
+	"$CTR" start "$name" >/dev/null 2>&1
+	[ "$(size "$name")" = 20971520 ] || fail "$name: df inside after a kill: $("$CTR" exec "$name" df -k /)"
+done
+want 0 "$CTR" rm -f '*'
+forgotten() { [ "$(quota_of "$IDS")" = '0 0' ]; }
+soon forgotten
+nothing_left
