@@ -24,6 +24,7 @@
 #include "runtime/life.h"
 #include "runtime/plan.h"
 #include "runtime/self.h"
+#include "runtime/scope.h"
 #include "runtime/spec.h"
 
 /*
@@ -111,15 +112,16 @@ int oci_plan_options(struct cli *c, const char *id, struct plan_options *o)
 		return err_set(c->e, ERR_USAGE,
 			       "--cgroup-manager is 'cgroupfs', 'systemd' or 'disabled', not '%s'",
 			       manager);
-	if (systemd)
+	if (systemd && !scope_is_available(geteuid() != 0))
 		return err_set(
 			c->e, ERR_NOT_SUPPORTED,
-			"cgroups made by systemd are not supported yet: leave out --systemd-cgroup "
+			"systemd does not run here, or has no busctl: leave out --systemd-cgroup "
 			"(podman: cgroup_manager = \"cgroupfs\" in containers.conf)");
 	*o = (struct plan_options){
 		.id = id,
 		.cgroup_prefix = "ctr-oci-",
 		.no_cgroup = manager && streq(manager, "disabled"),
+		.systemd = systemd,
 	};
 	return 0;
 }

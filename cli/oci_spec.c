@@ -21,6 +21,7 @@
 #include "runtime/names.h"
 #include "runtime/plan.h"
 #include "runtime/seccomp.h"
+#include "runtime/scope.h"
 #include "runtime/spec.h"
 
 struct spec_options {
@@ -115,8 +116,8 @@ static void put_linux(struct json_writer *w)
 	json_open(w, "cgroup", '{');
 	json_put_bool(w, "v1", false);
 	json_put_bool(w, "v2", true);
-	json_put_bool(w, "systemd", false);
-	json_put_bool(w, "systemdUser", false);
+	json_put_bool(w, "systemd", scope_is_available(false));
+	json_put_bool(w, "systemdUser", scope_is_available(true));
 	json_put_bool(w, "rdma", true);
 	json_close(w);
 	put_seccomp(w);

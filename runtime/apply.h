@@ -39,6 +39,7 @@ struct apply {
 	int empty_dir; /* child: one empty read-only tmpfs, for all masks */
 	int null;      /* child: the host's /dev/null, checked */
 	int sock; /* one's end of the conversation of parent and child, or of `start` and child; -1 */
+	pid_t sleeper; /* parent: holds the scope until the container is in it; 0 */
 	int proc; /* child: a procfs of its own, for what is written to /proc; -1 until needed */
 };
 
@@ -55,9 +56,13 @@ int apply_stage(struct apply *a, enum stage stage, struct err *e);
 /* One step alone. A tolerated failure is success here too. */
 int apply_step(struct apply *a, const struct step *st, struct err *e);
 
+/* Lets go of the scope, which has the container by now, or is not to have it. */
+void scope_end_sleeper(struct apply *a);
+
 /* One function a kind; the table in steps.c joins them to names and printers. */
 typedef int apply_fn(struct apply *a, const struct step *st, struct err *e);
 
+apply_fn apply_scope; /* scope.c */
 apply_fn apply_cgroup_make, apply_cgroup_set, apply_cgroup_delegate,
 	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
 apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */

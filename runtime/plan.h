@@ -26,6 +26,7 @@ struct ns_spec;
 struct process_spec;
 struct resources_spec;
 struct seccomp_filter;
+struct scope;
 struct spec;
 struct str;
 
@@ -43,6 +44,7 @@ enum stage {
 };
 
 enum step_kind {
+	STEP_SCOPE,	     /* have systemd make a scope for it (scope.h) */
 	STEP_CGROUP_MAKE,    /* make a cgroup, enabling controllers on the way down */
 	STEP_CGROUP_SET,     /* write one value into it */
 	STEP_CGROUP_DEVICES, /* attach a device filter */
@@ -146,6 +148,7 @@ struct step {
 		struct {
 			uint32_t uid, gid;
 		} owner; /* on the host */
+		const struct scope *scope;
 		int oom_score;
 		struct {
 			const char *host, *name;
@@ -217,6 +220,7 @@ struct plan_options {
 	const char *id;		   /* of the container */
 	const char *cgroup_prefix; /* of its cgroup's path if none is given: "ctr/" or "ctr-oci-" */
 	bool no_cgroup;		   /* --cgroup-manager=disabled */
+	bool systemd;		   /* its cgroup is a scope of systemd, or of the user's own */
 	bool metered; /* what it uses of memory and disks is to be counted, where that can be */
 	bool no_new_keyring, no_pivot;
 };

@@ -17,6 +17,7 @@
 #include "runtime/base/str.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
+#include "runtime/scope.h"
 #include "runtime/spec.h"
 
 struct limits { /* what the helpers below share */
@@ -432,6 +433,26 @@ static int plan_delegate(struct limits *l, const struct spec *s)
 	return 0;
 }
 
+/* The scope, whose directory the next step finds made. */
+static int plan_scope(struct plan *p, const struct spec *s, const struct host *h,
+		      const struct plan_options *o, struct err *e)
+{
+	struct scope *scope = arena_alloc(p->arena, sizeof(*scope));
+	struct step *st;
+
+	if (!scope)
+		return err_set(e, ENOMEM, "cannot plan");
+	if (scope_plan(s, o->id, h->euid != 0, p->arena, scope, e) < 0)
+		return -1;
+	st = plan_add(p, STAGE_HOST, STEP_SCOPE, "linux.cgroupsPath", e);
+	if (!st)
+		return -1;
+	st->scope = scope;
+	p->cgroup = scope->path;
+	p->cgroup_levels = 1;
+	return 0;
+}
+
 int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
@@ -444,7 +465,7 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 			return err_set(e, ERR_INVALID, "linux.resources: cgroups are disabled");
 		return 0;
 	}
-	if (h->cgroup_readonly) {
+	if (h->cgroup_readonly && !o->systemd) {
 		if (wants_limits(s))
 			return err_set(
 				e, ERR_NOT_SUPPORTED,
@@ -457,7 +478,9 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		return err_set(
 			e, ERR_NOT_SUPPORTED,
 			"cgroup v2 is not mounted on this host (mount -t cgroup2 none /sys/fs/cgroup)");
-	p->cgroup = cgroup_path(p, s, o, e);
+	if (o->systemd ? plan_scope(p, s, h, o, e) < 0 : !(p->cgroup = cgroup_path(p, s, o, e)))
+		return -1;
+	at = p->n;
 	make = p->cgroup ? plan_add(p, STAGE_HOST, STEP_CGROUP_MAKE, "linux.cgroupsPath", e) : NULL;
 	if (!make || plan_limits(&l, &s->resources, s->default_pids_max) < 0 ||
 	    plan_devices(&l, s) < 0 || plan_delegate(&l, s) < 0)
@@ -466,6 +489,7 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 	make->cgroup.path = p->cgroup;
 	if (o->metered)
 		l.needed |= h->controllers & (CTL_MEMORY | CTL_IO);
-	make->cgroup.controllers = l.needed;
+	/* a delegated scope has all that systemd can give; above it nothing is ours to change */
+	make->cgroup.controllers = o->systemd ? 0 : l.needed;
 	return 0;
 }

@@ -21,21 +21,24 @@
 #include "runtime/host.h"
 #include "runtime/names.h"
 #include "runtime/seccomp.h"
+#include "runtime/scope.h"
 #include "runtime/spec.h"
 
 typedef void print_fn(const struct plan *p, const struct step *st, struct str *out);
 
-static print_fn print_owner, print_cgroup, print_set, print_devices, print_ids, print_oom,
-	print_rlimit, print_propagation, print_mount, print_device, print_symlink, print_path,
-	print_hook, print_root_attr, print_pivot, print_sysctl, print_name, print_personality,
-	print_net_device, print_nic, print_memory_policy, print_scheduler, print_io_priority,
-	print_bounding, print_user, print_caps, print_cwd, print_seccomp, print_nothing;
+static print_fn print_scope, print_owner, print_cgroup, print_set, print_devices, print_ids,
+	print_oom, print_rlimit, print_propagation, print_mount, print_device, print_symlink,
+	print_path, print_hook, print_root_attr, print_pivot, print_sysctl, print_name,
+	print_personality, print_net_device, print_nic, print_memory_policy, print_scheduler,
+	print_io_priority, print_bounding, print_user, print_caps, print_cwd, print_seccomp,
+	print_nothing;
 
 static const struct {
 	const char *name;
 	apply_fn *apply;
 	print_fn *print;
 } kinds[STEP_KINDS] = {
+	[STEP_SCOPE] = { "scope", apply_scope, print_scope },
 	[STEP_CGROUP_MAKE] = { "cgroup", apply_cgroup_make, print_cgroup },
 	[STEP_CGROUP_SET] = { "limit", apply_cgroup_set, print_set },
 	[STEP_CGROUP_DEVICES] = { "devices", apply_cgroup_devices, print_devices },
@@ -117,6 +120,7 @@ void apply_close(struct apply *a)
 	int *const fds[] = { &a->cgroup,	 &a->userns,	&a->dev_dir, &a->root, &a->console,
 			     &a->console_master, &a->empty_dir, &a->null,    &a->proc };
 
+	scope_end_sleeper(a);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0) {
 			close(*fds[i]);
@@ -185,6 +189,15 @@ static void print_nothing(const struct plan *p, const struct step *st, struct st
 	(void)p;
 	(void)st;
 	(void)out;
+}
+
+static void print_scope(const struct plan *p, const struct step *st, struct str *out)
+{
+	(void)p;
+	str_addf(out, " %s in %s%s", st->scope->unit, st->scope->slice,
+		 st->scope->user ? " of the user" : "");
+	for (const char *const *w = st->scope->properties; w[0]; w += 3)
+		str_addf(out, " %s=%s", w[0], w[2]);
 }
 
 static void print_cgroup(const struct plan *p, const struct step *st, struct str *out)

@@ -16,6 +16,7 @@
 #include "runtime/base/str.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
+#include "runtime/scope.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
 
@@ -108,6 +109,8 @@ int update_limits(const struct state *st, struct resources_spec *r, const struct
 		return -1;
 	if (p->n == 1) /* nothing but the cgroup itself */
 		return 0;
+	if (scope_update(st->cgroup, r, h->euid != 0, e) < 0)
+		return -1;
 	apply_init(&a, NULL, p, h, st->id);
 	rc = apply_stage(&a, STAGE_HOST, e);
 	apply_close(&a);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scope.h - cgroups that systemd makes: transient scopes, asked for over D-Bus.
+ *
+ * With --systemd-cgroup a cgroupsPath is "SLICE:PREFIX:NAME", which stands for PREFIX-NAME.scope in SLICE (runc's and crun's reading).
+ * systemd makes a scope only around a process: so one that only sleeps is put there first, and the container's is cloned into the
+ * directory as into any other. The scope ends when nothing is left in it. What systemd is told of limits is for its own books: it
+ * would otherwise set back what it does not know of; they are written to the files as well.
+ *
+ * busctl(1), which is systemd's own, does the talking: no library of D-Bus is on anybody's start path.
+ */
+#ifndef CTR_SCOPE_H
+#define CTR_SCOPE_H
+
+#include <stdbool.h>
+
+struct arena;
+struct err;
+struct resources_spec;
+struct spec;
+
+/* A unit, and its properties as words of busctl: "MemoryMax", "t", "1073741824", ..., NULL. */
+struct scope {
+	const char *unit, *slice;
+	const char *path; /* of its cgroup, below the mount of cgroup2 */
+	const char *const *properties;
+	unsigned n_properties;
+	bool user; /* of the user's own systemd */
+};
+
+/* What cgroupsPath of @s means; pure. @id names the unit if it says nothing. Everything in @a. 0, or -1 and *e. */
+int scope_plan(const struct spec *s, const char *id, bool user, struct arena *a, struct scope *out,
+	       struct err *e);
+
+/* Whether systemd runs here, and busctl is there. */
+bool scope_is_available(bool user);
+
+/* Tells systemd of other limits of the unit that the cgroup @path is. Nothing for one that is no scope's. */
+int scope_update(const char *path, const struct resources_spec *r, bool user, struct err *e);
+
+#endif
