@@ -331,6 +331,13 @@ static void add_up(struct nl *nl, const struct nic *nic)
 	nl_end(nl, h);
 }
 
+/* The kernel would make a queue for each processor (5.13), and files in /sys for each: only XDP programs gain from that. */
+static void add_queues(struct nlmsghdr *h)
+{
+	mnl_attr_put_u32(h, IFLA_NUM_TX_QUEUES, 1);
+	mnl_attr_put_u32(h, IFLA_NUM_RX_QUEUES, 1);
+}
+
 /* One message: both ends, in their namespaces, under their names, and the port. */
 static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int netns)
 {
@@ -342,6 +349,7 @@ static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int 
 	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
 	mnl_attr_put_strz(h, IFLA_IFALIAS, nic->alias);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	add_queues(h);
 	if (bridge)
 		mnl_attr_put_u32(h, IFLA_MASTER, bridge);
 	else
@@ -358,6 +366,7 @@ static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int 
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)netns);
 	mnl_attr_put(h, IFLA_ADDRESS, 6, nic->mac);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
+	add_queues(h);
 	mnl_attr_nest_end(h, peer);
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
