@@ -27,7 +27,7 @@
 #include "cli/footprint.h"
 #include "cli/instances.h"
 #include "cli/network.h"
-#include "cli/settings.h"
+#include "cli/spawn.h"
 #include "cli/verbs.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -122,42 +122,6 @@ static void name_of(const struct density *d, unsigned i, char out[INSTANCE_NAME_
 
 /* ---- one of them ---- */
 
-/* Runs this program with those words; what it says on standard error becomes *e. A file, since nothing may wait for it. */
-static int run_ctr(const char *const *argv, struct err *e)
-{
-	char said[ERR_MSG_MAX] = "";
-	const char *words;
-	auto_fd int out = memfd_create("density", MFD_CLOEXEC);
-	int status;
-	pid_t pid;
-	ssize_t n;
-
-	if (out < 0)
-		return err_set(e, errno, "cannot make a file in memory");
-	pid = vfork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR);
-
-		(void)dup2(null, STDIN_FILENO);
-		(void)dup2(null, STDOUT_FILENO);
-		(void)dup2(out, STDERR_FILENO);
-		execve("/proc/self/exe", (char *const *)(uintptr_t)argv, environ);
-		_exit(127);
-	}
-	if (pid < 0)
-		return err_set(e, errno, "cannot make a process");
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_set(e, errno, "cannot wait for '%s %s'", argv[0], argv[1]);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	n = pread(out, said, sizeof(said) - 1, 0);
-	while (n > 0 && said[n - 1] == '\n')
-		said[--n] = '\0';
-	words = str_after(said, "ctr: ");
-	return err_set(e, ERR_INVALID, "%s", words ? words : *said ? said : "a command died");
-}
-
 static int start_it(const struct density *d, unsigned i, struct err *e)
 {
 	char name[INSTANCE_NAME_MAX + 1];
@@ -172,7 +136,7 @@ static int start_it(const struct density *d, unsigned i, struct err *e)
 	argv[at++] = d->image;
 	for (char **w = d->command; *w && at < 63; w++)
 		argv[at++] = *w;
-	return run_ctr(argv, e);
+	return spawn_self(argv, NULL, e);
 }
 
 /* The address that the host reaches it at. */
@@ -229,7 +193,7 @@ static int ask_it(const struct density *d, unsigned i, struct err *e)
 	if (d->exec) {
 		const char *argv[] = { "ctr", "exec", name, d->exec, NULL };
 
-		return run_ctr(argv, e) < 0 ? err_in(e, "'%s' does not answer", name) : 0;
+		return spawn_self(argv, NULL, e) < 0 ? err_in(e, "'%s' does not answer", name) : 0;
 	}
 	if (address_of(d, name, &ip, e) < 0)
 		return -1;
@@ -439,7 +403,7 @@ static int tear_down(struct density *d, struct err *e)
 
 	snprintf(pattern, sizeof(pattern), "%s-*", d->tag);
 	snprintf(jobs, sizeof(jobs), "%u", d->jobs);
-	if (run_ctr(argv, e) < 0 || instances_match(&d->all, patterns, &left, &n, e) < 0)
+	if (spawn_self(argv, NULL, e) < 0 || instances_match(&d->all, patterns, &left, &n, e) < 0)
 		return err_in(e, "teardown");
 	d->stop_seconds = (double)(now_us() - from) / 1e6;
 	if (n)

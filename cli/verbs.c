@@ -72,6 +72,8 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_image_save,
 	&verb_plan,
 	&verb_density,
+	&verb_selftest_noisy,
+	&verb_selftest_act,
 	&verb_doctor,
 	&verb_completion,
 	&verb_help,

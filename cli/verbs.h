@@ -177,6 +177,7 @@ extern const struct verb verb_image_import, verb_image_ls, verb_image_rm;      /
 extern const struct verb verb_help, verb_version;			       /* help.c */
 extern const struct verb verb_doctor;					       /* doctor.c */
 extern const struct verb verb_density;					       /* density.c */
+extern const struct verb verb_selftest_noisy, verb_selftest_act;	       /* selftest.c */
 extern const struct verb verb_completion;				       /* completion.c */
 extern const struct verb verb_plan;					       /* plan.c */
 extern const struct verb verb_image_tag, verb_image_untag, verb_image_prune, verb_image_inspect,
