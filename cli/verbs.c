@@ -35,6 +35,8 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_clone,
 	&verb_tree,
 	&verb_list,
+	&verb_stats,
+	&verb_top,
 	&verb_logs,
 	&verb_events,
 	&verb_usage_verify,

@@ -60,13 +60,14 @@ static void sort_by_stage(struct plan *p)
 
 /*
  * A network namespace takes the kernel longer than all others together. Unless it must belong to a new user
- * namespace, there are others to join first, or devices to be moved into it, the parent makes it while the child
+ * namespace, there are others to join first, devices to be moved into it, or the way back is barred because our own belongs
+ * to a user namespace above (setns(2)), the parent makes it while the child
  * mounts; the child needs it for sysfs only (plan_mounts()).
  */
-static int plan_netns(struct plan *p, const struct spec *s, struct err *e)
+static int plan_netns(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
 {
-	if (!(p->clone_flags & CLONE_NEWNET) || p->clone_flags & CLONE_NEWUSER || p->n_joins ||
-	    s->n_net_devices || s->n_nics)
+	if (!h->initial_userns || !(p->clone_flags & CLONE_NEWNET) ||
+	    p->clone_flags & CLONE_NEWUSER || p->n_joins || s->n_net_devices || s->n_nics)
 		return 0;
 	p->clone_flags &= ~(uint64_t)CLONE_NEWNET;
 	p->netns_apart = true;
@@ -74,7 +75,8 @@ static int plan_netns(struct plan *p, const struct spec *s, struct err *e)
 											       -1;
 }
 
-static int plan_namespaces(struct plan *p, const struct spec *s, struct err *e)
+static int plan_namespaces(struct plan *p, const struct spec *s, const struct host *h,
+			   struct err *e)
 {
 	for (size_t i = 0; i < s->n_namespaces; i++) {
 		const struct ns_spec *ns = &s->namespaces[i];
@@ -93,7 +95,7 @@ static int plan_namespaces(struct plan *p, const struct spec *s, struct err *e)
 			e, ERR_NOT_SUPPORTED,
 			"linux.namespaces: a container without a mount namespace would change the "
 			"caller's own mounts");
-	return plan_netns(p, s, e);
+	return plan_netns(p, s, h, e);
 }
 
 static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
@@ -288,7 +290,7 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	/* clang-format off */
 	if (check_supported(s, e) < 0 ||
 	    check_sysctls(s, e) < 0 ||
-	    plan_namespaces(p, s, e) < 0 ||
+	    plan_namespaces(p, s, h, e) < 0 ||
 	    plan_cgroup(p, s, h, o, e) < 0 ||
 	    plan_ids(p, s, h, e) < 0 ||
 	    plan_net_devices(p, s, e) < 0 || plan_nics(p, s, e) < 0 ||

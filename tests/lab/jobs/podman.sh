@@ -64,7 +64,7 @@ check() {
     verdict "$manager: what was built" [ "$out" = 'built 33 ' ]
     p rmi -f built >/dev/null
 
-    verdict "$manager: pod" p pod create --name pod --network none --share ipc,net,uts --infra-command /bin/sleep --infra-image small
+    verdict "$manager: pod" p pod create --name pod --network none --share ipc,net,uts
     verdict "$manager: two in it" p run -d --pod pod --name one small sh -c 'hostname inpod 2>/dev/null; sleep 1000'
     verdict "$manager: share a name" [ "$(p run --rm --pod pod small readlink /proc/self/ns/uts)" = "$(p exec one readlink /proc/self/ns/uts)" ]
     verdict "$manager: pod rm" p pod rm -f -t 0 pod
