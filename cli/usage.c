@@ -40,8 +40,12 @@ struct account {
 	const char *status;
 	uint64_t runs, instances;
 	uint64_t disk;
-	int64_t live_ns; /* start of the run that goes on; 0: none does */
-	struct usage usage;
+	struct usage usage; /* of the runs before `run` */
+	struct run {
+		int64_t start_ns, end_ns; /* 0: none */
+		struct usage usage;	  /* since its start */
+		struct usage before;	  /* since its start, when --since began */
+	} run, live;
 };
 
 struct accounts {
@@ -142,14 +146,31 @@ static int set_label(struct accounts *a, struct account *v, const char *const *l
 	return 0;
 }
 
-static void add_run(struct accounts *a, struct account *v, struct usage u, int64_t start_ns,
-		    int64_t end_ns)
+/* Receipts of a run come one after the other, and each says what it has used since its start. */
+static void add_reading(struct accounts *a, struct run *r, const struct usage *u, int64_t start_ns,
+			int64_t end_ns)
 {
-	if (end_ns < a->since_ns)
+	if (end_ns < r->end_ns) /* a sampler that was slower than the end */
 		return;
-	usage_cut(&u, start_ns, end_ns, a->since_ns);
-	usage_add(&v->usage, &u);
-	v->runs++;
+	if (end_ns <= a->since_ns)
+		r->before = *u;
+	else if (r->end_ns < a->since_ns)
+		r->before = usage_between(&r->usage, r->end_ns ? r->end_ns : start_ns, u, end_ns,
+					  a->since_ns > start_ns ? a->since_ns : start_ns);
+	r->start_ns = start_ns;
+	r->end_ns = end_ns;
+	r->usage = *u;
+}
+
+/* The run that was read last is over. */
+static void end_run(struct accounts *a, struct account *v)
+{
+	if (v->run.start_ns && v->run.end_ns > a->since_ns) {
+		usage_take(&v->run.usage, &v->run.before);
+		usage_add(&v->usage, &v->run.usage);
+		v->runs++;
+	}
+	v->run = (struct run){ .start_ns = 0 };
 }
 
 /* ---- what there is ---- */
@@ -176,8 +197,7 @@ static uint64_t disk_of(int dir, const char *name, int depth)
 	return sum;
 }
 
-static int add_live(struct accounts *a, const struct instances *all, const char *name,
-		    struct account *v, struct err *e)
+static int add_live(const struct instances *all, const char *name, struct account *v, struct err *e)
 {
 	auto_arena struct arena *arena = arena_new(1u << 20);
 	struct state_dir sd;
@@ -190,10 +210,11 @@ static int add_live(struct accounts *a, const struct instances *all, const char 
 		return e->code == ERR_NO_SUCH ? 0 : -1;
 	/* it may end at any moment, and then has a receipt */
 	if (state_read(&sd, arena, &st, e) == 0 && usage_of_run(all, &sd, &st, &u, e) == 0) {
-		add_run(a, v, u, st.created_ns, st.created_ns + (int64_t)u.alive_us * 1000);
 		if (state_status(&sd, &st, NULL, e) != STATUS_STOPPED)
 			v->status = "running";
-		v->live_ns = st.created_ns;
+		v->live = (struct run){ .start_ns = st.created_ns,
+					.end_ns = st.created_ns + (int64_t)u.alive_us * 1000,
+					.usage = u };
 	}
 	state_close(&sd);
 	return 0;
@@ -215,7 +236,7 @@ static int add_instance(struct accounts *a, const struct instances *all, const c
 		v->status = "stopped";
 		if (disk)
 			v->disk = disk_of(d.fd, INSTANCE_UPPER, 0);
-		rc = add_live(a, all, name, v, e);
+		rc = add_live(all, name, v, e);
 	}
 	instance_close(&d);
 	return rc;
@@ -231,15 +252,15 @@ static int add_receipt(const struct receipt *r, void *arg)
 	struct receipts *x = arg;
 	struct account *v = account_of(x->a, r->uuid, r->name, x->e);
 
-	if (v && v->live_ns == r->start_ns) /* it has ended since we looked */
-		return 0;
 	if (!v || (streq(v->status, "removed") && set_label(x->a, v, r->labels, x->e) < 0))
 		return -1;
-	add_run(x->a, v, r->usage, r->start_ns, r->end_ns);
+	if (v->run.start_ns != r->start_ns)
+		end_run(x->a, v);
+	add_reading(x->a, &v->run, &r->usage, r->start_ns, r->end_ns);
 	return 0;
 }
 
-/* A run may end while we look. Receipts are read after that, so what it has used is not missed, and add_receipt() knows it. */
+/* A run may end while we look. Receipts are read after that, so it is not missed, and the later of both holds. */
 static int collect(struct accounts *a, const struct instances *all, bool disk, struct err *e)
 {
 	struct receipts x = { a, e };
@@ -254,7 +275,18 @@ static int collect(struct accounts *a, const struct instances *all, bool disk, s
 	for (size_t i = 0; i < n; i++)
 		if (add_instance(a, all, names[i], disk, e) < 0)
 			return -1;
-	return usage_each(all, add_receipt, &x, e) < 0 ? -1 : 0;
+	if (usage_each(all, add_receipt, &x, e) < 0)
+		return -1;
+	for (size_t i = 0; i < a->n; i++) {
+		struct account *v = &a->v[i];
+
+		if (v->live.start_ns && v->run.start_ns != v->live.start_ns)
+			end_run(a, v);
+		if (v->live.start_ns)
+			add_reading(a, &v->run, &v->live.usage, v->live.start_ns, v->live.end_ns);
+		end_run(a, v);
+	}
+	return 0;
 }
 
 static bool is_wanted(const struct account *v, char **patterns)
@@ -511,12 +543,14 @@ const struct verb verb_usage_verify = {
 /* ---- sample ---- */
 
 struct sample_options {
-	struct opt_u64 every;
+	struct opt_u64 every, receipts;
 };
 
 static const struct option_row sample_rows[] = {
 	NUMBER_ROW(struct sample_options, every, "every", 0, "SECONDS",
 		   "between readings (default 2)", 1, USAGE_GAP),
+	NUMBER_ROW(struct sample_options, receipts, "receipts", 0, "SECONDS",
+		   "between receipts of a run that goes on (default 3600)", 1, 86400),
 	END_ROW,
 };
 
@@ -533,6 +567,7 @@ static int sample(struct cli *c, int argc, char **argv)
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct timespec pause = { .tv_sec = o->every.set ? (time_t)o->every.v : 2 };
 	auto_instances struct instances all = INSTANCES_NONE;
+	int64_t period = o->receipts.set ? (int64_t)o->receipts.v : 3600;
 	struct sampler *s;
 
 	(void)argc;
@@ -542,7 +577,8 @@ static int sample(struct cli *c, int argc, char **argv)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	while (!stopped) {
-		if (sampler_tick(s, c->e) < 0) /* memory or descriptors may be there again soon */
+		if (sampler_tick(s, period, c->e) <
+		    0) /* memory or descriptors may be there again soon */
 			log_warn("%s", c->e->msg);
 		nanosleep(&pause, NULL);
 	}

@@ -78,15 +78,29 @@ void usage_add(struct usage *a, const struct usage *b)
 		*member(a, i) = plus(*member(a, i), *member((struct usage *)(uintptr_t)b, i));
 }
 
-void usage_cut(struct usage *u, int64_t start_ns, int64_t end_ns, int64_t since_ns)
+void usage_take(struct usage *a, const struct usage *b)
 {
+	for (size_t i = 0; i < N_MEMBERS; i++) {
+		uint64_t less = *member((struct usage *)(uintptr_t)b, i);
+
+		*member(a, i) = *member(a, i) > less ? *member(a, i) - less : 0;
+	}
+}
+
+struct usage usage_between(const struct usage *from, int64_t from_ns, const struct usage *to,
+			   int64_t to_ns, int64_t at_ns)
+{
+	struct usage u = *to;
 	double part;
 
-	if (since_ns <= start_ns)
-		return;
-	part = since_ns >= end_ns ? 0 : (double)(end_ns - since_ns) / (double)(end_ns - start_ns);
+	if (at_ns >= to_ns)
+		return u;
+	part = at_ns <= from_ns ? 0 : (double)(at_ns - from_ns) / (double)(to_ns - from_ns);
+	usage_take(&u, from);
 	for (size_t i = 0; i < N_MEMBERS; i++)
-		*member(u, i) = (uint64_t)((double)*member(u, i) * part);
+		*member(&u, i) = (uint64_t)((double)*member(&u, i) * part);
+	usage_add(&u, from);
+	return u;
 }
 
 /* ---- what the kernel has counted ---- */
@@ -163,7 +177,9 @@ struct sample {
 	uint64_t level;		   /* of memory, then */
 	uint64_t memory, reserved; /* byte-seconds up to then */
 	uint64_t received, sent;
-	/* not written: so that a tick need not read it all again */
+	/* not written */
+	int64_t receipt_ns; /* when there was one last; 0: none is known of */
+	/* so that a tick need not read it all again */
 	ino_t state;
 	struct links links;
 	char cgroup[256], cgroup_root[128];
@@ -386,17 +402,6 @@ bool receipt_parse(const char *line, size_t len, struct arena *a, struct receipt
 	return true;
 }
 
-struct search {
-	const struct receipt *wanted;
-};
-
-static int is_same(const struct receipt *r, void *arg)
-{
-	const struct receipt *wanted = ((const struct search *)arg)->wanted;
-
-	return streq(r->uuid, wanted->uuid) && r->start_ns == wanted->start_ns;
-}
-
 /* Behind the last one, with the directory locked. */
 static int append(int dir, struct receipt *r, struct err *e)
 {
@@ -450,9 +455,8 @@ int usage_write_receipt(const struct instance_dir *d, struct state_dir *sd, cons
 			struct err *e)
 {
 	auto_instance struct instance *i = instance_load(d, e);
-	auto_fd int dir = i ? open_dir(d->all, e) : -1, mark = -1;
+	auto_fd int dir = i ? open_dir(d->all, e) : -1;
 	struct receipt r;
-	struct search s = { &r };
 
 	if (dir < 0)
 		return -1;
@@ -464,15 +468,6 @@ int usage_write_receipt(const struct instance_dir *d, struct state_dir *sd, cons
 	while (flock(dir, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot lock the receipts");
-	mark = openat(sd->dir, RECEIPT, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (mark < 0 && errno != EEXIST)
-		return err_set(e, errno, "cannot mark that a receipt is begun");
-	if (mark < 0) { /* somebody who was killed has come as far as that */
-		int found = usage_each(d->all, is_same, &s, e);
-
-		if (found)
-			return found < 0 ? -1 : 0;
-	}
 	return append(dir, &r, e);
 }
 
@@ -741,7 +736,48 @@ static int sample_one(const char *name, void *arg)
 	return 0;
 }
 
-int sampler_tick(struct sampler *s, struct err *e)
+/* Of a run that goes on. That it has just ended is no failure: then it has had its last one. */
+static int write_receipt(struct sampler *s, const char *name, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(1u << 20);
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	struct state_dir sd;
+	struct state st;
+	struct err why;
+	int rc = 0;
+
+	if (!a)
+		return err_set(e, ENOMEM, "receipts");
+	if (state_look(s->all->states, name, &sd, &why) < 0)
+		return 0;
+	if (state_read(&sd, a, &st, &why) == 0 && instance_look(s->all, name, &d, &why) == 0) {
+		rc = usage_write_receipt(&d, &sd, &st, e);
+		if (rc < 0 && (e->code == ENOENT || e->code == ERR_NO_SUCH))
+			rc = 0;
+		instance_close(&d);
+	}
+	state_close(&sd);
+	return rc;
+}
+
+static int write_receipts(struct sampler *s, int64_t period, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		struct sample *one = &s->v[i];
+		int64_t since = one->receipt_ns ? one->receipt_ns : one->start_ns;
+
+		if (one->last_ns - since < period * NS)
+			continue;
+		one->receipt_ns = one->last_ns;
+		if (write_receipt(s, one->name, e) < 0)
+			rc = -1;
+	}
+	return rc;
+}
+
+int sampler_tick(struct sampler *s, int64_t period, struct err *e)
 {
 	auto_str struct str text = { 0 };
 	struct sample *v = s->v;
@@ -760,5 +796,7 @@ int sampler_tick(struct sampler *s, struct err *e)
 	free(v);
 	if (text.failed)
 		return err_set(e, ENOMEM, "samples");
-	return file_replace(s->all->run, SAMPLES, str_text(&text), text.len, 0600, false, e);
+	if (file_replace(s->all->run, SAMPLES, str_text(&text), text.len, 0600, false, e) < 0)
+		return -1;
+	return write_receipts(s, period, e);
 }

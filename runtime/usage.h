@@ -11,9 +11,12 @@
  * for the whole machine reads it every few seconds (usage_sample()). Without it, what is known is the greatest use, which is
  * charged for USAGE_GAP seconds at most.
  *
+ * The sampler also writes a receipt of each run from time to time. All receipts of a run say what it has used since its start, so the
+ * last one holds, and one that is written twice, since a kill came between, changes nothing. What lies between two of them is what was
+ * used then; and a loss of power loses what came after the last.
+ *
  * Each receipt holds the hash of the one before it and ends with its own: none can be changed, left out or
- * added in between without that showing (usage_verify()). A receipt is written before the run state goes: a kill in between
- * tries again, and finds its receipt written.
+ * added in between without that showing (usage_verify()).
  */
 #ifndef CTR_USAGE_H
 #define CTR_USAGE_H
@@ -44,14 +47,19 @@ struct usage {
 /* Adds @b to *a, never beyond UINT64_MAX. */
 void usage_add(struct usage *a, const struct usage *b);
 
-/* The part of it that lies after @since_ns, of a run from @start_ns to @end_ns: by time, as far as is known. */
-void usage_cut(struct usage *u, int64_t start_ns, int64_t end_ns, int64_t since_ns);
+/* Takes @b, which was so earlier, from *a. */
+void usage_take(struct usage *a, const struct usage *b);
+
+/* What it was at @at_ns, when it was @from at @from_ns and @to at @to_ns: by time, as far as is known. */
+struct usage usage_between(const struct usage *from, int64_t from_ns, const struct usage *to,
+			   int64_t to_ns, int64_t at_ns);
 
 struct receipt {
 	uint64_t seq;
 	const char *name, *uuid;
 	const char *const *labels; /* "NAME=VALUE"; NULL: none */
-	int64_t start_ns, end_ns;  /* CLOCK_REALTIME */
+	int64_t start_ns;	   /* of the run; CLOCK_REALTIME */
+	int64_t end_ns;		   /* or, of one that goes on, when it was looked at */
 	struct usage usage;
 };
 
@@ -59,7 +67,7 @@ struct receipt {
 int usage_of_run(const struct instances *all, struct state_dir *sd, const struct state *st,
 		 struct usage *u, struct err *e);
 
-/* Writes the receipt of a run that has ended; its processes are gone, its cgroup and links are still there. */
+/* Writes a receipt of a run. If it has ended its cgroup and links are still there. */
 int usage_write_receipt(const struct instance_dir *d, struct state_dir *sd, const struct state *st,
 			struct err *e);
 
@@ -84,7 +92,7 @@ struct sampler;
 struct sampler *sampler_open(const struct instances *all, struct err *e);
 void sampler_close(struct sampler *s);
 
-/* Reads once what all runs use at the moment. */
-int sampler_tick(struct sampler *s, struct err *e);
+/* Reads once what all runs use at the moment, and writes receipts of those that have had none for @period seconds. */
+int sampler_tick(struct sampler *s, int64_t period, struct err *e);
 
 #endif

@@ -74,6 +74,24 @@ want 0 "$CTR" rm -f orphan
 near "$(value orphan network_received_bytes)" "$RECEIVED" 'without a supervisor' 200000
 kill $SAMPLER $SERVER
 wait $SAMPLER || fail "the sampler: $(cat sampler)"
+# while it goes on there are receipts too, from which what was used when is known, also after the machine went down
+"$CTR" usage sample --every 1 --receipts 1 2>sampler &
+SAMPLER=$!
+want 0 "$CTR" run -d --name long r sh -c "${BURN%:}sleep 1000"
+soon test -e "$CTR_ROOT/instances/long/layer/upper/burnt"
+sleep 3.2
+near "$(value long cpu_seconds)" "$(burnt long)" 'with receipts in between' 0.05
+[ "$(value long runs)" = 1 ] || fail "a run with receipts in between: $("$CTR" usage long)"
+want 0 "$CTR" usage --since 1s --csv long
+awk -F, '/^long,/ { found = 1; if ($6 > 0.05) exit 1 } END { if (!found) exit 1 }' out || fail "it slept in the last second: $(cat out)"
+kill $SAMPLER
+wait $SAMPLER || fail "the sampler: $(cat sampler)"
+kill -9 "$(field long supervisor)" "$(field long pid)"
+sleep 0.2
+cgroup=$(find /sys/fs/cgroup -type d -path '*ctr-*/long')
+rmdir "$cgroup" && rm -r "$CTR_RUN/state/long"
+near "$(value long cpu_seconds)" "$(burnt long)" 'after the run state was lost' 0.05
+want 0 "$CTR" rm -f long
 # a text for collectors
 want 0 "$CTR" run -d --name shown r sleep 100
 want 0 "$CTR" metrics
