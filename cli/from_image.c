@@ -504,6 +504,7 @@ static words opts_shm_system = { "nosuid", "nodev", "mode=1777", NULL };
 static words opts_sys = { "nosuid", "noexec", "nodev", "ro", NULL };
 static words opts_cgroup = { "nosuid", "noexec", "nodev", "relatime", "ro", NULL };
 static words opts_cgroup_system = { "nosuid", "noexec", "nodev", "relatime", NULL };
+static words opts_hosts = { "bind", "ro", "nosuid", "nodev", "noexec", "rprivate", NULL };
 static words opts_run = { "nosuid",   "nodev",		"strictatime", "mode=755",
 			  "size=20%", "nr_inodes=800k", NULL };
 
@@ -559,7 +560,7 @@ static int set_mounts(const struct from_image *f, struct spec *s, struct err *e)
 	const struct instance *i = f->instance;
 	/* sysfs shows a network namespace, and only who owns that may mount it: who shares another's has none */
 	bool no_sysfs = f->net && f->net->join && i->ids;
-	struct mount_spec *m = arena_array(s->arena, N_MOUNTS + count(i->volumes), sizeof(*m));
+	struct mount_spec *m = arena_array(s->arena, N_MOUNTS + 1 + count(i->volumes), sizeof(*m));
 
 	if (!m)
 		return err_set(e, ENOMEM, "mounts");
@@ -574,6 +575,11 @@ static int set_mounts(const struct from_image *f, struct spec *s, struct err *e)
 							.source = mounts[k].type,
 							.options = options };
 	}
+	if (f->hosts)
+		m[s->n_mounts++] = (struct mount_spec){ .destination = "/etc/hosts",
+							.type = "bind",
+							.source = f->hosts,
+							.options = opts_hosts };
 	for (const char *const *v = i->volumes; v && *v; v++, s->n_mounts++)
 		if (add_volume(*v, i, s, &m[s->n_mounts], e) < 0)
 			return -1;
@@ -879,5 +885,13 @@ int instance_write_resolv(const struct from_image *f, int upper, struct err *e)
 		return etc == -2 ? 0 : -1;
 	if (file_read(AT_FDCWD, "/etc/resolv.conf", 65536, &text, &ignored) < 0)
 		return 0; /* the host itself resolves no names */
+	/* systemd-resolved's stub listens on the host's own loopback; beside it lies what it asks itself */
+	if (!instance_shares_net(f->instance) && strstr(str_text(&text), "nameserver 127.0.0.53")) {
+		auto_str struct str real = { 0 };
+
+		if (file_read(AT_FDCWD, "/run/systemd/resolve/resolv.conf", 65536, &real,
+			      &ignored) == 0)
+			return write_new(etc, "resolv.conf", 0644, str_text(&real), e);
+	}
 	return write_new(etc, "resolv.conf", 0644, str_text(&text), e);
 }

@@ -30,6 +30,7 @@ struct from_image {
 	const struct instance *instance;
 	const char *name;
 	const struct networking *net; /* NULL: none */
+	const char *hosts; /* the file with the names of its networks (hosts.h); NULL: none */
 	const char *const *below; /* frozen layers on top of the image's (layers.h); NULL: none */
 	const char *upper, *work; /* absolute; NULL: no layer of its own */
 	bool fresh;		  /* the upper directory holds nothing yet that matters for users */

@@ -31,6 +31,7 @@
 #include "runtime/disk.h"
 #include "runtime/events.h"
 #include "runtime/host.h"
+#include "runtime/hosts.h"
 #include "runtime/instances.h"
 #include "runtime/layers.h"
 #include "runtime/plan.h"
@@ -264,6 +265,9 @@ struct decided {
 	struct scene scene;
 	struct host host;
 	struct networking net;
+	char hosts[PATH_MAX];
+	const struct hosts_line *lines;
+	size_t n_lines;
 	struct spec *spec;
 	struct plan *plan;
 };
@@ -277,6 +281,7 @@ static void own_decided(struct decided *d)
 
 static int decide(const struct launch *l, struct decided *d, struct err *e)
 {
+	int has;
 	struct plan_options po = { .id = l->dir->name,
 				   .cgroup_prefix = d->prefix,
 				   .metered = true };
@@ -287,6 +292,12 @@ static int decide(const struct launch *l, struct decided *d, struct err *e)
 	if (network_resolve(l->all, l->instance, l->dir->name, l->instance->arena, &d->net, e) < 0)
 		return -1;
 	d->scene.from.net = &d->net;
+	d->lines = network_hosts(&d->net, l->instance->arena, &d->n_lines, e);
+	has = d->lines ? hosts_path(l->all, d->lines, d->n_lines, d->hosts, sizeof(d->hosts), e) :
+			 -1;
+	if (has < 0)
+		return -1;
+	d->scene.from.hosts = has ? d->hosts : NULL;
 	d->spec = spec_from_image(&d->scene.from, e);
 	d->plan = d->spec ? plan_build(d->spec, &d->host, &po, e) : NULL;
 	return d->plan ? 0 : in_own_words(d->spec, e);
@@ -318,7 +329,8 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 		if (upper < 0 || instance_write_resolv(&d.scene.from, upper, e) < 0)
 			return -1;
 	}
-	if (network_ready(l->all, &d.net, e) < 0)
+	if (network_ready(l->all, &d.net, e) < 0 ||
+	    hosts_add(l->all, l->dir->name, d.lines, d.n_lines, e) < 0)
 		return -1;
 	/* what exec makes the spec of again, whatever becomes of the configuration meanwhile */
 	instance_dump(l->instance, &config);

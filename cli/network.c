@@ -21,6 +21,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/instance.h"
+#include "runtime/hosts.h"
 #include "runtime/instances.h"
 #include "runtime/running.h"
 #include "runtime/state.h"
@@ -734,4 +735,31 @@ void network_name_holder(const struct instances *all, const char *self, const st
 	struct err ignored;
 
 	(void)state_each(all->states, search_one, &s, &ignored);
+}
+
+const struct hosts_line *network_hosts(const struct networking *net, struct arena *a, size_t *n,
+				       struct err *e)
+{
+	static const uint8_t none[16];
+	struct hosts_line *lines = arena_array(a, 2 * net->n + 1, sizeof(*lines));
+
+	*n = 0;
+	for (size_t i = 0; lines && i < net->n; i++) {
+		const struct nic *nic = &net->nics[i];
+		char text[INET6_ADDRSTRLEN];
+		struct in_addr ip = { htonl(nic->ip) };
+
+		inet_ntop(AF_INET, &ip, text, sizeof(text));
+		lines[(*n)++] = (struct hosts_line){ nic->network->name, arena_strdup(a, text) };
+		if (memcmp(nic->ip6, none, sizeof(none)) == 0)
+			continue;
+		inet_ntop(AF_INET6, nic->ip6, text, sizeof(text));
+		lines[(*n)++] = (struct hosts_line){ nic->network->name, arena_strdup(a, text) };
+	}
+	for (size_t i = 0; i < *n; i++)
+		if (!lines[i].address)
+			lines = NULL, *n = 0;
+	if (!lines)
+		err_set(e, ENOMEM, "names");
+	return lines;
 }

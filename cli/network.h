@@ -21,6 +21,7 @@
 
 struct arena;
 struct err;
+struct hosts_line;
 struct instance;
 struct instance_dir;
 struct instances;
@@ -45,6 +46,10 @@ int network_lease(const struct instances *all, const struct instance_dir *d, str
 /* All that is decided, in @a. Nothing is done, but that a network of ours is written down at its first use. */
 int network_resolve(const struct instances *all, const struct instance *i, const char *name,
 		    struct arena *a, struct networking *out, struct err *e);
+
+/* The lines that others find it by, in @a, as many as *n. */
+const struct hosts_line *network_hosts(const struct networking *net, struct arena *a, size_t *n,
+				       struct err *e);
 
 /* Makes what the interfaces need of the host. Rules that were lost are restored, for all that run. */
 int network_ready(const struct instances *all, const struct networking *n, struct err *e);

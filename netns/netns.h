@@ -112,7 +112,7 @@ struct nic {
 };
 
 /*
- * Decides all of an interface of instance @alias that has address @ip of network @n: addresses, MAC (stable, from @alias), names, elements.
+ * Decides all of an interface of instance @alias that has address @ip of network @n: addresses, MAC (from @ip), names, elements.
  * Pure but for the random name of the host's end. -1 and *e when memory is gone.
  */
 int nic_decide(const struct net_names *names, const struct network *n, uint32_t ip,

@@ -106,17 +106,25 @@ static void place(const struct network *n, uint32_t ip, struct nic *nic, unsigne
 		address6(n, *shard, nic->gateway, nic->gateway6);
 }
 
-/* Locally administered, from the name: it stays the same over restarts, and tells nothing of the host. */
-static void choose_mac(const char *alias, const char *network, unsigned index, uint8_t mac[6])
+/*
+ * Locally administered, from the address: it lasts as long, is nobody else's in that network, tells nothing of the host, and what
+ * neighbours remember is right for whoever has the address next (one made from the name was not: they sent to it for half a minute).
+ */
+static void choose_mac(const char *network, uint32_t ip, uint8_t mac[6])
 {
-	char number[12];
-	uint32_t a, b;
-
-	snprintf(number, sizeof(number), "%u", index);
-	a = fnv(fnv(fnv(2166136261u, alias), network), number);
-	b = fnv(fnv(a ^ 0x5bd1e995u, network), alias);
 	mac[0] = 0x02;
-	mac[1] = (uint8_t)b;
+	mac[1] = (uint8_t)fnv(2166136261u, network);
+	for (int i = 0; i < 4; i++)
+		mac[2 + i] = (uint8_t)(ip >> (24 - 8 * i));
+}
+
+/* The bridge's, or that of all host ends of routed ones. */
+static void choose_gateway_mac(const char *bridge, uint8_t mac[6])
+{
+	uint32_t a = fnv(2166136261u, bridge);
+
+	mac[0] = 0x06; /* never an instance's */
+	mac[1] = (uint8_t)fnv(a ^ 0x5bd1e995u, bridge);
 	for (int i = 0; i < 4; i++)
 		mac[2 + i] = (uint8_t)(a >> (8 * i));
 }
@@ -270,14 +278,14 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 	unsigned shard;
 
 	place(n, ip, &nic, &shard);
-	choose_mac(alias, n->name, index, nic.mac);
+	choose_mac(n->name, ip, nic.mac);
 	if (choose_link(n->routed ? names->veth : names->port, nic.link, e) < 0)
 		return -1;
 	if (!n->routed)
 		snprintf(nic.bridge, sizeof(nic.bridge), "%s%u.%u", names->bridge, n->id % 1000,
 			 shard % 1024);
 	/* a bridge would take the least of its ports', and change it under those that know it already */
-	choose_mac(*nic.bridge ? nic.bridge : "gateway", "", 0, nic.gateway_mac);
+	choose_gateway_mac(*nic.bridge ? nic.bridge : "gateway", nic.gateway_mac);
 	nic.name = arena_printf(a, "eth%u", index - 2);
 	nic.table = arena_strdup(a, names->table);
 	nic.elements = arena_array(a, 10 + 2 * n_pubs, sizeof(*nic.elements));

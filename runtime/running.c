@@ -23,6 +23,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/events.h"
+#include "runtime/hosts.h"
 #include "runtime/instances.h"
 #include "runtime/life.h"
 #include "runtime/usage.h"
@@ -298,6 +299,7 @@ int running_end(struct instance_dir *d, bool ephemeral, const struct instance_ex
 
 	if (!a)
 		return err_set(e, ENOMEM, "instance '%s'", d->name);
+	hosts_remove(d->all, d->name);
 	if (state_open(d->all->states, d->name, &sd, e) == 0) {
 		whole = state_read(&sd, a, &st, e) == 0;
 		if (!whole && e->code != ERR_STATE)

@@ -43,6 +43,7 @@ tolerated+=('* (exe)' 'ppoll *' 'read * */stdout (ctr)' 'read * */stderr (ctr)' 
 	'flock * (ctr)' 'openat sweep-* (ctr)' 'newfstatat sweep-* (ctr)' 'openat journal (ctr)' 'read */journal (ctr)'
 	'openat state.json (ctr)' 'read */state.json (ctr)' 'fstat * (ctr)' 'write {"code":*' 'renameat .exit.*' 'openat .exit.*' 'fsync *'
 	'openat usage (ctr)' 'openat receipt (ctr)' 'open */usage (ctr)' 'openat 00000? (ctr)' 'pread64 */usage/* (ctr)' 'write {"seq":*' 'openat */cpu.stat (ctr)' 'openat */io.stat (ctr)' 'openat */memory.* (ctr)' 'read */cpu.stat (ctr)'
+	'openat /proc/self/fdinfo/* (ctr)' 'socket 1 0x80801 (ctr)' 'bind *' 'listen *'
 	'mmap 0 * (ctr)' 'open /proc/*/stat (ctr)' 'read */proc/* (ctr)' 'pidfd_open *' 'close *')
 # stop asks the image for its signal, and else sends SIGTERM; and kills who does not hear it
 tolerated+=('access */run/mounts (ctr)' 'openat version (ctr)' 'read */version (ctr)' 'fstatfs * (ctr)' 'open */root (ctr)' 'open */rootfs (ctr)' 'newfstatat etc (ctr)' 'openat lock (ctr)'

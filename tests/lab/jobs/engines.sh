@@ -88,23 +88,23 @@ J
     cat "$LAB_TMP/error"
     verdict 'docker: run' [ "$out" = hello ]
     verdict 'docker: its exit code' [ $code = 3 ]
-    verdict 'docker: run -d' $d run -d --name c --network none -m 100m --cpus 0.5 --pids-limit 33 small:1 sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.1; done'
-    group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$($d inspect -f '{{.State.Pid}}' c)/cgroup")
+    verdict 'docker: run -d' $d run -d --name box --network none -m 100m --cpus 0.5 --pids-limit 33 small:1 sh -c 'trap "exit 9" TERM; echo up; while :; do sleep 0.1; done'
+    group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$($d inspect -f '{{.State.Pid}}' box)/cgroup")
     verdict 'docker: -m' [ "$(cat "$group/memory.max")" = 104857600 ]
     verdict 'docker: --cpus' [ "$(cat "$group/cpu.max")" = '50000 100000' ]
     verdict 'docker: --pids-limit' [ "$(cat "$group/pids.max")" = 33 ]
-    verdict 'docker: update' $d update -m 200m --memory-swap 200m c
+    verdict 'docker: update' $d update -m 200m --memory-swap 200m box
     verdict 'docker: the new limit' [ "$(cat "$group/memory.max")" = 209715200 ]
-    verdict 'docker: exec' [ "$($d exec c cat /proc/1/comm)" = sh ]
-    verdict 'docker: logs' [ "$($d logs c)" = up ]
-    verdict 'docker: stats' grep -q c <<<"$($d stats --no-stream --format '{{.Name}}' c)"
-    verdict 'docker: pause' $d pause c
-    verdict 'docker: unpause' $d unpause c
-    verdict 'docker: stop' $d stop -t 10 c
-    verdict 'docker: its end' [ "$($d inspect -f '{{.State.ExitCode}}' c)" = 9 ]
-    verdict 'docker: start' $d start c
-    verdict 'docker: kill' $d kill c
-    verdict 'docker: rm' $d rm -f c
+    verdict 'docker: exec' [ "$($d exec box cat /proc/1/comm)" = sh ]
+    verdict 'docker: logs' [ "$($d logs box)" = up ]
+    verdict 'docker: stats' grep -q box <<<"$($d stats --no-stream --format '{{.Name}}' box)"
+    verdict 'docker: pause' $d pause box
+    verdict 'docker: unpause' $d unpause box
+    verdict 'docker: stop' $d stop -t 10 box
+    verdict 'docker: its end' [ "$($d inspect -f '{{.State.ExitCode}}' box)" = 9 ]
+    verdict 'docker: start' $d start box
+    verdict 'docker: kill' $d kill box
+    verdict 'docker: rm' $d rm -f box
     verdict 'docker: nothing is left' [ -z "$($d ps -aq)" ]
     kill $daemon
     wait $daemon 2>/dev/null
