@@ -34,6 +34,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/disk.h"
 #include "runtime/host.h"
 #include "runtime/names.h"
 #include "runtime/spec.h"
@@ -434,6 +435,20 @@ static void check_store(const struct examination *x, struct finding *f)
 	}
 }
 
+static void check_disk_limits(const struct examination *x, struct finding *f)
+{
+	const char *where = access(x->c->store_root, F_OK) == 0 ? x->c->store_root : "/var/lib";
+	auto_fd int dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct err ignored;
+
+	if (dir >= 0 && disk_check(dir, &ignored) == 0) {
+		say(f, FINE, "what instances write can be limited (project quotas)");
+		return;
+	}
+	say(f, LIMITED, "no project quotas below %s: --disk is refused", where);
+	cure(f, "%s", DISK_CURE);
+}
+
 static void check_run_root(const struct examination *x, struct finding *f)
 {
 	struct statfs fs;
@@ -557,6 +572,7 @@ static const struct {
 	{ "pidfd", check_pidfd },
 	{ "limits", check_resource },
 	{ "store", check_store },
+	{ "disk-limits", check_disk_limits },
 	{ "run-state", check_run_root },
 	{ "unpacker", check_unpacker },
 	{ "path", check_path },

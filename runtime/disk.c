@@ -31,16 +31,15 @@ static int quota(int fd, unsigned command, uint32_t project, void *arg)
 	return (int)syscall(NR_quotactl_fd, fd, command, project, arg);
 }
 
-static int check_enforced(int fd, struct err *e)
+int disk_check(int dir, struct err *e)
 {
 	struct fs_quota_statv s = { .qs_version = FS_QSTATV_VERSION1 };
 
-	if (quota(fd, COMMAND(Q_XGETQSTATV), 0, &s) == 0 && (s.qs_flags & FS_QUOTA_PDQ_ENFD))
+	if (quota(dir, COMMAND(Q_XGETQSTATV), 0, &s) == 0 && (s.qs_flags & FS_QUOTA_PDQ_ENFD))
 		return 0;
 	return err_set(
 		e, ERR_NOT_SUPPORTED,
-		"disk: the file system that instances lie on has no project quotas; "
-		"cure: ext4 with `tune2fs -O project,quota -Q prjquota`, or xfs, mounted with -o prjquota");
+		"disk: the file system that instances lie on has no project quotas; cure: " DISK_CURE);
 }
 
 /* ---- projects ---- */
@@ -148,7 +147,7 @@ int disk_limit(const struct instance_dir *d, const struct instance *i, struct er
 	if (!project) /* its root is the host's, who could change a file's project */
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "disk: an instance with the host's user ids cannot be limited");
-	if (check_enforced(layer, e) < 0 || tag_layer(layer, project, e) < 0)
+	if (disk_check(layer, e) < 0 || tag_layer(layer, project, e) < 0)
 		return err_in(e, "instance '%s'", d->name);
 	if (quota(layer, COMMAND(Q_GETQUOTA), project, &q) < 0 && errno != ENOENT && errno != ESRCH)
 		return err_set(e, errno, "cannot read the quota of instance '%s'", d->name);
@@ -165,6 +164,6 @@ void disk_forget(const struct instance_dir *d, const struct instance *i)
 	struct err ignored; /* where there are no quotas it has none */
 	auto_fd int layer = open_layer(d, &ignored);
 
-	if (layer >= 0 && i->ids && check_enforced(layer, &ignored) == 0)
+	if (layer >= 0 && i->ids && disk_check(layer, &ignored) == 0)
 		(void)set_limit(layer, (uint32_t)i->ids, 0, &ignored);
 }

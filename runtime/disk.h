@@ -19,6 +19,14 @@ struct err;
 struct instance;
 struct instance_dir;
 
+/* Whether the file system of an open directory enforces limits; else -1 and *e (ERR_NOT_SUPPORTED), with the cure. */
+int disk_check(int dir, struct err *e);
+
+/* What that takes, for people: of a file system, and of one in a file. */
+#define DISK_CURE                                                                                        \
+	"ext4 with `tune2fs -O project,quota -Q prjquota`, or xfs, mounted with -o prjquota; any other " \
+	"can hold such an ext4 in a file"
+
 /*
  * Makes @i->disk the limit of the instance, running or not; 0 takes it away. A few system calls if it is so already, else a walk
  * over its layer. ERR_NOT_SUPPORTED, with the cure, where it cannot be enforced; ERR_INVALID if more is in use already.
