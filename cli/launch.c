@@ -39,6 +39,7 @@
 #include "runtime/running.h"
 #include "runtime/spec.h"
 #include "runtime/supervise.h"
+#include "runtime/views.h"
 
 struct image *launch_image(struct store *store, const struct instance *i, struct err *e)
 {
@@ -268,16 +269,27 @@ struct decided {
 	char hosts[PATH_MAX];
 	const struct hosts_line *lines;
 	size_t n_lines;
+	struct views views;
 	struct spec *spec;
 	struct plan *plan;
 };
 
 static void own_decided(struct decided *d)
 {
+	views_close(&d->views);
 	plan_free(d->plan);
 	spec_free(d->spec);
 }
 #define auto_decided __attribute__((cleanup(own_decided)))
+
+/* A system is to believe that it has the machine; an application only sees less of it where it may use less. */
+static bool shows_views(const struct launch *l, const struct decided *d)
+{
+	const struct instance *i = l->instance;
+
+	return i->ids && d->host.euid == 0 && d->host.initial_userns && *d->host.cgroup &&
+	       (i->system || i->memory || i->memory_high || i->cpus || i->cpuset);
+}
 
 static int decide(const struct launch *l, struct decided *d, struct err *e)
 {
@@ -287,6 +299,7 @@ static int decide(const struct launch *l, struct decided *d, struct err *e)
 				   .metered = true };
 
 	set_cgroup_prefix(l->all, d->prefix, sizeof(d->prefix));
+	views_init(&d->views);
 	if (set_scene(l, &d->scene, e) < 0 || host_probe(&d->host, e) < 0)
 		return -1;
 	if (network_resolve(l->all, l->instance, l->dir->name, l->instance->arena, &d->net, e) < 0)
@@ -299,6 +312,8 @@ static int decide(const struct launch *l, struct decided *d, struct err *e)
 		return -1;
 	d->scene.from.hosts = has ? d->hosts : NULL;
 	d->spec = spec_from_image(&d->scene.from, e);
+	if (d->spec && shows_views(l, d))
+		d->spec->views = d->views.of;
 	d->plan = d->spec ? plan_build(d->spec, &d->host, &po, e) : NULL;
 	return d->plan ? 0 : in_own_words(d->spec, e);
 }
@@ -332,6 +347,12 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	if (network_ready(l->all, &d.net, e) < 0 ||
 	    hosts_add(l->all, l->dir->name, d.lines, d.n_lines, e) < 0)
 		return -1;
+	if (d.spec->views) {
+		char cgroup[PATH_MAX];
+
+		snprintf(cgroup, sizeof(cgroup), "%s/%s", d.host.cgroup, d.plan->cgroup);
+		views_open(l->all->run_path, cgroup, d.host.controllers & CTL_MEMORY, &d.views);
+	}
 	/* what exec makes the spec of again, whatever becomes of the configuration meanwhile */
 	instance_dump(l->instance, &config);
 	if (config.failed)

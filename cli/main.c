@@ -22,6 +22,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/self.h"
+#include "runtime/views.h"
 
 /*
  * Started with standard streams closed, the next files opened would become them. What takes their place can
@@ -215,6 +216,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && streq(argv[0], SUPERVISOR))
 		return supervisor_main(argv[1]);
+	if (argc == 1 && streq(argv[0], VIEWER))
+		return views_serve();
 	open_missing_streams();
 	c.door = strstr(program, "oci") ? &door_oci : &door_ctr;
 	/* The parser rearranges argv; a re-execution wants it as it came. */

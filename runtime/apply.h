@@ -67,8 +67,8 @@ apply_fn apply_cgroup_make, apply_cgroup_set, apply_cgroup_delegate,
 	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
 apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */
 apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory,
-	apply_console, apply_mask, apply_readonly_path, apply_readonly_mount, apply_pivot,
-	apply_root_attr; /* apply_mount.c, apply_dev.c */
+	apply_console, apply_mask, apply_view, apply_readonly_path, apply_readonly_mount,
+	apply_pivot, apply_root_attr; /* apply_mount.c, apply_dev.c */
 apply_fn apply_netns_make, apply_netns_enter, apply_loopback, apply_net_device, apply_nic,
 	apply_hook, apply_sysctl, apply_hostname, apply_domainname, apply_personality,
 	apply_memory_policy, apply_scheduler, apply_io_priority, apply_keyring, apply_cwd,

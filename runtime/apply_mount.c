@@ -40,6 +40,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/host.h"
 #include "runtime/spec.h"
+#include "runtime/views.h"
 #include "runtime/userns.h"
 
 #ifndef ST_NOSYMFOLLOW
@@ -835,6 +836,21 @@ int apply_mask(struct apply *a, const struct step *st, struct err *e)
 		return -1;
 	return apply_bind_fd(a->null, target) < 0 ?
 		       err_set(e, errno, "cannot mask '%s'", st->path) :
+		       0;
+}
+
+int apply_view(struct apply *a, const struct step *st, struct err *e)
+{
+	auto_fd int target = st->view->tree < 0 ? -1 :
+						  path_open_in(a->root, st->view->path, O_PATH);
+
+	if (target < 0) /* no sysfs, or one of a kernel without processors to be taken away */
+		return st->view->tree < 0 || errno == ENOENT || errno == ENOTDIR ?
+			       0 :
+			       err_set(e, errno, "cannot open '%s'", st->view->path);
+	return sys_move_mount(st->view->tree, "", target, "",
+			      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ?
+		       err_set(e, errno, "cannot put a view over '%s'", st->view->path) :
 		       0;
 }
 

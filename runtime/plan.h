@@ -62,6 +62,7 @@ enum step_kind {
 	STEP_DIRECTORY, /* made if missing: where the payload begins */
 	STEP_CONSOLE,	/* /dev/console: the pty of the payload */
 	STEP_MASK,	/* hide a path behind /dev/null or an empty directory */
+	STEP_VIEW,	/* a file that tells of its share of the machine, over the kernel's */
 	STEP_READONLY_PATH,
 	STEP_READONLY_MOUNT, /* a new file system that had to be filled first */
 	STEP_NETNS_MAKE,     /* parent: a network namespace, with lo up, while the child mounts */
@@ -172,6 +173,7 @@ struct step {
 			const char *path, *target;
 		} symlink;
 		const char *path; /* mask, readonly path, directory */
+		const struct view *view;
 		struct {
 			const struct hook_spec *hook;
 			bool container_namespaces;

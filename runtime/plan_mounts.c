@@ -16,6 +16,7 @@
 #include "runtime/host.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
+#include "runtime/views.h"
 
 enum {		      /* special meanings of an option row */
        OPT_ATTR,      /* mount attributes, set or cleared */
@@ -557,6 +558,12 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 	    plan_paths(p, s->readonly_paths, STEP_READONLY_PATH, "linux.readonlyPaths", e) < 0 ||
 	    plan_paths(p, s->masked_paths, STEP_MASK, "linux.maskedPaths", e) < 0)
 		return -1;
+	for (size_t i = 0; s->views && i < VIEWS; i++) {
+		st = plan_add(p, STAGE_OLD_ROOT, STEP_VIEW, "its share of the machine", e);
+		if (!st)
+			return -1;
+		st->view = &s->views[i];
+	}
 	if (plan_cwd_dir(p, s, e) < 0)
 		return -1;
 	if (p->netns_apart) {

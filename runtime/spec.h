@@ -279,7 +279,8 @@ struct spec {
 	struct device_spec *devices;
 	size_t n_devices;
 	struct net_device *net_devices;
-	const struct nic *nics; /* interfaces that are made for it: netns/netns.h */
+	const struct view *views; /* VIEWS files of /proc of its own: views.h; NULL: the kernel's */
+	const struct nic *nics;	  /* interfaces that are made for it: netns/netns.h */
 	size_t n_nics;
 	size_t n_net_devices;
 	const char *cgroups_path;

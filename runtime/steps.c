@@ -23,12 +23,13 @@
 #include "runtime/seccomp.h"
 #include "runtime/scope.h"
 #include "runtime/spec.h"
+#include "runtime/views.h"
 
 typedef void print_fn(const struct plan *p, const struct step *st, struct str *out);
 
 static print_fn print_scope, print_owner, print_cgroup, print_set, print_devices, print_ids,
 	print_oom, print_rlimit, print_propagation, print_mount, print_device, print_symlink,
-	print_path, print_hook, print_root_attr, print_pivot, print_sysctl, print_name,
+	print_path, print_view, print_hook, print_root_attr, print_pivot, print_sysctl, print_name,
 	print_personality, print_net_device, print_nic, print_memory_policy, print_scheduler,
 	print_io_priority, print_bounding, print_user, print_caps, print_cwd, print_seccomp,
 	print_nothing;
@@ -56,6 +57,7 @@ static const struct {
 	[STEP_DIRECTORY] = { "directory", apply_directory, print_path },
 	[STEP_CONSOLE] = { "console", apply_console, print_nothing },
 	[STEP_MASK] = { "mask", apply_mask, print_path },
+	[STEP_VIEW] = { "view", apply_view, print_view },
 	[STEP_READONLY_PATH] = { "read-only", apply_readonly_path, print_path },
 	[STEP_READONLY_MOUNT] = { "read-only-mount", apply_readonly_mount, print_path },
 	[STEP_NETNS_MAKE] = { "netns-make", apply_netns_make, print_nothing },
@@ -400,6 +402,12 @@ static void print_path(const struct plan *p, const struct step *st, struct str *
 {
 	(void)p;
 	str_addf(out, " %s", st->path);
+}
+
+static void print_view(const struct plan *p, const struct step *st, struct str *out)
+{
+	(void)p;
+	str_addf(out, " %s", st->view->path);
 }
 
 static void print_hook(const struct plan *p, const struct step *st, struct str *out)
