@@ -620,7 +620,8 @@ static words readonly_system = { "/proc/bus", "/proc/fs", "/proc/irq", NULL };
 static int set_limits(const struct from_image *f, struct spec *s, struct err *e)
 {
 	s->default_pids_max = limits_default_pids(f->instance);
-	return limits_put(f->instance, NULL, f->upper ? f->upper : "/", s->arena, &s->resources, e);
+	return limits_put(f->instance, NULL, f->upper ? f->upper : "/", f->controllers, s->arena,
+			  &s->resources, e);
 }
 
 /* ---- all together ---- */

@@ -33,6 +33,7 @@ struct from_image {
 	const char *hosts; /* the file with the names of its networks (hosts.h); NULL: none */
 	const char *const *below; /* frozen layers on top of the image's (layers.h); NULL: none */
 	const char *upper, *work; /* absolute; NULL: no layer of its own */
+	unsigned controllers;	  /* of the host: host.h */
 	bool fresh;		  /* the upper directory holds nothing yet that matters for users */
 	int root; /* of the running instance, to look users up in; -1: none, look into the layers */
 	const char *term;	/* $TERM for a terminal; NULL: xterm */

@@ -311,6 +311,7 @@ static int decide(const struct launch *l, struct decided *d, struct err *e)
 	if (has < 0)
 		return -1;
 	d->scene.from.hosts = has ? d->hosts : NULL;
+	d->scene.from.controllers = d->host.controllers;
 	d->spec = spec_from_image(&d->scene.from, e);
 	if (d->spec && shows_views(l, d))
 		d->spec->views = d->views.of;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/host.h"
 #include "runtime/instance.h"
 #include "runtime/spec.h"
 
@@ -28,6 +30,7 @@
 struct putting {
 	const struct instance *i, *before;
 	const char *data;
+	unsigned controllers;
 	struct arena *arena;
 	struct resources_spec *r;
 	struct err *e;
@@ -69,6 +72,37 @@ static int put_swap(struct putting *p)
 	return put_number(p, "memory.swap.max", "", p->i->has_swap, p->i->swap, "max");
 }
 
+/*
+ * Which processors: as many as the quota is worth, so that what counts them inside (nproc(1), runtimes) counts what may be used. They
+ * begin anywhere: if all instances had the first, the others would be idle. NULL when memory is gone.
+ */
+static const char *cpus_of_quota(struct putting *p)
+{
+	uint64_t n = (p->i->cpus + CPUS_UNIT - 1) / CPUS_UNIT, start = 0;
+	auto_str struct str list = { 0 };
+	unsigned all, at = 0;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return NULL;
+	all = (unsigned)CPU_COUNT(&set);
+	if (!n || n > all)
+		n = all;
+	for (const char *c = p->i->uuid ? p->i->uuid : ""; *c; c++)
+		start = start * 31 + (unsigned char)*c;
+	start %= all;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &set) && (at++ + all - start) % all < n)
+			str_addf(&list, "%s%d", list.len ? "," : "", cpu);
+	return list.failed ? NULL : arena_strdup(p->arena, str_text(&list));
+}
+
+/* All is said in full: one that has processes cannot be emptied (ENOSPC). */
+static int put_cpuset(struct putting *p)
+{
+	return put_unified(p, "cpuset.cpus", p->i->cpuset ? p->i->cpuset : cpus_of_quota(p));
+}
+
 /* Less than the least quota of the usual period is the same share of a longer one. */
 static int put_cpus(struct putting *p)
 {
@@ -83,13 +117,7 @@ static int put_cpus(struct putting *p)
 	}
 	p->r->cpu.quota = (struct opt_i64){ true, quota };
 	p->r->cpu.period = (struct opt_u64){ true, period };
-	return 0;
-}
-
-static int put_cpuset(struct putting *p)
-{
-	/* an empty line: those of the parent */
-	return put_unified(p, "cpuset.cpus", p->i->cpuset ? p->i->cpuset : "\n");
+	return p->controllers & CTL_CPUSET && !p->i->cpuset ? put_cpuset(p) : 0;
 }
 
 static int put_cpu_weight(struct putting *p)
@@ -204,9 +232,9 @@ uint64_t limits_default_pids(const struct instance *i)
 }
 
 int limits_put(const struct instance *i, const struct instance *before, const char *data,
-	       struct arena *a, struct resources_spec *r, struct err *e)
+	       unsigned controllers, struct arena *a, struct resources_spec *r, struct err *e)
 {
-	struct putting p = { i, before, data, a, r, e };
+	struct putting p = { i, before, data, controllers, a, r, e };
 
 	r->unified = arena_array(a, UNIFIED_MAX, sizeof(*r->unified));
 	if (!r->unified)

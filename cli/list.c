@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * list.c - `ctr list` and `ctr inspect`: what instances there are, and all that is known of one.
+ * list.c - `ctr list`, `ctr info` and `ctr inspect`: what instances there are, and all that is known of one.
  *
  * Both read what is there and ask nobody: a configuration, a run state, a few lines of /proc for each.
  */
@@ -120,6 +120,10 @@ static void put_state(struct json_writer *w, const struct shown *v)
 		if (v->exit.signal)
 			json_put_i64(w, "signal", v->exit.signal);
 		json_put_bool(w, "oom", v->exit.oom);
+		if (*v->exit.oom_process) {
+			json_put_string(w, "oom_process", v->exit.oom_process);
+			json_put_i64(w, "oom_pid", v->exit.oom_pid);
+		}
 		put_time(w, "time", v->exit.time);
 		json_close(w);
 	}
@@ -295,11 +299,113 @@ static int inspect(struct cli *c, int argc, char **argv)
 
 const struct verb verb_inspect = {
 	.name = "inspect",
-	.aliases = "info",
 	.run = inspect,
 	.flags = VERB_JSON,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,
 	.help = "show all that is known of instances, as JSON",
+};
+
+/* ---- info ---- */
+
+static void say_state(struct str *out, const struct shown *v)
+{
+	const char *health = health_name(health_status(v->dir.all, v->name));
+	char time[32];
+
+	if (!is_running(v)) {
+		str_addf(out, "  %-12s %s\n", "status", status_of(v));
+		return;
+	}
+	str_addf(out, "  %-12s %s%s%s%s, since %s\n", "status", status_of(v),
+		 health_status(v->dir.all, v->name) ? ", " : "",
+		 health_status(v->dir.all, v->name) ? health : "",
+		 v->run.watcher ? "" : ", unsupervised",
+		 format_time(v->run.started_ns / 1000000000, time, sizeof(time)));
+	str_addf(out, "  %-12s %d\n", "process 1", v->run.pid);
+}
+
+/* In words that name the cause. */
+static void say_end(struct str *out, const struct shown *v)
+{
+	const struct instance_exit *x = &v->exit;
+	char time[32], size[16];
+
+	if (!v->ended)
+		return;
+	str_addf(out, "  %-12s %s", "last end", format_time(x->time, time, sizeof(time)));
+	if (x->code < 0)
+		str_add(out, ", unseen: its supervisor had been killed");
+	else if (x->signal)
+		str_addf(out, ", exit code %d, by signal %d", x->code, x->signal);
+	else
+		str_addf(out, ", exit code %d", x->code);
+	if (x->oom) {
+		str_add(out, ": out of memory");
+		if (v->config && v->config->memory)
+			str_addf(out, ", with a limit of %s",
+				 format_size(v->config->memory, size, sizeof(size)));
+		if (*x->oom_process)
+			str_addf(out, "; the kernel chose '%s' (the host's process %lld)",
+				 x->oom_process, (long long)x->oom_pid);
+		str_add(out, ". `ctr set NAME memory=SIZE` gives it more");
+	}
+	str_add(out, "\n");
+}
+
+static int say_keys(struct str *out, const struct shown *v, struct err *e)
+{
+	if (!v->config) {
+		str_addf(out, "  %-12s %s\n", "damaged", v->damage.msg);
+		return 0;
+	}
+	str_addf(out, "  %-12s %s\n", "image", image_of(v));
+	str_addf(out, "  %-12s %s\n", "created", v->config->created);
+	for (const struct instance_key *k = instance_keys; k->name; k++) {
+		auto_str struct str value = { 0 };
+
+		if (!instance_value(v->config, k, &value))
+			continue;
+		if (value.failed)
+			return err_set(e, ENOMEM, "cannot show '%s'", v->name);
+		str_addf(out, "  %-12s %s\n", k->name, str_text(&value));
+	}
+	return 0;
+}
+
+static int info(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	auto_free char **names = NULL;
+	auto_str struct str out = { 0 };
+	size_t n;
+
+	if (c->json)
+		return inspect(c, argc, argv);
+	if (open_instances(c, &all) < 0 ||
+	    instances_match(&all, (const char *const *)argv, &names, &n, c->e) < 0)
+		return -1;
+	for (size_t k = 0; k < n; k++) {
+		auto_shown struct shown v = SHOWN_NONE;
+
+		if (shown_open(&all, names[k], &v, c->e) < 0)
+			return -1;
+		str_addf(&out, "%s%s\n", k ? "\n" : "", names[k]);
+		say_state(&out, &v);
+		say_end(&out, &v);
+		if (say_keys(&out, &v, c->e) < 0)
+			return -1;
+	}
+	return print_text(c, &out);
+}
+
+const struct verb verb_info = {
+	.name = "info",
+	.run = info,
+	.flags = VERB_JSON,
+	.operands = "NAME...",
+	.min = 1,
+	.max = -1,
+	.help = "show how instances are, how they ended last and why, and what was asked for",
 };

@@ -70,8 +70,8 @@ static int move_limits(const struct change *ch, const struct instance *from,
 	struct resources_spec r = { 0 };
 	struct host host;
 
-	if (limits_put(to, from, ch->dir->all->path, to->arena, &r, e) < 0 ||
-	    host_probe(&host, e) < 0)
+	if (host_probe(&host, e) < 0 ||
+	    limits_put(to, from, ch->dir->all->path, host.controllers, to->arena, &r, e) < 0)
 		return -1;
 	if (update_limits(&ch->read, &r, &host, e) == 0)
 		return 0;

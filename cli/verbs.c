@@ -46,7 +46,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_exec,
 	&verb_shell,
 	&verb_attach,
-	&verb_inspect,
+	&verb_info, &verb_inspect,
 	&verb_cp,
 	&verb_diff,
 	&verb_commit,

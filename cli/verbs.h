@@ -169,7 +169,7 @@ extern const struct verb verb_restart;					       /* restart.c */
 extern const struct verb verb_pause, verb_resume;			       /* pause.c */
 extern const struct verb verb_rename;					       /* rename.c */
 extern const struct verb verb_stats, verb_top;				       /* stats.c */
-extern const struct verb verb_list, verb_inspect;			       /* list.c */
+extern const struct verb verb_list, verb_info, verb_inspect;		       /* list.c */
 extern const struct verb verb_logs;					       /* logs.c */
 extern const struct verb verb_events;					       /* events.c */
 extern const struct verb verb_exec, verb_shell;				       /* exec.c */

@@ -28,7 +28,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
-#include "runtime/pinned.h"
+#include "runtime/base/pinned.h"
 
 #define EROFS_MAGIC 0xe0f5e1e2u
 #define STRING_MAX  255 /* of a parameter given to fsconfig(2) */

@@ -229,7 +229,9 @@ int instance_exit_parse(const char *text, size_t len, struct instance_exit *x, s
 	auto_arena struct arena *a = arena_new(1u << 20);
 	const struct json *doc = a ? json_parse(a, text, len, e) : NULL;
 	int64_t code = -1, sig = 0, time = 0;
+	const char *process = NULL;
 	bool oom = false;
+	int64_t pid = 0;
 
 	if (!a)
 		return err_set(e, ENOMEM, "exit status");
@@ -237,9 +239,14 @@ int instance_exit_parse(const char *text, size_t len, struct instance_exit *x, s
 	    json_i64(json_get(doc, "code"), -1, 255, &code, e) < 0 ||
 	    json_i64(json_get(doc, "signal"), 0, 64, &sig, e) < 0 ||
 	    json_bool(json_get(doc, "oom"), &oom, e) < 0 ||
+	    json_string(json_get(doc, "oom_process"), &process, e) < 0 ||
+	    json_i64(json_get(doc, "oom_pid"), 0, INT32_MAX, &pid, e) < 0 ||
 	    json_i64(json_get(doc, "time"), 0, INT64_MAX, &time, e) < 0)
 		return -1;
-	*x = (struct instance_exit){ (int)code, (int)sig, oom, time };
+	*x = (struct instance_exit){
+		.code = (int)code, .signal = (int)sig, .oom = oom, .time = time, .oom_pid = pid
+	};
+	snprintf(x->oom_process, sizeof(x->oom_process), "%s", process ? process : "");
 	return 0;
 }
 
@@ -251,6 +258,10 @@ void instance_exit_dump(const struct instance_exit *x, struct str *out)
 	json_put_i64(&w, "code", x->code);
 	json_put_i64(&w, "signal", x->signal);
 	json_put_bool(&w, "oom", x->oom);
+	if (x->oom && *x->oom_process) {
+		json_put_string(&w, "oom_process", x->oom_process);
+		json_put_i64(&w, "oom_pid", x->oom_pid);
+	}
 	json_put_i64(&w, "time", x->time);
 	json_close(&w);
 	str_add(out, "\n");

@@ -213,6 +213,9 @@ struct instance_exit {
 	int signal; /* 0: none */
 	bool oom; /* the memory limit of the instance was the reason, as far as the kernel counts that */
 	int64_t time; /* seconds since 1970 */
+	/* with @oom: the process that the kernel chose, as its log has it; "" when that cannot be read any more */
+	char oom_process[32];
+	int64_t oom_pid; /* the host's number of it */
 };
 
 int instance_exit_parse(const char *text, size_t len, struct instance_exit *x, struct err *e);

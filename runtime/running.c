@@ -263,6 +263,44 @@ static bool killed_by_limit(const struct state *st)
 }
 
 /*
+ * Which process the kernel chose, from its own log (Linux 4.20: dump_oom_summary()):
+ *	6,1234,5678,-;oom-kill:constraint=CONSTRAINT_MEMCG,...,oom_memcg=/ctr/NAME,task_memcg=...,task=dd,pid=99,uid=0
+ * The last one that names the cgroup counts. What a process calls itself is its own choice: nothing after "task=" is trusted to be
+ * more than a name.
+ */
+static void find_oom_process(const struct state *st, struct instance_exit *x)
+{
+	auto_fd int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	char record[8192];
+	ssize_t n;
+
+	/* a record that was overwritten meanwhile is EPIPE: the next one is there */
+	while (fd >= 0 && ((n = read(fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE)) {
+		const char *group, *end, *task, *pid = NULL;
+		size_t len;
+
+		record[n > 0 ? n : 0] = '\0';
+		group = strstr(record, ",oom_memcg=");
+		if (!strstr(record, ";oom-kill:") || !group)
+			continue;
+		group += strlen(",oom_memcg=");
+		end = strstr(group, ",task_memcg=");
+		len = strlen(st->cgroup);
+		if (!end || (size_t)(end - group) < len + 1 || end[-(ssize_t)len - 1] != '/' ||
+		    memcmp(end - len, st->cgroup, len) != 0)
+			continue;
+		task = strstr(end, ",task=");
+		for (const char *at = task; at; at = strstr(at + 1, ",pid="))
+			pid = at;
+		if (!task || pid == task)
+			continue;
+		task += strlen(",task=");
+		snprintf(x->oom_process, sizeof(x->oom_process), "%.*s", (int)(pid - task), task);
+		x->oom_pid = strtol(pid + strlen(",pid="), NULL, 10);
+	}
+}
+
+/*
  * Written before the run state goes: a kill in between leaves both, and the next attempt finds a record that is
  * younger than the start.
  */
@@ -278,6 +316,8 @@ static int record(struct instance_dir *d, const struct state *st, const struct i
 		 old.time >= st->created_ns / 1000000000)
 		return 0;
 	now.oom = killed_by_limit(st);
+	if (now.oom)
+		find_oom_process(st, &now);
 	if (now.oom)
 		events_append(d->all, &(struct event){ .type = EVENT_OOM, .name = d->name });
 	events_append(d->all, &(struct event){ .type = EVENT_DIED,

@@ -28,7 +28,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
-#include "runtime/pinned.h"
+#include "runtime/base/pinned.h"
 
 #define DIRECTORY "/views"
 #define LOCK	  "views.lock"

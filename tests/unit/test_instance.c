@@ -236,10 +236,13 @@ TEST(volumes_are_two_absolute_paths_and_options)
 
 TEST(exit_records_survive_their_file)
 {
-	static const struct instance_exit cases[] = { { 0, 0, false, 0 },
-						      { 137, 9, true, 1795000000 },
-						      { -1, 0, false, 1 },
-						      { 255, 0, false, 2 } };
+	static const struct instance_exit cases[] = {
+		{ .code = 0 },
+		{ .code = 137, .signal = 9, .oom = true, .time = 1795000000 },
+		{ .code = 137, .signal = 9, .oom = true, .oom_process = "a\",b", .oom_pid = 7 },
+		{ .code = -1, .time = 1 },
+		{ .code = 255, .time = 2 },
+	};
 	struct err e = { 0 };
 
 	for (size_t k = 0; k < sizeof(cases) / sizeof(*cases); k++) {
@@ -251,6 +254,8 @@ TEST(exit_records_survive_their_file)
 		CHECK_INT(x.code, cases[k].code);
 		CHECK_INT(x.signal, cases[k].signal);
 		CHECK_INT(x.oom, cases[k].oom);
+		CHECK_STR(x.oom_process, cases[k].oom_process);
+		CHECK_INT(x.oom_pid, cases[k].oom_pid);
 		CHECK_INT(x.time, cases[k].time);
 		str_free(&out);
 	}

@@ -149,6 +149,31 @@ io() {
     verdict "oci: unified io.max holds a writer to 1 MiB/s" between 7 "$seconds" 13
 }
 
+# What programs inside count is what they may have.
+views() {
+    local out
+    out=$(ctr run --rm --name views -m 64M --swap 0 --cpus 1 --net none "$rootfs" -- sh -c 'nproc; grep -c ^processor /proc/cpuinfo; grep -c "^cpu[0-9]" /proc/stat; sed -n "s/^MemTotal: *//p; s/^SwapTotal: *//p" /proc/meminfo; cat /sys/devices/system/cpu/online' | xargs)
+    verdict "run: nproc, cpuinfo, stat, free tell of --cpus 1 -m 64M: $out" grep -qE '^1 1 1 65536 kB 0 kB [01]$' <<<"$out"
+    ctr run -d --name views --profile system -m 64M --cpus 1 --net none "$rootfs" -- sh -c 'head -c 20000000 /dev/zero >/dev/shm/some; sleep 1000' >/dev/null
+    sleep 2
+    out=$(ctr exec views sh -c 'sed -n "s/^MemAvailable: *\([0-9]*\).*/\1/p" /proc/meminfo')
+    verdict "run: 20 MB in use are not available: $out" between 30000 "$out" 46500
+    ctr set views memory=128M cpus=2 >/dev/null
+    out=$(ctr exec views sh -c 'nproc; sed -n "s/^MemTotal: *//p" /proc/meminfo; grep -c ^processor /proc/cpuinfo' | xargs)
+    verdict "run: a new limit is seen at once: $out" [ "$out" = '2 131072 kB 2' ]
+    ctr rm -f views
+}
+
+# A hog is killed by its limit, and `ctr info` says which and why.
+reasons() {
+    ctr run -d --name hog -m 64M --swap 0 --net none "$rootfs" -- sh -c 'sleep 0.5; exec dd if=/dev/zero of=/dev/null bs=200M count=1' >/dev/null
+    ctr wait hog >/dev/null
+    ctr info hog
+    verdict 'run: ctr info names the reason' grep -q 'out of memory, with a limit of 64' <<<"$(ctr info hog)"
+    verdict 'run: ctr info names the process' grep -q "the kernel chose 'dd'" <<<"$(ctr info hog)"
+    ctr rm hog
+}
+
 doors=(oci)
 # With another runtime there is nothing to say about ctr.
 if [ "$RUNTIME" = ctr-oci ]; then
@@ -164,4 +189,5 @@ for door in "${doors[@]}"; do
     pids "$door"
 done
 io
+[ ${#doors[@]} = 1 ] || views
 finish

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/pinned.h"
+#include "runtime/base/pinned.h"
 
 #include <errno.h>
 #include <fcntl.h>
