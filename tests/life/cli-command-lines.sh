@@ -34,7 +34,7 @@ try 1 'needs ID' "$CTR_OCI" state
 try 255 'unknown option' "$CTR_OCI" exec --nothing x true
 try 1 'requires an argument' "$CTR_OCI" run --bundle
 try 1 'log-format' "$CTR_OCI" --log-format xml list
-try 1 'not supported' "$CTR_OCI" --systemd-cgroup create x
+try 1 'systemd'  "$CTR_OCI" --systemd-cgroup create x
 try 1 'cgroup-manager' "$CTR_OCI" --cgroup-manager other create x
 
 # the name alone chooses the door

@@ -108,7 +108,7 @@ soon test -e "$CTR_ROOT/instances/log/log.3"
 for file in log log.1 log.2 log.3; do
 	[ "$(stat -c %s "$CTR_ROOT/instances/log/$file")" -lt 80000 ] || fail "$file is $(stat -c %s "$CTR_ROOT/instances/log/$file")"
 done
-want 0 "$CTR" logs log
-[ "$(wc -l <out)" -gt 4000 ] || fail "lines: $(wc -l <out)"
+enough_lines() { [ "$("$CTR" logs log | wc -l)" -gt 3800 ]; } # just after a rotation there are fewer
+soon enough_lines
 want 0 "$CTR" rm -f web other log
 nothing_left
