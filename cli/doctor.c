@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/network.h"
 #include "cli/verbs.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
@@ -36,6 +37,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/disk.h"
 #include "runtime/host.h"
+#include "runtime/instances.h"
 #include "runtime/names.h"
 #include "runtime/spec.h"
 #include "runtime/userns.h"
@@ -550,6 +552,30 @@ static void check_leftovers(const struct examination *x, struct finding *f)
 	cure(f, "the next `%s list` cleans up", instances ? "ctr" : "ctr-oci");
 }
 
+static void check_rules(const struct examination *x, struct finding *f)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	char name[64];
+	struct err e;
+	int lost = access(x->c->store_root, F_OK) < 0 ||
+				   instances_open(x->c->store_root, x->c->run_root, &all, &e) < 0 ?
+			   0 :
+			   network_lost(&all, name, &e);
+
+	if (lost < 0) {
+		say(f, LIMITED, "whether instances' network rules are there cannot be told: %s",
+		    e.msg);
+		return;
+	}
+	if (!lost) {
+		say(f, FINE, "those of all that run are there");
+		return;
+	}
+	say(f, MISSING, "those of '%s' are gone: a reload of the host's firewall took them", name);
+	cure(f,
+	     "the next start of an instance with a network brings all back; let the reload spare `table inet ctr`");
+}
+
 /* ---- the examination ---- */
 
 static const struct {
@@ -576,6 +602,7 @@ static const struct {
 	{ "run-state", check_run_root },
 	{ "unpacker", check_unpacker },
 	{ "path", check_path },
+	{ "network-rules", check_rules },
 	{ "leftovers", check_leftovers },
 };
 

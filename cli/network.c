@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -589,6 +590,15 @@ static int join_other(const struct instances *all, const char *name, struct aren
 	return *path ? 0 : err_set(e, ENOMEM, "network");
 }
 
+static void set_traffic(const struct instance *i, struct traffic *t)
+{
+	struct err ignored;
+
+	*t = (struct traffic){ .rules = i->firewall };
+	if (i->net_rate)
+		(void)net_rate_parse(i->net_rate, &t->rate, &ignored); /* instance_check() has */
+}
+
 static int resolve_one(const struct instances *all, const struct instance *i, const char *name,
 		       const char *words, unsigned index, struct arena *a, struct nic *out,
 		       struct err *e)
@@ -611,7 +621,10 @@ static int resolve_one(const struct instances *all, const struct instance *i, co
 	if (index == 2 && set_publications(i, a, &ports, e) < 0)
 		return -1;
 	set_names(all, &names);
-	return nic_decide(&names, n, ip, alias, index, ports.pubs, ports.n_pubs, a, out, e);
+	if (nic_decide(&names, n, ip, alias, index, ports.pubs, ports.n_pubs, a, out, e) < 0)
+		return -1;
+	set_traffic(i, &out->traffic);
+	return 0;
 }
 
 int network_resolve(const struct instances *all, const struct instance *i, const char *name,
@@ -646,25 +659,164 @@ int network_resolve(const struct instances *all, const struct instance *i, const
 	return 0;
 }
 
+/* ---- of one that runs ---- */
+
+int network_links(const char *journal, char links[][IFNAMSIZ], int max)
+{
+	int n = 0;
+
+	for (const char *line = journal; line && *line && n < max;) {
+		n += sscanf(line, "link %15s\n", links[n]) == 1;
+		line = strchr(line, '\n');
+		line += line != NULL;
+	}
+	return n;
+}
+
+static int filter_all_inside(pid_t pid, int n, const struct traffic *t, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = -1;
+	char path[40];
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	other = open(path, O_RDONLY | O_CLOEXEC);
+	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot enter its network namespace");
+	for (int k = 0; rc == 0 && k < n; k++)
+		rc = filter_inside(2 + (unsigned)k, t, e);
+	if (setns(own, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot return to the network namespace");
+	return rc;
+}
+
+int network_filter(const struct instances *all, struct state_dir *sd, pid_t pid,
+		   const struct instance *i, struct err *e)
+{
+	auto_str struct str journal = { 0 }, more = { 0 };
+	char links[NICS_MAX][IFNAMSIZ];
+	struct net_names names;
+	struct traffic t;
+	int n;
+
+	if (file_read(sd->dir, "journal", 16u << 20, &journal, e) < 0)
+		return -1;
+	n = network_links(str_text(&journal), links, NICS_MAX);
+	set_names(all, &names);
+	set_traffic(i, &t);
+	for (int k = 0; k < n; k++) {
+		auto_str struct str line = { 0 };
+
+		filter_journal(names.table, links[k], &line);
+		if (!line.failed && !strstr(str_text(&journal), str_text(&line)))
+			str_add(&more, str_text(&line));
+		if (line.failed || more.failed)
+			return err_set(e, ENOMEM, "rules");
+	}
+	if (more.len && state_add_journal(sd, str_text(&more), more.len, e) < 0)
+		return -1;
+	for (int k = 0; k < n; k++)
+		if (filter_outside(names.table, links[k], &t, e) < 0)
+			return -1;
+	return pid ? filter_all_inside(pid, n, &t, e) : 0;
+}
+
 /* ---- the host ---- */
+
+struct restore {
+	const struct instances *all;
+	int lock;
+};
+
+/* The rules of its networks, what lies in its journal, and what its configuration says of its traffic. */
+static int restore(const struct restore *r, const char *id, const struct instance *i,
+		   const char *journal, struct err *e)
+{
+	struct state_dir sd = { .dir = -1 };
+	struct net_names names;
+	struct networking net;
+	struct traffic t;
+	int rc = -1;
+
+	set_names(r->all, &names);
+	set_traffic(i, &t);
+	if (network_resolve(r->all, i, id, i->arena, &net, e) < 0)
+		return -1;
+	for (size_t k = 0; k < net.n; k++)
+		if (net_ready(&names, &net.nics[k], r->lock, e) < 0)
+			return -1;
+	if (net_restore(journal, e) < 0)
+		return -1;
+	if (!i->firewall && !i->net_rate)
+		return 0;
+	sd.dir = openat(r->all->states, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (sd.dir < 0)
+		return err_set(e, errno, "cannot open its run state");
+	rc = network_filter(r->all, &sd, 0, i, e);
+	close(sd.dir);
+	return rc;
+}
 
 static int restore_one(const char *id, void *arg)
 {
-	const struct instances *all = arg;
+	const struct restore *r = arg;
+	auto_instance struct instance *i = NULL;
 	auto_str struct str text = { 0 };
 	char path[300];
 	struct err e;
 
 	snprintf(path, sizeof(path), "%.255s/journal", id);
-	if (file_read(all->states, path, 16u << 20, &text, &e) == 0 &&
-	    net_restore(str_text(&text), &e) < 0)
+	if (file_read(r->all->states, path, 16u << 20, &text, &e) == 0 &&
+	    strstr(str_text(&text), "\nlink ") &&
+	    (load(r->all, id, &i, &e) < 0 || restore(r, id, i, str_text(&text), &e) < 0))
 		log_warn("cannot restore the network rules of '%s': %s", id, e.msg);
 	return 0;
+}
+
+struct lost {
+	const struct instances *all;
+	char (*name)[64];
+};
+
+static int look_one(const char *id, void *arg)
+{
+	const struct lost *l = arg;
+	auto_instance struct instance *i = NULL;
+	auto_str struct str text = { 0 };
+	char links[NICS_MAX][IFNAMSIZ], path[300];
+	struct net_names names;
+	struct traffic t;
+	struct err e;
+	bool lost;
+	int n;
+
+	snprintf(path, sizeof(path), "%.255s/journal", id);
+	if (file_read(l->all->states, path, 16u << 20, &text, &e) < 0)
+		return 0;
+	lost = net_lost(str_text(&text), &e) == 1;
+	n = network_links(str_text(&text), links, NICS_MAX);
+	if (!lost && n && load(l->all, id, &i, &e) == 0) {
+		set_names(l->all, &names);
+		set_traffic(i, &t);
+		while (!lost && n-- > 0)
+			lost = filter_is_there(names.table, links[n], &t, &e) == 0;
+	}
+	if (lost)
+		snprintf(*l->name, sizeof(*l->name), "%.63s", id);
+	return lost;
+}
+
+int network_lost(const struct instances *all, char name[64], struct err *e)
+{
+	struct lost l = { all, (char(*)[64])name };
+
+	return state_each(all->states, look_one, &l, e);
 }
 
 int network_ready(const struct instances *all, const struct networking *n, struct err *e)
 {
 	auto_fd int lock = n->n ? networks_open(all, e) : -1;
+	struct restore r = { all, lock };
 	struct net_names names;
 
 	if (n->n && lock < 0)
@@ -675,7 +827,7 @@ int network_ready(const struct instances *all, const struct networking *n, struc
 
 		if (lost < 0)
 			return -1;
-		if (lost && state_each(all->states, restore_one, (void *)(uintptr_t)all, e) < 0)
+		if (lost && state_each(all->states, restore_one, &r, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "netns/netns.h"
 
@@ -25,6 +26,7 @@ struct hosts_line;
 struct instance;
 struct instance_dir;
 struct instances;
+struct state_dir;
 
 #define NET_DEFAULT "bridge"
 
@@ -53,6 +55,19 @@ const struct hosts_line *network_hosts(const struct networking *net, struct aren
 
 /* Makes what the interfaces need of the host. Rules that were lost are restored, for all that run. */
 int network_ready(const struct instances *all, const struct networking *n, struct err *e);
+
+/*
+ * Has the interfaces of one that runs let pass what @i says now; its lock is held. @pid: its first process; 0: its own ends stay as
+ * they are.
+ */
+int network_filter(const struct instances *all, struct state_dir *sd, pid_t pid,
+		   const struct instance *i, struct err *e);
+
+/* The host's ends that a journal names, in the order of the interfaces: how many. */
+int network_links(const char *journal, char links[][IFNAMSIZ], int max);
+
+/* 1: the rules of one that runs are not there, *name is it. 0, or -1 and *e. */
+int network_lost(const struct instances *all, char name[64], struct err *e);
 
 /* After ERR_EXISTS of a start: adds to *e who has a port that was to be published. */
 void network_name_holder(const struct instances *all, const char *self, const struct networking *n,

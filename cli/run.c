@@ -72,6 +72,9 @@ struct run_options {
 	KEY("publish", 'p', "[IP:]PORT:PORT[/PROTOCOL]",                                                      \
 	    "what comes to the first port of the host goes to the second of it; also ranges, and "            \
 	    "/udp, /sctp"),                                                                                   \
+	KEY("net-rate", 0, "DOWN[/UP]",                                                                       \
+	    "bits a second that each of its interfaces carries to and from it, such as 100M/20M"),            \
+	KEY("firewall", 0, "RULE", "what may reach it, such as 'default deny in', 'allow in tcp 80': ctr fw"), \
 	KEY("userns", 0, "own|host", "its user ids: 65536 of its own (default), or the host's"),              \
 	KEY("cap-add", 0, "CAPABILITY", "let it have this capability"),                                       \
 	KEY("cap-drop", 0, "CAPABILITY", "take it away; ALL takes all"),                                      \

@@ -18,6 +18,7 @@
 #include "cli/launch.h"
 #include "cli/limits.h"
 #include "cli/network.h"
+#include "cli/set.h"
 #include "cli/settings.h"
 #include "cli/verbs.h"
 #include "images/images.h"
@@ -130,6 +131,19 @@ static void tell_event(const struct change *ch)
 						     .detail = str_text(&text) });
 }
 
+/* What may pass, now; where that fails it is as it was. */
+static int change_traffic(struct change *ch, struct err *e)
+{
+	struct err other;
+
+	if (!ch->runs || (!changes(ch, "firewall") && !changes(ch, "net-rate")))
+		return 0;
+	if (network_filter(ch->dir->all, &ch->state, ch->read.pid, ch->after, e) == 0)
+		return 0;
+	(void)network_filter(ch->dir->all, &ch->state, ch->read.pid, ch->before, &other);
+	return -1;
+}
+
 static int apply_change(struct change *ch, struct err *e)
 {
 	if (instance_check(ch->after, e) < 0 || change_with_image(ch, e) < 0)
@@ -137,7 +151,7 @@ static int apply_change(struct change *ch, struct err *e)
 	if ((changes(ch, "net") || changes(ch, "publish")) &&
 	    network_lease(ch->dir->all, ch->dir, ch->after, e) < 0)
 		return -1;
-	if (change_limits(ch, e) < 0 ||
+	if (change_limits(ch, e) < 0 || change_traffic(ch, e) < 0 ||
 	    (changes(ch, "disk") && disk_limit(ch->dir, ch->after, e) < 0) ||
 	    instance_save(ch->dir, ch->after, true, e) < 0)
 		return -1;
@@ -166,13 +180,8 @@ static int look_at_state(struct change *ch, struct err *e)
 
 /* ---- one instance ---- */
 
-/*
- * Loads it twice, lets @edit change the second, and applies what differs. 0; 1 and *e if nothing does; -1.
- */
-typedef int edit_function(struct instance **i, const void *arg, struct err *e);
-
-static int change_one(struct cli *c, const struct instances *all, const char *name,
-		      edit_function *edit, const void *arg, struct err *e)
+int change_instance(struct cli *c, const struct instances *all, const char *name,
+		    edit_function *edit, const void *arg, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
 	auto_instance struct instance *before = NULL, *after = NULL;
@@ -268,12 +277,12 @@ static int unset_words(struct instance **i, const void *arg, struct err *e)
 /* What each_instance() calls; the words are the operands' rest. */
 static int set_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
-	return change_one(c, all, name, set_words, *(char ***)c->options, e);
+	return change_instance(c, all, name, set_words, *(char ***)c->options, e);
 }
 
 static int unset_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
-	return change_one(c, all, name, unset_words, *(char ***)c->options, e);
+	return change_instance(c, all, name, unset_words, *(char ***)c->options, e);
 }
 
 /* The words of the verbs as their "options": what every one_function gets. */
@@ -316,7 +325,7 @@ static int unset(struct cli *c, int argc, char **argv)
 #define KEYS                                                                                                   \
 	"Keys: description, label, profile, entrypoint, command, env, workdir, user, hostname, volume,\n"      \
 	"memory, memory-high, swap, disk, cpus, cpuset, cpu-weight, pids, io, io-weight, read-only, tty,\n"    \
-	"interactive, net, publish, cap-add, cap-drop, stop-signal, stop-timeout,\n"                           \
+	"interactive, net, publish, net-rate, firewall, cap-add, cap-drop, stop-signal, stop-timeout,\n"       \
 	"restart, health-cmd, health-interval, health-timeout, health-start, health-retries, health-action,\n" \
 	"ready, after, autostart, log-size, log-files.\n"
 
@@ -498,7 +507,7 @@ static int edit_file(struct cli *c, const struct instances *all, const char *nam
 		if (run_editor(path, e) < 0 ||
 		    file_read(AT_FDCWD, path, INSTANCE_CONFIG_MAX, &text, e) < 0)
 			return -1;
-		rc = change_one(c, all, name, take_text, &text, e);
+		rc = change_instance(c, all, name, take_text, &text, e);
 		if (rc >= 0 || e->code == ERR_NO_SUCH || !can_ask() ||
 		    !confirm("ctr: %s\nEdit it again?", e->msg))
 			return rc;

@@ -57,6 +57,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_net_rm,
 	&verb_net_connect,
 	&verb_net_disconnect,
+	&verb_fw,
 	&verb_image_import,
 	&verb_image_ls,
 	&verb_image_rm,

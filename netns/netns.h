@@ -83,6 +83,67 @@ int parse_ip(const char *text, uint32_t *ip);
  */
 int publication_parse(const char *text, struct publication *first, struct err *e);
 
+/* ---- what may pass an interface, and how fast ---- */
+
+/* A rule in words: fw_parse() says which. The first that matches decides. */
+struct fw_rule {
+	bool policy; /* "default": what happens to what no rule matches; nothing below is of use */
+	bool allow, in;
+	uint8_t protocol;     /* IPPROTO_TCP, IPPROTO_ICMP (of both versions), ...; 0: any */
+	uint16_t first, last; /* ports that are sent to; 0: any */
+	uint8_t family;	      /* AF_INET, AF_INET6: of the peer; 0: anybody */
+	uint8_t peer[16];
+	unsigned bits;
+};
+
+/* 0, or -1 and *e (ERR_INVALID) with the grammar. */
+int fw_parse(const char *text, struct fw_rule *out, struct err *e);
+
+/* Whether what no rule matches may pass. */
+bool fw_default(const char *const *rules, bool in);
+
+struct net_rate {
+	uint64_t down, up; /* bits a second to and from the instance; 0: as it can */
+};
+
+/* "100M", "100M/20M": units of a thousand. 0, or -1 and *e (ERR_INVALID). */
+int net_rate_parse(const char *text, struct net_rate *out, struct err *e);
+
+struct traffic {
+	const char *const *rules; /* fw_parse() has accepted each; NULL: none */
+	struct net_rate rate;
+};
+
+#define FILTER_TABLE_MAX 32
+
+/* The name of the nftables table (of family netdev) of a link. */
+void filter_table(const char *table, const char *link, char out[FILTER_TABLE_MAX]);
+
+/*
+ * What passed or was dropped by each rule at one link, added to: @rules, @n that are no defaults, in their order, and what happens
+ * in the end.
+ */
+struct filter_count {
+	uint64_t packets, bytes;
+};
+int filter_count(const char *table, const char *link, struct filter_count *rules, size_t n,
+		 struct filter_count *in, struct filter_count *out, struct err *e);
+
+/* The line of a journal that has filter_outside() undone: "table NAME". */
+void filter_journal(const char *table, const char *link, struct str *out);
+
+/*
+ * Has the host's end @link, in the caller's network namespace, let pass what @t says, in place of what it let pass: in one step,
+ * nothing passes unfiltered meanwhile. nft(8) is run if there are rules. 0, or -1 and *e; after a failure some may be as before.
+ */
+int filter_outside(const char *table, const char *link, const struct traffic *t, struct err *e);
+
+/* Whether what filter_outside() made for @t is there; -1 and *e. */
+int filter_is_there(const char *table, const char *link, const struct traffic *t, struct err *e);
+
+/* The instance's end, in the caller's network namespace: its queue, so that what it sends waits rather than being lost. */
+int filter_inside(unsigned index, const struct traffic *t, struct err *e);
+
 /* One element of a set or map of our tables: what an instance adds, and what is to be taken away again. */
 struct nft_element {
 	uint8_t family; /* NFPROTO_INET or NFPROTO_BRIDGE */
@@ -106,6 +167,7 @@ struct nic {
 	uint8_t ip6[16], gateway6[16]; /* all zero: none */
 	const struct publication *pubs;
 	size_t n_pubs;
+	struct traffic traffic;
 	const char *table; /* net_names.table */
 	const struct nft_element *elements;
 	size_t n_elements;
@@ -140,8 +202,11 @@ int nic_attach(const struct nic *nic, int netns, struct err *e);
 void nic_journal(const struct nic *nic, struct str *out);
 int nic_undo(const char *journal, struct err *e);
 
-/* Adds the elements of a journal again, after the rules were lost. */
+/* Adds the elements of a journal again, after the rules were lost; not what filter_outside() made. */
 int net_restore(const char *journal, struct err *e);
+
+/* 1: some of the journal's elements are not there any more. 0, or -1 and *e. */
+int net_lost(const char *journal, struct err *e);
 
 /* Removes the network's bridges and rules from the host; nobody uses it any more. */
 int net_remove(const struct net_names *names, const struct network *n, struct err *e);

@@ -21,7 +21,8 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 
-#define PER_BATCH 100 /* elements in one request */
+#define PER_BATCH    100	/* elements in one request */
+#define NFT_SAYS_MAX (4u << 20) /* bytes that are kept of it */
 
 static void put_data(struct nlmsghdr *h, uint16_t type, const void *value, size_t len)
 {
@@ -238,6 +239,47 @@ int nft_remove(const char *table, const struct nft_element *list, size_t n, stru
 	return rc;
 }
 
+/* ---- tables of one device ---- */
+
+static struct nlmsghdr *table_message(struct nl *nl, unsigned what, const char *name)
+{
+	struct nfgenmsg *m;
+	struct nlmsghdr *h =
+		nl_add(nl, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | what), NLM_F_ACK, sizeof(*m), &m);
+
+	m->nfgen_family = NFPROTO_NETDEV;
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, name);
+	return h;
+}
+
+int nft_has_table(const char *name, struct err *e)
+{
+	struct nl nl;
+	int rc;
+
+	if (nl_open(&nl, NETLINK_NETFILTER, e) < 0)
+		return -1;
+	nl_end(&nl, table_message(&nl, NFT_MSG_GETTABLE, name));
+	rc = nl_send(&nl, NULL, e);
+	nl_close(&nl);
+	return rc == 0 ? 1 : e->code == ENOENT ? 0 : -1;
+}
+
+int nft_remove_table(const char *name, struct err *e)
+{
+	struct nl nl;
+	int rc;
+
+	if (nl_open(&nl, NETLINK_NETFILTER, e) < 0)
+		return -1;
+	put_border(&nl, NFNL_MSG_BATCH_BEGIN);
+	nl_end(&nl, table_message(&nl, NFT_MSG_DELTABLE, name));
+	put_border(&nl, NFNL_MSG_BATCH_END);
+	rc = nl_send(&nl, NULL, e);
+	nl_close(&nl);
+	return rc < 0 && e->code != ENOENT ? err_in(e, "cannot remove table '%s'", name) : 0;
+}
+
 /* ---- as text ---- */
 
 static void add_hex(struct str *out, const uint8_t *v, size_t len)
@@ -309,43 +351,70 @@ int nft_read(const char *line, struct nft_room *room, struct nft_element *out, s
 
 /* ---- rules ---- */
 
-int nft_load(const char *text, struct err *e)
+/* All that comes, or its first @max bytes; the rest is read and dropped, or the other end would wait. */
+static void read_all(int fd, size_t max, struct str *out)
+{
+	char part[4096];
+	ssize_t n;
+
+	while ((n = read(fd, part, sizeof(part))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0 && out->len < max)
+			str_addf(out, "%.*s", (int)n, part);
+}
+
+/* Runs nft(8) with these words, @text as its standard input (NULL: none); what it says goes to *out. */
+static int run_nft(char *const argv[], const char *text, struct str *out, struct err *e)
 {
 	auto_fd int memory = memfd_create("rules", MFD_CLOEXEC);
-	size_t len = strlen(text);
-	int out[2], status;
-	char said[400] = "";
-	ssize_t n;
+	size_t len = text ? strlen(text) : 0;
+	int said[2], status;
 	pid_t pid;
 
-	if (memory < 0 || write(memory, text, len) != (ssize_t)len ||
-	    lseek(memory, 0, SEEK_SET) < 0 || pipe2(out, O_CLOEXEC) < 0)
+	if (memory < 0 || (len && write(memory, text, len) != (ssize_t)len) ||
+	    lseek(memory, 0, SEEK_SET) < 0 || pipe2(said, O_CLOEXEC) < 0)
 		return err_set(e, errno, "cannot pass rules to nft");
 	(void)fflush(NULL); /* or the child could write it again */
 	pid = fork();
 	if (pid == 0) {
-		if (dup2(memory, 0) < 0 || dup2(out[1], 1) < 0 || dup2(out[1], 2) < 0)
+		if (dup2(memory, 0) < 0 || dup2(said[1], 1) < 0 || dup2(said[1], 2) < 0)
 			_exit(126);
-		execlp("nft", "nft", "-f", "-", (char *)NULL);
-		execl("/usr/sbin/nft", "nft", "-f", "-", (char *)NULL);
+		execvp("nft", argv);
+		execv("/usr/sbin/nft", argv);
 		_exit(127);
 	}
-	close(out[1]);
-	n = pid < 0 ? -1 : read(out[0], said, sizeof(said) - 1);
-	said[n > 0 ? n : 0] = '\0';
-	said[strcspn(said, "\n")] = '\0';
-	close(out[0]);
+	close(said[1]);
+	if (pid > 0)
+		read_all(said[0], NFT_SAYS_MAX, out);
+	close(said[0]);
 	if (pid < 0)
 		return err_set(e, errno, "cannot run nft");
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot run nft");
+	if (out->failed)
+		return err_set(e, ENOMEM, "nft");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return err_set(
 			e, ERR_NOT_SUPPORTED,
 			"networks need nft, which is not installed (Debian: apt install nftables); "
 			"'--net none' and '--net host' do without");
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return err_set(e, ERR_INVALID, "nft refuses the rules: %s", said);
+		return err_set(e, ERR_INVALID, "nft refuses: %.*s",
+			       (int)strcspn(str_text(out), "\n"), str_text(out));
 	return 0;
+}
+
+int nft_load(const char *text, struct err *e)
+{
+	char *argv[] = { "nft", "-f", "-", NULL };
+	auto_str struct str said = { 0 };
+
+	return run_nft(argv, text, &said, e);
+}
+
+int nft_list_table(const char *name, struct str *out, struct err *e)
+{
+	char *argv[] = { "nft", "-j", "list", "table", "netdev", (char *)(uintptr_t)name, NULL };
+
+	return run_nft(argv, NULL, out, e);
 }

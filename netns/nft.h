@@ -25,6 +25,12 @@ int nft_remove(const char *table, const struct nft_element *list, size_t n, stru
 /* 1: it is there, whatever its data. 0, or -1 and *e. */
 int nft_has(const char *table, const struct nft_element *el, struct err *e);
 
+/* Whether there is a table of family netdev of that name; -1 and *e. */
+int nft_has_table(const char *name, struct err *e);
+
+/* Removes it, if it is there, with all in it. */
+int nft_remove_table(const char *name, struct err *e);
+
 /* Lines "nft TABLE FAMILY SET KEY [DATA|>CHAIN]", in hexadecimal. */
 void nft_write(const char *table, const struct nft_element *list, size_t n, struct str *out);
 
@@ -36,6 +42,9 @@ struct nft_room {
 	char table[16], set[24], chain[24];
 };
 int nft_read(const char *line, struct nft_room *room, struct nft_element *out, struct err *e);
+
+/* The table of family netdev as JSON (libnftables-json(5)), added to @out. 0, or -1 and *e. */
+int nft_list_table(const char *name, struct str *out, struct err *e);
 
 /* Loads rules as text. ERR_NOT_SUPPORTED with the cure if nft(8) is not installed. */
 int nft_load(const char *text, struct err *e);

@@ -499,6 +499,20 @@ static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index
 	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
 }
 
+static bool is_filtered(const struct nic *nic)
+{
+	const struct traffic *t = &nic->traffic;
+
+	return (t->rules && *t->rules) || t->rate.down || t->rate.up;
+}
+
+static int port_error(const struct nic *nic, struct err *e)
+{
+	if (e->code == EXFULL)
+		err_set(e, ERR_INVALID, "bridge '%s' has all its 1023 ports taken", nic->bridge);
+	return err_in(e, "cannot make the link of network '%s'", nic->network->name);
+}
+
 static int attach_outside(const struct nic *nic, int netns, struct err *e)
 {
 	unsigned bridge = *nic->bridge ? if_nametoindex(nic->bridge) : 0, index;
@@ -510,14 +524,17 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
 	add_pair(&nl, nic, bridge, netns);
+	if (is_filtered(nic) && (nl_send(&nl, NULL, e) < 0 ||
+				 filter_outside(nic->table, nic->link, &nic->traffic, e) < 0)) {
+		nl_close(&nl);
+		return port_error(nic, e);
+	}
 	add_up(&nl, nic);
 	if (bridge && (nic->network->isolated || nic->n_pubs))
 		add_port_flags(&nl, nic);
 	if (bridge)
 		add_self(&nl, nic, bridge);
 	rc = nl_send(&nl, NULL, e);
-	if (rc < 0 && e->code == EXFULL)
-		err_set(e, ERR_INVALID, "bridge '%s' has all its 1023 ports taken", nic->bridge);
 	if (rc == 0 && !bridge) {
 		index = if_nametoindex(nic->link);
 		if (has6(nic)) {
@@ -529,7 +546,7 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 		rc = nl_send(&nl, NULL, e);
 	}
 	nl_close(&nl);
-	return rc < 0 ? err_in(e, "cannot make the link of network '%s'", nic->network->name) : 0;
+	return rc < 0 ? port_error(nic, e) : 0;
 }
 
 /* In the instance's namespace. */
@@ -565,6 +582,8 @@ static int attach_inside(const struct nic *nic, struct err *e)
 			      nic->gateway_mac);
 	rc = nl_send(&nl, NULL, e);
 	nl_close(&nl);
+	if (rc == 0 && nic->traffic.rate.up)
+		rc = filter_inside(nic->index, &nic->traffic, e);
 	return rc < 0 ? err_in(e, "cannot set up '%s' inside", nic->name) : 0;
 }
 
@@ -608,6 +627,8 @@ void nic_journal(const struct nic *nic, struct str *out)
 {
 	nft_write(nic->table, nic->elements, nic->n_elements, out);
 	str_addf(out, "link %s\n", nic->link);
+	if (is_filtered(nic))
+		filter_journal(nic->table, nic->link, out);
 	if (!*nic->bridge)
 		return;
 	str_addf(out, "neigh %s %08x", nic->bridge, nic->ip);
@@ -686,16 +707,24 @@ static int each_line(const char *journal,
 	return rc;
 }
 
+/* The name in a line "table NAME"; false for another line. */
+static bool table_of_line(const char *line, char name[FILTER_TABLE_MAX])
+{
+	return sscanf(line, "table %31[a-z0-9_]\n", name) == 1;
+}
+
 int nic_undo(const char *journal, struct err *e)
 {
 	int rc = each_line(journal, nft_remove, e);
 
 	for (const char *line = journal; line && *line;) {
 		const char *end = strchr(line, '\n');
+		char table[FILTER_TABLE_MAX];
 
 		if (!end)
 			break;
-		if (str_after(line, "neigh ") && forget_neighbours(line, e) < 0)
+		if ((str_after(line, "neigh ") && forget_neighbours(line, e) < 0) ||
+		    (table_of_line(line, table) && nft_remove_table(table, e) < 0))
 			rc = -1;
 		line = end + 1;
 	}
@@ -713,4 +742,20 @@ static int add_again(const char *table, const struct nft_element *list, size_t n
 int net_restore(const char *journal, struct err *e)
 {
 	return each_line(journal, add_again, e);
+}
+
+static int are_there(const char *table, const struct nft_element *list, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		int has = nft_has(table, &list[i], e);
+
+		if (has <= 0)
+			return has < 0 ? -1 : err_set(e, ERR_NO_SUCH, "element");
+	}
+	return 0;
+}
+
+int net_lost(const char *journal, struct err *e)
+{
+	return each_line(journal, are_there, e) == 0 ? 0 : e->code == ERR_NO_SUCH ? 1 : -1;
 }

@@ -55,11 +55,13 @@ struct instance {
 	const char *workdir, *user, *hostname;
 	const char *const
 		*nets; /* "none", "host", "container:NAME", "ns:PATH", "NETWORK[:ip=ADDRESS]" */
-	const char *const *publish; /* "8080:80": netns/netns.h, publication_parse() */
-	const char *userns;	    /* "own", "host" */
-	const char *profile;	    /* "application", "system"; NULL: what the image looks like */
-	const char *stop_signal;    /* a name or a number, "SIGRTMIN+3" */
-	uint64_t stop_timeout;	    /* seconds; has_stop_timeout */
+	const char *const *publish;  /* "8080:80": netns/netns.h, publication_parse() */
+	const char *net_rate;	     /* "100M/20M": net_rate_parse() */
+	const char *const *firewall; /* "allow in tcp 80": fw_parse() */
+	const char *userns;	     /* "own", "host" */
+	const char *profile;	     /* "application", "system"; NULL: what the image looks like */
+	const char *stop_signal;     /* a name or a number, "SIGRTMIN+3" */
+	uint64_t stop_timeout;	     /* seconds; has_stop_timeout */
 	bool has_stop_timeout;
 	uint64_t memory, memory_high; /* bytes: killed beyond, slowed beyond */
 	uint64_t swap;		      /* bytes; has_swap */

@@ -107,6 +107,20 @@ static int check_publish(const char *s, struct err *e)
 	return publication_parse(s, &ignored, e) < 0 ? -1 : 0;
 }
 
+static int check_firewall(const char *s, struct err *e)
+{
+	struct fw_rule ignored;
+
+	return fw_parse(s, &ignored, e);
+}
+
+static int check_net_rate(const char *s, struct err *e)
+{
+	struct net_rate ignored;
+
+	return net_rate_parse(s, &ignored, e);
+}
+
 static int check_address(const char *s, struct err *e)
 {
 	const char *is = strchr(s, '=');
@@ -323,6 +337,8 @@ const struct instance_key instance_keys[] = {
 	{ "interactive", KEY_BOOL, 0, AT(interactive), NULL, 0, 0, 0 },
 	{ "net", KEY_STRINGS, 0, AT(nets), check_net, 0, 0, 0 },
 	{ "publish", KEY_STRINGS, 0, AT(publish), check_publish, 0, 0, 0 },
+	{ "net-rate", KEY_STRING, KEY_NOW, AT(net_rate), check_net_rate, 0, 0, 0 },
+	{ "firewall", KEY_STRINGS, KEY_NOW, AT(firewall), check_firewall, 0, 0, 0 },
 	{ "address", KEY_STRINGS, KEY_FIXED, AT(addresses), check_address, 0, 0, 0 },
 	{ "userns", KEY_STRING, KEY_FIXED, AT(userns), check_userns, 0, 0, 0 },
 	{ "cap-add", KEY_STRINGS, 0, AT(cap_add), check_cap, 0, 0, 0 },
@@ -430,6 +446,10 @@ static int check_networks(const struct instance *i, struct err *e)
 		if (i->publish)
 			return err_set(e, ERR_INVALID,
 				       "publish: needs a network: '%s' has no port of its own", *n);
+		if (i->net_rate || i->firewall)
+			return err_set(e, ERR_INVALID,
+				       "%s: needs a network: '%s' has no interface of its own",
+				       i->net_rate ? "net-rate" : "firewall", *n);
 	}
 	return 0;
 }

@@ -361,6 +361,15 @@ int state_write_journal(struct state_dir *d, const struct plan *p, const struct 
 	return write_file(d, JOURNAL, text.s, text.len, e);
 }
 
+int state_add_journal(struct state_dir *d, const char *text, size_t len, struct err *e)
+{
+	auto_fd int fd = openat(d->dir, JOURNAL, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len)
+		return err_set(e, errno, "cannot write the journal");
+	return 0;
+}
+
 int state_write_config(struct state_dir *d, const char *text, size_t len, struct err *e)
 {
 	return write_file(d, CONFIG, text, len, e);
@@ -549,7 +558,7 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 		int at = 0;
 
 		if (str_after(line, "nft ") || str_after(line, "neigh ") ||
-		    str_after(line, "link ")) /* netns/netns.h */
+		    str_after(line, "link ") || str_after(line, "table ")) /* netns/netns.h */
 			continue;
 		if (str_after(line, "root ")) {
 			j->cgroup_root = line + strlen("root ");

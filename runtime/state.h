@@ -90,6 +90,8 @@ void state_unlock(struct state_dir *d);
 /* Writes the journal: the plan's host steps, all at once, before the first of them is done. */
 int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
 			struct err *e);
+/* Adds lines: host effects of a container that runs, before they are made. */
+int state_add_journal(struct state_dir *d, const char *text, size_t len, struct err *e);
 int state_write_config(struct state_dir *d, const char *text, size_t len, struct err *e);
 int state_write(struct state_dir *d, const struct state *s, struct err *e);
 int state_read(struct state_dir *d, struct arena *a, struct state *s, struct err *e);

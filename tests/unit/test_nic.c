@@ -2,6 +2,7 @@
 #include "tests/unit/test.h"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "netns/netns.h"
 #include "netns/nft.h"
@@ -153,4 +154,68 @@ TEST(publications_are_ports_and_ranges_of_one_length)
 	      p.protocol == IPPROTO_UDP);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		CHECK(publication_parse(bad[i], &p, &e) < 0);
+}
+
+TEST(rules_of_a_firewall_are_words)
+{
+	static const char *const bad[] = { "",
+					   "allow",
+					   "allow in",
+					   "allow in tcp",
+					   "allow in tcp 0",
+					   "allow in tcp 65536",
+					   "allow in tcp 90-80",
+					   "allow in tcp 80-",
+					   "allow in tcp http",
+					   "allow in tcp 80 from",
+					   "allow in tcp 80 to 10.0.0.1",
+					   "allow out tcp 80 from 10.0.0.1",
+					   "allow in tcp 80 from 10.0.0.0/33",
+					   "allow in tcp 80 from ::/129",
+					   "allow in tcp 80 from 10.0.0",
+					   "allow in tcp 80 from 10.0.0.1 too",
+					   "allow in icmp 8",
+					   "allow in tcp 80; drop",
+					   "default allow",
+					   "default allow in tcp",
+					   "reject in tcp 80" };
+	struct fw_rule r;
+
+	CHECK(fw_parse("allow in tcp 80", &r, &e) == 0);
+	CHECK(r.allow && r.in && !r.policy && r.protocol == IPPROTO_TCP && r.first == 80 &&
+	      r.last == 80 && !r.family);
+	CHECK(fw_parse("deny  out udp 5000-5010 to fd00::/8", &r, &e) == 0);
+	CHECK(!r.allow && !r.in && r.first == 5000 && r.last == 5010 && r.family == AF_INET6 &&
+	      r.bits == 8 && r.peer[0] == 0xfd);
+	CHECK(fw_parse("deny in any from 10.1.2.3", &r, &e) == 0);
+	CHECK(!r.protocol && !r.first && r.family == AF_INET && r.bits == 32);
+	CHECK(fw_parse("default deny in", &r, &e) == 0);
+	CHECK(r.policy && !r.allow && r.in);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (fw_parse(bad[i], &r, &e) == 0)
+			FAIL("'%s' is accepted", bad[i]);
+}
+
+TEST(the_last_default_counts)
+{
+	static const char *const rules[] = { "default deny in", "allow in tcp 80",
+					     "default allow in", "default deny out", NULL };
+
+	CHECK(fw_default(rules, true));
+	CHECK(!fw_default(rules, false));
+	CHECK(fw_default(NULL, true));
+}
+
+TEST(rates_are_bits_a_second)
+{
+	static const char *const bad[] = { "",	  "0",	  "M",	  "100",      "100MB", "1.5M",
+					   "-1M", "/10M", "10M/", "10M/fast", "99999G" };
+	struct net_rate r;
+
+	CHECK(net_rate_parse("100M", &r, &e) == 0 && r.down == 100000000 && r.up == 100000000);
+	CHECK(net_rate_parse("1g/64k", &r, &e) == 0 && r.down == 1000000000 && r.up == 64000);
+	CHECK(net_rate_parse("8000", &r, &e) == 0 && r.down == 8000);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (net_rate_parse(bad[i], &r, &e) == 0)
+			FAIL("'%s' is accepted", bad[i]);
 }
