@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "netns/conntrack.h"
 #include "netns/netns.h"
 #include "netns/nft.h"
 #include "netns/nl.h"
@@ -587,12 +588,25 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	return rc < 0 ? err_in(e, "cannot set up '%s' inside", nic->name) : 0;
 }
 
+/* Whether it is an element of a map of published ports, of that protocol. */
+static bool is_published(const struct nft_element *el, uint8_t protocol)
+{
+	size_t at = streq(el->set, "pub4ip") ? 4 : 0;
+
+	return (at || streq(el->set, "pub4") || streq(el->set, "pub6")) && el->key_len >= at + 8 &&
+	       el->key[at] == protocol;
+}
+
 static int add_elements(const struct nic *nic, struct err *e)
 {
 	size_t bad = 0;
 
-	if (nft_add(nic->table, nic->elements, nic->n_elements, &bad, e) == 0)
+	if (nft_add(nic->table, nic->elements, nic->n_elements, &bad, e) == 0) {
+		for (size_t i = 0; i < nic->n_pubs; i++)
+			if (nic->pubs[i].protocol == IPPROTO_UDP)
+				conntrack_forget_port(nic->pubs[i].host_port);
 		return 0;
+	}
 	if (e->code == ERR_EXISTS && nic->elements[bad].data_len) {
 		const uint8_t *key = nic->elements[bad].key;
 		size_t at = nic->elements[bad].key_len - 4u;
@@ -707,6 +721,27 @@ static int each_line(const char *journal,
 	return rc;
 }
 
+/* Of the elements of a journal: what was sent to published ports. Addresses repeat: one look at the kernel's table for each. */
+static int forget_flows(const char *table, const struct nft_element *list, size_t n, struct err *e)
+{
+	const struct nft_element *last = NULL;
+
+	(void)table;
+	(void)e;
+	for (size_t i = 0; i < n; i++) {
+		const struct nft_element *el = &list[i];
+		size_t len = streq(el->set, "pub6") ? 16 : 4;
+
+		if (!is_published(el, IPPROTO_UDP))
+			continue;
+		if (!last || last->data_len != el->data_len ||
+		    memcmp(last->data, el->data, len) != 0)
+			conntrack_forget_answers(len == 4 ? AF_INET : AF_INET6, el->data);
+		last = el;
+	}
+	return 0;
+}
+
 /* The name in a line "table NAME"; false for another line. */
 static bool table_of_line(const char *line, char name[FILTER_TABLE_MAX])
 {
@@ -717,6 +752,8 @@ int nic_undo(const char *journal, struct err *e)
 {
 	int rc = each_line(journal, nft_remove, e);
 
+	if (strstr(journal, " pub"))
+		(void)each_line(journal, forget_flows, e);
 	for (const char *line = journal; line && *line;) {
 		const char *end = strchr(line, '\n');
 		char table[FILTER_TABLE_MAX];
