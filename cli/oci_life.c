@@ -4,6 +4,7 @@
  * four are what callers spend their time in: one execve and few system calls.
  */
 #include <errno.h>
+#include <regex.h>
 #include <string.h>
 
 #include "cli/oci.h"
@@ -80,26 +81,25 @@ static int kill_container(struct cli *c, int argc, char **argv)
 }
 
 struct delete_options {
-	bool force;
+	bool force, regex;
 };
 
 static const struct option_row delete_rows[] = {
 	FLAG_ROW(struct delete_options, force, "force", 'f',
 		 "kill it if it runs; succeed if it does not exist"),
+	FLAG_ROW(struct delete_options, regex, "regex", 0,
+		 "delete all whose ids the extended regular expression in place of an ID matches"),
 	END_ROW,
 };
 
 /* Also of what is damaged or half made: deleting is how one gets rid of that. */
-static int delete (struct cli *c, int argc, char **argv)
+static int delete_one(struct cli *c, const char *id)
 {
 	const struct delete_options *o = c->options;
 	auto_spec struct spec *s = NULL;
 	int status;
 
-	(void)argc; /* one, as the row says */
-	if (oci_open_root(c) < 0)
-		return -1;
-	if (state_open(c->root_fd, argv[0], &c->dir, c->e) < 0)
+	if (state_open(c->root_fd, id, &c->dir, c->e) < 0)
 		return o->force && c->e->code == ERR_NO_SUCH ? EXIT_DONE : -1;
 	c->arena = arena_new(0);
 	if (!c->arena)
@@ -118,7 +118,7 @@ static int delete (struct cli *c, int argc, char **argv)
 		return -1;
 	if (!o->force && status != STATUS_STOPPED && status != STATUS_CREATED)
 		return err_set(c->e, ERR_STATE,
-			       "cannot delete container '%s' that is not stopped: %s", argv[0],
+			       "cannot delete container '%s' that is not stopped: %s", id,
 			       status_name(status));
 	s = oci_read_spec(c);
 	if (!s) {
@@ -129,6 +129,50 @@ static int delete (struct cli *c, int argc, char **argv)
 	}
 	/* what is known to have ended need not be looked for again */
 	return life_delete(&c->dir, status == STATUS_STOPPED ? NULL : &c->state, s, c->e);
+}
+
+struct deletion {
+	struct cli *c;
+	const regex_t *ids;
+	int rc;
+};
+
+/* The last failure is the command's, the others are said. */
+static int delete_if_matched(const char *id, void *arg)
+{
+	struct deletion *d = arg;
+
+	if (regexec(d->ids, id, 0, NULL, 0) != 0)
+		return 0;
+	if (d->rc < 0)
+		log_warn("%s", d->c->e->msg);
+	if (delete_one(d->c, id) < 0)
+		d->rc = -1;
+	if (d->c->dir.dir >= 0)
+		state_close(&d->c->dir);
+	arena_free(d->c->arena);
+	d->c->arena = NULL;
+	return 0;
+}
+
+static int delete (struct cli *c, int argc, char **argv)
+{
+	const struct delete_options *o = c->options;
+	struct deletion d = { .c = c };
+	regex_t ids;
+
+	(void)argc; /* one, as the row says */
+	if (oci_open_root(c) < 0)
+		return -1;
+	if (!o->regex)
+		return state_check_id(argv[0], c->e) < 0 ? -1 : delete_one(c, argv[0]);
+	if (regcomp(&ids, argv[0], REG_EXTENDED | REG_NOSUB) != 0)
+		return err_set(c->e, ERR_USAGE, "'%.100s' is no regular expression", argv[0]);
+	d.ids = &ids;
+	if (state_each(c->root_fd, delete_if_matched, &d, c->e) < 0)
+		d.rc = -1;
+	regfree(&ids);
+	return d.rc < 0 ? -1 : EXIT_DONE;
 }
 
 static int set_frozen(struct cli *c, bool frozen)
@@ -191,7 +235,6 @@ const struct verb verb_oci_kill = {
 const struct verb verb_oci_delete = {
 	.name = "delete",
 	.run = delete,
-	.flags = NEED_ID,
 	.operands = "ID",
 	.min = 1,
 	.max = 1,

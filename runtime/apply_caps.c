@@ -108,7 +108,7 @@ int apply_caps(struct apply *a, const struct step *st, struct err *e)
 	const uint64_t *want = st->process->caps;
 	uint64_t known = a->host->last_cap >= 63 ? UINT64_MAX : (2ULL << a->host->last_cap) - 1;
 	cap_t now, caps;
-	uint64_t have = 0;
+	uint64_t have = 0, may_inherit;
 	int r = 0;
 
 	now = cap_get_proc();
@@ -119,10 +119,17 @@ int apply_caps(struct apply *a, const struct step *st, struct err *e)
 		if (cap_get_flag(now, cap, CAP_PERMITTED, &v) == 0 && v == CAP_SET)
 			have |= 1ULL << cap;
 	}
+	may_inherit =
+		have &
+		known; /* it need not be permitted, only within the bounding set: capabilities(7) */
+	for (unsigned cap = 0; cap <= a->host->last_cap; cap++)
+		if (want[CAPS_INHERITABLE] & 1ULL << cap &&
+		    prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
+			may_inherit &= ~(1ULL << cap);
 	have &= want[CAPS_PERMITTED] & known;
 	if (!now || !caps || set_flag(caps, CAP_PERMITTED, want[CAPS_PERMITTED], have) < 0 ||
 	    set_flag(caps, CAP_EFFECTIVE, want[CAPS_EFFECTIVE], have) < 0 ||
-	    set_flag(caps, CAP_INHERITABLE, want[CAPS_INHERITABLE], have) < 0 ||
+	    set_flag(caps, CAP_INHERITABLE, want[CAPS_INHERITABLE], may_inherit) < 0 ||
 	    cap_set_proc(caps) < 0)
 		r = err_set(e, errno, "cannot set capabilities");
 	cap_free(now);

@@ -41,6 +41,10 @@ int cgroup_check_unused(const struct host *h, const char *path, struct err *e)
 		return e->code == ENOENT || e->code == ENODEV ? 0 : err_in(e, "cgroup '%s'", path);
 	if (strstr(str_text(&events), "populated 1"))
 		return err_set(e, ERR_EXISTS, "the container's cgroup is not empty: '%s'", path);
+	/* who joins a frozen one stops where it is, and whoever waits for it waits for ever */
+	if (strstr(str_text(&events), "frozen 1"))
+		return err_set(e, ERR_STATE, "the container's cgroup is unexpectedly frozen: '%s'",
+			       path);
 	return 0;
 }
 

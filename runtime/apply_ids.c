@@ -185,6 +185,23 @@ int apply_rlimit(struct apply *a, const struct step *st, struct err *e)
 }
 
 /*
+ * A bundle's standard streams are opened again by name (/dev/stdout) by many a payload, which then has to be allowed to. Like runc
+ * and crun; what cannot be given away is as it is.
+ */
+static void give_streams(const struct process_spec *p)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct stat st;
+		int ignored;
+
+		if (fstat(fd, &st) < 0 || S_ISCHR(st.st_mode) || st.st_uid == p->uid)
+			continue;
+		ignored = fchown(fd, p->uid, S_ISREG(st.st_mode) ? p->gid : (gid_t)-1);
+		(void)ignored;
+	}
+}
+
+/*
  * Groups first, while CAP_SETGID is there; capabilities survive the change of uid only because
  * PR_SET_KEEPCAPS says so, and apply_caps() then sets exactly what was asked for.
  */
@@ -193,7 +210,12 @@ int apply_user(struct apply *a, const struct step *st, struct err *e)
 	const struct process_spec *p = st->process;
 	const struct ns_spec *user = spec_namespace(a->spec, CLONE_NEWUSER);
 
-	if (setgroups(p->n_additional_gids, p->additional_gids) < 0) {
+	/* crun's annotation, for the caller's groups that give access to its volumes */
+	bool keeps = spec_annotation(a->spec, "run.oci.keep_original_groups");
+
+	if (a->spec->oci_version && p->uid)
+		give_streams(p);
+	if (!keeps && setgroups(p->n_additional_gids, p->additional_gids) < 0) {
 		/* denied in a user namespace that an unprivileged user made: nothing can have been gained */
 		if (errno != EPERM || !user || p->n_additional_gids)
 			return err_set(e, errno, "cannot set the additional groups");

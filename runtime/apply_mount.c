@@ -580,10 +580,17 @@ static int remount(int fd, uint64_t set, uint64_t clear)
  * The new root goes on top of "/": a place that exists in every mount namespace and that a process without
  * any right to the host's directories can reach. pivot_root() below takes it from there.
  */
+static bool has_early_hooks(const struct spec *s)
+{
+	return s->hooks[HOOK_PRESTART].n || s->hooks[HOOK_CREATE_RUNTIME].n ||
+	       s->hooks[HOOK_CREATE_CONTAINER].n;
+}
+
 int apply_root(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
 	auto_fd int fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
+	const char *where;
 	char path[40];
 
 	if (fd < 0 && m->what == MOUNT_BIND && is_missing_call(errno)) {
@@ -597,7 +604,13 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 	}
 	if (fd < 0)
 		return e->code ? -1 : err_set(e, errno, "cannot open the root file system");
-	if (sys_move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	/*
+	 * Over everything; but hooks that come before the pivot look for it where the bundle has it, in the container's mount namespace
+	 * (runtime-spec, config.md, "createContainer Hooks"; NVIDIA's enter it from outside).
+	 */
+	where = has_early_hooks(a->spec) && m->what == MOUNT_BIND ? m->source : "/";
+	if (sys_move_mount(fd, "", AT_FDCWD, where,
+			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
 		return err_set(e, errno, "cannot attach the root file system");
 	if (m->propagation &&
 	    mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0)

@@ -320,6 +320,8 @@ int apply_hook(struct apply *a, const struct step *st, struct err *e)
 	/* inside its pid namespace the child is process 1; outside it is known by the parent's number */
 	pid_t pid = st->hook.container_namespaces ? getpid() : a->pid;
 
+	bool of_image = st->stage == STAGE_LAST;
+
 	return hook_run(st->hook.hook, a->spec, a->id, pid,
-			st->stage == STAGE_LAST ? STATUS_CREATED : STATUS_CREATING, e);
+			of_image ? STATUS_CREATED : STATUS_CREATING, !of_image, e);
 }

@@ -398,9 +398,15 @@ static int read_rules(struct compiler *c)
 		for (const char *const *n = s->rules[i].names; n && *n; n++) {
 			const struct syscall_numbers *row = syscall_find(*n, &near);
 
-			if (!row && log_enabled(LOG_DEBUG) &&
-			    seccomp_syscall_resolve_name(*n) == __NR_SCMP_ERROR)
+			if (!row && (s->no_unknown || log_enabled(LOG_DEBUG)) &&
+			    seccomp_syscall_resolve_name(*n) == __NR_SCMP_ERROR) {
+				if (s->no_unknown)
+					return err_set(
+						c->e, ERR_INVALID,
+						"syscalls[%zu]: there is no system call '%s'", i,
+						*n);
 				log_debug("unknown seccomp syscall '%s' ignored", *n);
+			}
 			for (unsigned k = 0; k < c->n_archs; k++)
 				if (add_name(c, &c->archs[k], *n, row, first) < 0)
 					return -1;

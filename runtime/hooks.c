@@ -40,9 +40,17 @@ void state_json(const struct spec *s, const char *id, pid_t pid, enum status sta
 	json_close(&w);
 }
 
-static void run_child(const struct hook_spec *h, int input)
+/* crun's annotation: a file of the host that gets what the hooks print. */
+static int redirect(const struct spec *s, const char *annotation, int fd)
 {
-	static const char *const no_env[] = { NULL };
+	const char *path = spec_annotation(s, annotation);
+	int file = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : fd;
+
+	return file < 0 || (file != fd && dup2(file, fd) < 0) ? -1 : 0;
+}
+
+static void run_child(const struct hook_spec *h, const struct spec *s, bool in_bundle, int input)
+{
 	const char *const own_name[] = { h->path, NULL };
 	struct err ignored;
 	sigset_t none;
@@ -51,13 +59,18 @@ static void run_child(const struct hook_spec *h, int input)
 	umask(022); /* a hook of the container comes from a process that has none */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(input, STDIN_FILENO) < 0)
+	if (dup2(input, STDIN_FILENO) < 0 ||
+	    redirect(s, "run.oci.hooks.stdout", STDOUT_FILENO) < 0 ||
+	    redirect(s, "run.oci.hooks.stderr", STDERR_FILENO) < 0)
+		_exit(127);
+	/* as runc and crun have it; what belongs to the image is where the payload will be */
+	if (in_bundle && chdir(s->bundle) < 0)
 		_exit(127);
 	/* inherited ones; and ours before execve, so that no name can lead through them (CVE-2024-21626) */
 	if (exec_close_files(0, NULL, 0, &ignored) < 0)
 		_exit(127);
 	execve(h->path, (char *const *)(h->args ? h->args : own_name),
-	       (char *const *)(h->env ? h->env : no_env));
+	       h->env ? (char *const *)h->env : environ);
 	dprintf(STDERR_FILENO, "cannot execute hook '%s'\n", h->path);
 	_exit(127);
 }
@@ -114,7 +127,7 @@ static void kill_hook(pid_t child)
 }
 
 int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
-	     enum status status, struct err *e)
+	     enum status status, bool in_bundle, struct err *e)
 {
 	auto_str struct str state = { 0 };
 	struct timespec deadline = { 0 };
@@ -133,7 +146,7 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 		return err_set(e, errno, "cannot run hook '%s'", h->path);
 	child = fork();
 	if (child == 0)
-		run_child(h, pipe[0]); /* does not return */
+		run_child(h, s, in_bundle, pipe[0]); /* does not return */
 	close(pipe[0]);
 	input = pipe[1];
 	if (child < 0)
@@ -170,7 +183,7 @@ int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *i
 	      enum status status, int tolerate, struct err *e)
 {
 	for (size_t i = 0; i < hooks->n; i++) {
-		if (hook_run(&hooks->list[i], s, id, pid, status, e) == 0)
+		if (hook_run(&hooks->list[i], s, id, pid, status, true, e) == 0)
 			continue;
 		if (!tolerate)
 			return -1;

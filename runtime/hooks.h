@@ -18,10 +18,11 @@ struct str;
 /*
  * Runs one hook with the container's state (runtime-spec, runtime.md "State") on its standard input, and
  * waits: no longer than its timeout, after which it is killed with all its process group. Its output goes
- * to ours. 0 if it exits with 0; else -1 and *e.
+ * to ours, or where crun's annotations run.oci.hooks.stdout and .stderr say. Without an environment of its own it has ours, and
+ * with @in_bundle the bundle is its working directory. 0 if it exits with 0; else -1 and *e.
  */
 int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
-	     enum status status, struct err *e);
+	     enum status status, bool in_bundle, struct err *e);
 
 /* All of a list; @tolerate logs failures and goes on, as poststart and poststop want. */
 int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *id, pid_t pid,

@@ -246,9 +246,10 @@ static void life_child(struct birth *b)
 	    find_program(b, e) < 0 ||
 	    close_files(b, e) < 0 ||
 	    hear(b->sock, MSG_GO, e) < 0 ||
+	    /* now: with a pty, whoever reads what `create` prints must not wait for the container's end */
+	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    say_created(b, e) < 0 ||
 	    wait_for_start(b, e) < 0 ||
-	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    exec_reset_signals(e) < 0 ||
 	    last_stage(b, e) < 0 ||
 	    die_with_parent(b, true, e) < 0 || /* again: the change of user cleared it (prctl(2)) */

@@ -214,57 +214,6 @@ static int plan_names(struct plan *p, const struct spec *s, struct err *e)
 	return 0;
 }
 
-/*
- * A sysctl is set for the container alone only if its namespace is new; anything else would change the
- * host (CVE-2022-0811 and GHSA-w2j5-3rcx-vx7x show what follows).
- */
-static int check_sysctls(const struct spec *s, struct err *e)
-{
-	static const struct {
-		const char *prefix;
-		unsigned ns;
-	} owners[] = {
-		{ "net.", CLONE_NEWNET },
-		{ "fs.mqueue.", CLONE_NEWIPC },
-		{ "kernel.msg", CLONE_NEWIPC },
-		{ "kernel.sem", CLONE_NEWIPC },
-		{ "kernel.shm", CLONE_NEWIPC },
-		{ "kernel.auto_msgmni", CLONE_NEWIPC },
-		{ "kernel.hostname", CLONE_NEWUTS },
-		{ "kernel.domainname", CLONE_NEWUTS },
-		{ "user.", CLONE_NEWUSER },
-	};
-
-	for (size_t i = 0; i < s->n_sysctl; i++) {
-		char key[256];
-		unsigned ns = 0;
-
-		/* '/' may stand for '.', as for sysctl(8) */
-		if (strlen(s->sysctl[i].key) >= sizeof(key))
-			return err_set(e, ERR_INVALID, "linux.sysctl: '%.64s...' is too long",
-				       s->sysctl[i].key);
-		strcpy(key, s->sysctl[i].key);
-		for (char *c = key; *c; c++)
-			if (*c == '/')
-				*c = '.';
-		for (size_t j = 0; j < sizeof(owners) / sizeof(owners[0]); j++)
-			if (str_after(key, owners[j].prefix))
-				ns = owners[j].ns;
-		if (!ns)
-			return err_set(
-				e, ERR_INVALID,
-				"linux.sysctl: '%s' is not in a namespace of its own: setting it would "
-				"change the host",
-				s->sysctl[i].key);
-		if (!spec_namespace(s, ns))
-			return err_set(
-				e, ERR_INVALID,
-				"linux.sysctl: '%s' is the host's: the container shares that namespace",
-				s->sysctl[i].key);
-	}
-	return 0;
-}
-
 /* What can be asked for and is not done yet is refused: nothing asked for is dropped in silence. */
 static int check_supported(const struct spec *s, struct err *e)
 {
@@ -289,7 +238,6 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	}
 	/* clang-format off */
 	if (check_supported(s, e) < 0 ||
-	    check_sysctls(s, e) < 0 ||
 	    plan_namespaces(p, s, h, e) < 0 ||
 	    plan_cgroup(p, s, h, o, e) < 0 ||
 	    plan_ids(p, s, h, e) < 0 ||

@@ -201,8 +201,10 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 	if (r->net_class_id.set || r->n_net_priorities)
 		return err_set(l->e, ERR_NOT_SUPPORTED,
 			       R("network") ": cgroup v2 has no network controller");
-	if (r->pids_limit.set && set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max",
-					 r->pids_limit.v > 0 ? r->pids_limit.v : -1) < 0)
+	/* no limit is what there is without the controller */
+	if (r->pids_limit.set && (r->pids_limit.v > 0 || l->h->controllers & CTL_PIDS) &&
+	    set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max",
+		    r->pids_limit.v > 0 ? r->pids_limit.v : -1) < 0)
 		return -1;
 	if (!r->pids_limit.set && default_pids_max && (l->h->controllers & CTL_PIDS) &&
 	    set_i64(l, CTL_PIDS, "default", "pids.max", (int64_t)default_pids_max) < 0)

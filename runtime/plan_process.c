@@ -85,12 +85,16 @@ static int plan_memory_policy(struct plan *p, const struct spec *s, struct err *
 
 static int plan_seccomp(struct plan *p, const struct spec *s, struct err *e)
 {
+	struct seccomp_spec asked;
+
 	if (!s->seccomp)
 		return 0;
+	asked = *s->seccomp;
+	asked.no_unknown = spec_annotation(s, "run.oci.seccomp_fail_unknown_syscall");
 	p->seccomp = arena_alloc(p->arena, sizeof(*p->seccomp));
 	if (!p->seccomp)
 		return err_set(e, ENOMEM, "cannot plan");
-	if (seccomp_compile(s->seccomp, p->seccomp, e) < 0)
+	if (seccomp_compile(&asked, p->seccomp, e) < 0)
 		return err_in(e, "linux.seccomp");
 	if (p->seccomp->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER && !s->seccomp->listener_path)
 		return err_set(e, ERR_INVALID,

@@ -164,7 +164,7 @@ static bool sysctl_is(const char *key, const char *known)
 	return known[-1] == '.' ? *key != '\0' : *key == '\0';
 }
 
-static int check_sysctl(const struct spec *s, const char *key, struct err *e)
+static int check_sysctl(const struct spec *s, const char *key, const char *value, struct err *e)
 {
 	for (size_t i = 0; i < sizeof(namespaced_sysctls) / sizeof(*namespaced_sysctls); i++) {
 		unsigned flag = namespaced_sysctls[i].flag;
@@ -176,10 +176,14 @@ static int check_sysctl(const struct spec *s, const char *key, struct err *e)
 				e, ERR_INVALID,
 				"linux.sysctl[\"%.100s\"]: needs a namespace of type '%s' in linux.namespaces",
 				key, table_name(namespace_names, flag));
-		if (s->hostname && sysctl_is(key, "kernel.hostname"))
+		if (sysctl_is(key, "kernel.hostname"))
 			return err_set(e, ERR_INVALID,
-				       "linux.sysctl[\"%.100s\"]: contradicts hostname", key);
-		if (s->domainname && sysctl_is(key, "kernel.domainname"))
+				       s->hostname ?
+					       "linux.sysctl[\"%.100s\"]: contradicts hostname" :
+					       "linux.sysctl[\"%.100s\"]: hostname is for that",
+				       key);
+		if (s->domainname && sysctl_is(key, "kernel.domainname") &&
+		    !streq(s->domainname, value))
 			return err_set(e, ERR_INVALID,
 				       "linux.sysctl[\"%.100s\"]: contradicts domainname", key);
 		return 0;
@@ -236,7 +240,7 @@ int spec_check(const struct spec *s, struct err *e)
 	    check_time(s, e) < 0 || check_net_devices(s, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->n_sysctl; i++)
-		if (check_sysctl(s, s->sysctl[i].key, e) < 0)
+		if (check_sysctl(s, s->sysctl[i].key, s->sysctl[i].value, e) < 0)
 			return -1;
 	return 0;
 }

@@ -238,6 +238,7 @@ struct seccomp_spec {
 	const char *const *architectures; /* "SCMP_ARCH_X86_64", ... NULL: the native one */
 	const char *const *flags;	  /* "SECCOMP_FILTER_FLAG_LOG", ... */
 	const char *listener_path, *listener_metadata;
+	bool no_unknown; /* a system call that does not exist is an error: crun's annotation */
 	struct seccomp_rule *rules;
 	size_t n_rules;
 };

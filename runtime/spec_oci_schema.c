@@ -380,7 +380,7 @@ static const struct object scheduler = { .fields = scheduler_fields };
 static const struct field io_priority_fields[] = {
 	WORD("class", struct process_spec, io_priority_class, io_class_names, "class",
 	     .flags = REQUIRED),
-	I32("priority", struct process_spec, io_priority, .flags = REQUIRED, .hi = 7),
+	I32("priority", struct process_spec, io_priority, .hi = 7),
 	END,
 };
 static const struct object io_priority = { .fields = io_priority_fields };

@@ -296,7 +296,7 @@ TEST(everything_is_understood)
 	CHECK_INT(p->scheduler.nice, -5);
 	CHECK_STR(p->scheduler.flags[0], "SCHED_FLAG_RECLAIM");
 	CHECK_INT(p->scheduler.deadline, 20000000);
-	CHECK(p->has_io_priority && p->io_priority == 0);
+	CHECK(p->has_io_priority && p->io_priority == 4);
 	CHECK_STR(p->exec_affinity_final, "0,2-3");
 	CHECK_INT(s->mounts[1].gid_maps[1].host, 201000);
 	CHECK_STR(s->hooks[HOOK_START_CONTAINER].list[0].path, "/usr/bin/startcontainer");

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What callers, hooks and payloads are used to from runc and crun, each once seen to be missing by their own test suites.
+. "$TESTS/life/oci.bash"
+
+# with a pty, `create` holds nobody up who reads what it prints
+mkdir s
+python3 -c "
+import array, socket
+s = socket.socket(socket.AF_UNIX); s.bind('s/sock'); s.listen(1); s.settimeout(20)
+c, _ = s.accept(); kept = c.recvmsg(100, 100); c.recv(1); open('s/over', 'w'); s.accept()" 2>/dev/null &
+terminal=$!
+until_true test -S s/sock
+bundle b "c['process']['terminal'] = True; sh('sleep 100')"
+out=$(timeout 10 "$CTR_OCI" --root "$ROOT" create -b b --console-socket s/sock "$ID" </dev/null 2>&1) || fail "create: its output is not over: $out"
+kill $terminal
+oci delete -f "$ID" || fail "delete"
+
+# a cgroup that is frozen is refused, and nobody stops in it for ever
+cg=$(awk '{ for (i = 7; i < NF; i++) if ($i == "-" && $(i + 1) == "cgroup2") { print $5; exit } }' /proc/self/mountinfo)
+mkdir "$cg/$ID" && echo 1 >"$cg/$ID/cgroup.freeze"
+bundle b "c['linux']['cgroupsPath'] = '/$ID'"
+refused timeout 10 "$CTR_OCI" --root "$ROOT" run -b b "$ID"
+contains frozen "$REFUSAL" "a frozen cgroup"
+rmdir "$cg/$ID"
+
+# hooks: the caller's environment if they have none, the bundle as working directory, and the root where the bundle has it, also for
+# who enters the mount namespace from outside
+bundle b "
+for point in ('prestart', 'createRuntime', 'createContainer'):
+    c['hooks'] = c.get('hooks', {})
+    c['hooks'][point] = [{'path': '/bin/sh', 'args': ['sh', '-c', 'echo %s \$WORD \$(pwd) >>$PWD/told' % point]}]
+c['hooks']['createContainer'].append({'path': '/bin/sh', 'args': ['sh', '-c', 'test -e rootfs/proc/self && echo sees >>$PWD/told']})
+c['hooks']['createRuntime'].append({'path': '/bin/sh', 'args': ['sh', '-c',
+    'p=\$(sed -n \"s/.*\\\\\"pid\\\\\": *\\\\([0-9]*\\\\).*/\\\\1/p\"); nsenter -t \$p -m test -e $PWD/b/rootfs/proc/1/status && echo enters >>$PWD/told']})
+c['annotations'] = {'run.oci.hooks.stdout': '$PWD/printed'}
+c['hooks']['prestart'].append({'path': '/bin/echo', 'args': ['echo', 'a word']})"
+WORD=word oci run -b b "$ID" || fail "hooks: $(cat told)"
+for point in prestart createRuntime createContainer; do grep -qx "$point word $PWD/b" told || fail "$point: $(cat told)"; done
+grep -qx sees told || fail "createContainer does not see the root: $(cat told)"
+grep -qx enters told || fail "who enters does not see the root: $(cat told)"
+equal 'a word' "$(cat printed)" "run.oci.hooks.stdout"
+
+# inheritable capabilities that are not permitted; an idle io priority; no limit without a controller; the same domain name twice
+bundle b "
+c['process']['capabilities'] = {'bounding': ['CAP_CHOWN'], 'inheritable': ['CAP_CHOWN']}
+c['process']['ioPriority'] = {'class': 'IOPRIO_CLASS_IDLE'}
+c['linux']['resources']['pids'] = {'limit': 0}
+c['domainname'] = 'd'; c['linux']['sysctl'] = {'kernel.domainname': 'd'}
+sh('grep CapInh /proc/self/status; cat /proc/sys/kernel/domainname')"
+equal "$(printf 'CapInh:\t0000000000000001\nd')" "$(oci run -b b "$ID")" "what the bundle asked for"
+change b "c['linux']['sysctl'] = {'kernel.domainname': 'e'}"
+refused oci run -b b "$ID"
+change b "c['linux']['sysctl'] = {'kernel.hostname': 'e'}; c.pop('hostname', None)"
+refused oci run -b b "$ID"
+
+# crun's annotations
+bundle b "c['annotations'] = {'run.oci.keep_original_groups': '1'}; sh('grep Groups /proc/self/status')"
+contains "$(printf '\t7 8')" "$(setpriv --groups 7,8 "$CTR_OCI" --root "$ROOT" run -b b "$ID")" "kept groups"
+bundle b "c['linux']['seccomp'] = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [{'names': ['no_such_call'], 'action': 'SCMP_ACT_ERRNO'}]}"
+oci run -b b "$ID" || fail "an unknown system call is passed over"
+change b "c['annotations'] = {'run.oci.seccomp_fail_unknown_syscall': '1'}"
+refused oci run -b b "$ID"
+
+# a payload that is somebody else can open its standard output again
+bundle b "c['process']['user'] = {'uid': 77, 'gid': 78}; sh('echo again >>/proc/self/fd/1; stat -L -c %u:%g /proc/self/fd/1')"
+oci run -b b "$ID" >>file || fail "its own output: $(cat file)"
+equal "$(printf 'again\n77:78')" "$(cat file)" "its own output"
+
+# many at once
+for k in 1 2 3; do bundle b$k "sh('sleep 100')"; create -b b$k "$ID-$k"; done
+oci delete --force --regex "^$ID-[12]\$" || fail "delete --regex"
+equal "$ID-3" "$(oci list -q)" "what the expression does not match"
+oci delete --force "$ID-3"
+no_traces
