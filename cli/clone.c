@@ -3,7 +3,7 @@
  * clone.c - `ctr clone` and `ctr tree`: instances made of instances.
  *
  * A clone stands on a frozen layer of its origin, and has its own above: milliseconds and no space. What would make two of
- * them one to the rest of the world is taken out of the copy: identities[] below.
+ * them one to the rest of the world is taken out of the copy: identity.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 
 #include "cli/clone.h"
 #include "cli/from_image.h"
+#include "cli/identity.h"
 #include "cli/instances.h"
 #include "cli/launch.h"
 #include "cli/snapshot.h"
@@ -98,121 +99,6 @@ static int expand(const char *pattern, struct name_list *l, struct err *e)
 	return 0;
 }
 
-/* ---- identity ---- */
-
-enum treatment {
-	FORGET,	 /* made anew by whoever needs it */
-	NEW_KEY, /* an SSH host key: made anew here, since no service does */
-};
-
-/* In directory @dir, what matches @pattern. systemd's docs/BUILDING_IMAGES.md has most of this list. */
-static const struct {
-	const char *dir, *pattern;
-	enum treatment treatment;
-} identities[] = {
-	{ "etc", "machine-id", FORGET }, /* written anew for a system */
-	{ "var/lib/dbus", "machine-id", FORGET },
-	{ "etc/ssh", "ssh_host_*_key.pub", FORGET },
-	{ "etc/ssh", "ssh_host_*_key", NEW_KEY },
-	{ "etc/dropbear", "dropbear_*_host_key", FORGET },
-	{ "var/lib/systemd", "random-seed", FORGET },
-	{ "var/lib/systemd", "credential.secret", FORGET },
-	{ "var/lib/systemd/network", "*", FORGET },
-	{ "var/lib/dhcp", "*.leases", FORGET },
-	{ "var/lib/dhcp", "*.lease", FORGET },
-	{ "var/lib/dhcpcd", "*", FORGET },
-	{ "var/db/dhcpcd", "*", FORGET },
-	{ "var/lib/NetworkManager", "secret_key", FORGET },
-	{ "var/lib/NetworkManager", "*.lease", FORGET },
-	{ "var/lib/cloud/data", "instance-id", FORGET },
-	{ "etc", "hostid", FORGET },
-};
-
-/* A key of the same kind, "ssh_host_KIND_key", by the host's ssh-keygen(1). */
-static int make_key(int dir, const char *name, struct err *e)
-{
-	char kind[32], path[64], comment[] = "";
-	char *argv[] = { "ssh-keygen", "-q", "-N", "", "-C", comment, "-t", kind, "-f", path, NULL };
-	const char *from = str_after(name, "ssh_host_");
-	size_t len = from ? strlen(from) - strlen("_key") : 0;
-	int status;
-	pid_t pid;
-
-	if (!len || len >= sizeof(kind) ||
-	    strspn(from, "abcdefghijklmnopqrstuvwxyz0123456789_-") != strlen(from))
-		return 0;
-	memcpy(kind, from, len);
-	kind[len] = '\0';
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%.30s", dir, name);
-	(void)fflush(NULL); /* or the child could write it again */
-	pid = fork();
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		(void)dup2(null, 0);
-		(void)dup2(null, 1);
-		(void)dup2(null, 2);
-		(void)fcntl(dir, F_SETFD, 0);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	if (pid < 0)
-		return err_set(e, errno, "cannot make a host key");
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		log_warn(
-			"'/etc/ssh/%.60s' was removed from the clone, and cannot be made anew here: run `ssh-keygen -A` inside",
-			name);
-	return 0;
-}
-
-static int treat_dir(int root, size_t which, bool only_count, struct err *e)
-{
-	const char *path = identities[which].dir, *pattern = identities[which].pattern;
-	auto_fd int dir = path_open_in(root, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
-	auto_fd int again = dir < 0 ? -1 : fcntl(dir, F_DUPFD_CLOEXEC, 3);
-	auto_dir DIR *d = again < 0 ? NULL : fdopendir(again);
-	auto_arena struct arena *a = arena_new(1u << 20);
-	const char *found[64];
-	struct dirent *ent;
-	size_t n = 0;
-
-	if (!d)
-		return dir < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) ?
-			       0 :
-			       err_set(e, errno, "cannot look into '/%s' of the clone", path);
-	again = -1;
-	while (n < 64 && (ent = readdir(d)))
-		if (*ent->d_name != '.' && fnmatch(pattern, ent->d_name, 0) == 0) {
-			found[n] = a ? arena_strdup(a, ent->d_name) : NULL;
-			if (!found[n++])
-				return err_set(e, ENOMEM, "clone");
-		}
-	for (size_t i = 0; !only_count && i < n; i++) {
-		if (tree_remove(dir, found[i], e) < 0)
-			return err_in(e, "'/%s' of the clone", path);
-		if (identities[which].treatment == NEW_KEY && make_key(dir, found[i], e) < 0)
-			return -1;
-	}
-	return (int)n;
-}
-
-/* @root is the clone's root file system, written through overlay, which makes the whiteouts. How much there was; -1. */
-static int forget_identity(int root, bool only_count, struct err *e)
-{
-	int n = 0;
-
-	for (size_t i = 0; i < sizeof(identities) / sizeof(*identities); i++) {
-		int found = treat_dir(root, i, only_count, e);
-
-		if (found < 0)
-			return -1;
-		n += found;
-	}
-	return n;
-}
-
 /* ---- clone ---- */
 
 struct clone_options {
@@ -279,7 +165,7 @@ static int make_identity(const struct launch *l, struct err *e)
 {
 	auto_fd int root = launch_open_root(l, e);
 
-	return root < 0 || forget_identity(root, false, e) < 0 ? -1 : 0;
+	return root < 0 || identity_forget(root, e) < 0 ? -1 : 0;
 }
 
 static int clone_one(const struct cloning *k, const char *name, struct err *e)
@@ -321,7 +207,7 @@ static int look_for_identity(struct cloning *k, const struct instance_dir *d, st
 	if (layers_of(k->all, k->base, k->origin->arena, &f.below, e) < 0)
 		return -1;
 	root = image_open_root(&f, e);
-	found = root < 0 ? -1 : forget_identity(root, true, e);
+	found = root < 0 ? -1 : identity_count(root, e);
 	k->identified = found > 0;
 	return found < 0 ? -1 : 0;
 }

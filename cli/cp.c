@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cp.c - `ctr cp`: files between the host and an instance, whether it runs or not.
+ * cp.c - `ctr cp`: files between the host and an instance, whether it runs or not; `ctr restore`: from a snapshot of it.
  *
  * Of a running one the root is the payload's, with all that is mounted there. Paths inside are resolved by the kernel as the instance would
  * resolve them, never above its root; below them nothing is followed (runtime/copy.h). No program of the instance is run
@@ -22,6 +22,7 @@
 #include "cli/instances.h"
 #include "cli/launch.h"
 #include "cli/progress.h"
+#include "cli/snapshot.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/err.h"
@@ -29,6 +30,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/copy.h"
 #include "runtime/running.h"
 
@@ -47,7 +49,8 @@ static const struct option_row cp_rows[] = {
 /* One side: the host, or an instance. */
 struct side {
 	const char *path;
-	char name[INSTANCE_NAME_MAX + 1]; /* "": the host */
+	char name[INSTANCE_NAME_MAX + 1];     /* "": the host */
+	char snapshot[SNAPSHOT_NAME_MAX + 1]; /* "": as it is now */
 	struct instance_dir dir;
 	struct instance *instance;
 	struct image *image;
@@ -75,18 +78,20 @@ static void own_side(struct side *s)
 }
 #define auto_side __attribute__((cleanup(own_side)))
 
-/* "NAME:PATH" is in an instance; what begins with '/' or '.' is not. */
+/* "NAME:PATH" is in an instance, "NAME@SNAP:PATH" in a snapshot of it; what begins with '/' or '.' is not. */
 static int read_side(const char *word, struct side *s, struct err *e)
 {
-	size_t len = strcspn(word, ":/");
+	size_t len = strcspn(word, ":/"), name = strcspn(word, "@:/");
 
 	s->path = word;
 	if (*word == '/' || *word == '.' || word[len] != ':')
 		return 0;
-	if (len > INSTANCE_NAME_MAX)
+	if (name > INSTANCE_NAME_MAX || len - name > SNAPSHOT_NAME_MAX)
 		return err_set(e, ERR_USAGE, "'%.80s' is no instance's name", word);
-	memcpy(s->name, word, len);
-	s->name[len] = '\0';
+	snprintf(s->name, sizeof(s->name), "%.*s", (int)name, word);
+	if (name < len)
+		snprintf(s->snapshot, sizeof(s->snapshot), "%.*s", (int)(len - name - 1),
+			 word + name + 1);
 	s->path = word + len + 1;
 	return *s->path ? 0 : err_set(e, ERR_USAGE, "'%s' names no path", word);
 }
@@ -113,6 +118,12 @@ static int open_side(struct cli *c, const struct instances *all, struct side *s,
 
 	if (!*s->name)
 		return 0;
+	if (*s->snapshot) { /* which does not change */
+		if (instance_look(all, s->name, &s->dir, e) < 0)
+			return -1;
+		s->root = open_state(c, all, &s->dir, s->snapshot, e);
+		return s->root < 0 ? -1 : 0;
+	}
 	if (instance_open(all, s->name, &s->dir, e) < 0)
 		return -1;
 	s->locked = true;
@@ -285,7 +296,9 @@ static int cp(struct cli *c, int argc, char **argv)
 	(void)argc;
 	if (read_side(argv[0], &from, c->e) < 0 || read_side(argv[1], &to, c->e) < 0)
 		return -1;
-	if (!*from.name == !*to.name)
+	if (*to.snapshot)
+		return err_set(c->e, ERR_USAGE, "a snapshot cannot be written to");
+	if (!*from.name == !*to.name && !*from.snapshot)
 		return err_set(c->e, ERR_USAGE,
 			       "one of both is NAME:PATH, the other a path of the host");
 	if (open_instances(c, &all) < 0 || open_side(c, &all, &from, false, c->e) < 0 ||
@@ -307,12 +320,122 @@ static int cp(struct cli *c, int argc, char **argv)
 const struct verb verb_cp = {
 	.name = "cp",
 	.run = cp,
-	.operands = "NAME:PATH|PATH NAME:PATH|PATH",
+	.operands = "NAME[@SNAP]:PATH|PATH NAME:PATH|PATH",
 	.min = 2,
 	.max = 2,
 	.help = "copy files between the host and an instance",
 	.rows = cp_rows,
 	.options_size = sizeof(struct cp_options),
 	.more = "As cp -r: into a directory that is there, else under the new name; DIR/. means what is in it. Links are copied as "
-		"links. Copies belong to root inside, or to who calls ctr outside.",
+		"links. Copies belong to root inside, or to who calls ctr outside. From NAME@SNAP:PATH comes what a snapshot has.",
+};
+
+/* ---- restore ---- */
+
+/* Beside what it will be: what a command that died left there is found by the next one. */
+#define HALF_MADE ".ctr-restore"
+
+/*
+ * Exchanged in one step where the file system can: overlay moves no directory that the image has (redirect_dir), which has to go
+ * first.
+ */
+static int put_in_place(int dir, const char *name, struct err *e)
+{
+	if (sys_renameat2(dir, HALF_MADE, dir, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return err_set(e, errno, "cannot put it in its place");
+	if (sys_renameat2(dir, HALF_MADE, dir, name, RENAME_EXCHANGE) == 0)
+		return tree_remove(dir, HALF_MADE, e);
+	if (errno != EXDEV)
+		return err_set(e, errno, "cannot put it in its place");
+	if (tree_remove(dir, name, e) < 0)
+		return -1;
+	return renameat(dir, HALF_MADE, dir, name) < 0 ?
+		       err_set(e, errno, "cannot put it in its place") :
+		       0;
+}
+
+static int restore_path(const struct side *from, const struct side *to, struct copied *done,
+			struct err *e)
+{
+	struct place src = { .dir = -1 }, dst = { .dir = -1 };
+	struct copy_owners owners = { .to = to->ids,
+				      .range = to->ids ? INSTANCE_IDS : 0,
+				      .keep = true };
+	struct err ignored;
+	int rc = -1;
+
+	if (open_place(from, &src, e) < 0)
+		goto out;
+	if (streq(src.name, ".")) {
+		err_set(e, ERR_USAGE, "that is all of it: `ctr rollback %s %s`", to->name,
+			from->snapshot);
+		goto out;
+	}
+	if (faccessat(src.dir, src.name, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+		no_file(from->path, e);
+		goto out;
+	}
+	if (open_place(to, &dst, e) < 0) {
+		err_in(e, "its directory is not there any more");
+		goto out;
+	}
+	if (become(to->ids, e) < 0 ||
+	    (tree_remove(dst.dir, HALF_MADE, e) < 0 && e->code != ENOENT) ||
+	    copy_tree(src.dir, src.name, dst.dir, HALF_MADE, &owners, go_on, done, e) < 0 ||
+	    put_in_place(dst.dir, src.name, e) < 0)
+		(void)tree_remove(dst.dir, HALF_MADE, &ignored);
+	else
+		rc = 0;
+out:
+	own_close(&src.dir);
+	own_close(&dst.dir);
+	return rc < 0 ? err_in(e, "'%s'", from->path) : 0;
+}
+
+static int restore(struct cli *c, int argc, char **argv)
+{
+	auto_instances struct instances all = INSTANCES_NONE;
+	auto_side struct side from = SIDE_NONE, to = SIDE_NONE;
+	struct copied done = { 0 };
+	struct progress p;
+	char size[16];
+	int rc = 0;
+
+	if (instance_check_name(argv[0], c->e) < 0 || snapshot_check_name(argv[1], c->e) < 0) {
+		c->e->code = ERR_USAGE;
+		return -1;
+	}
+	strcpy(from.name, argv[0]);
+	strcpy(to.name, argv[0]);
+	strcpy(from.snapshot, argv[1]);
+	if (open_instances(c, &all) < 0 || open_side(c, &all, &from, false, c->e) < 0 ||
+	    open_side(c, &all, &to, true, c->e) < 0)
+		return -1;
+	progress_start(&p, "restoring");
+	for (int i = 2; rc == 0 && i < argc; i++) {
+		from.path = to.path = argv[i];
+		rc = restore_path(&from, &to, &done, c->e);
+	}
+	progress_stop(&p);
+	if (rc < 0)
+		return -1;
+	if (done.skipped)
+		log_warn("%" PRIu64 " devices and sockets were left out", done.skipped);
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "%" PRIu64 " files, %s\n", done.files,
+			format_size(done.bytes, size, sizeof(size)));
+	return EXIT_DONE;
+}
+
+const struct verb verb_restore = {
+	.name = "restore",
+	.run = restore,
+	.operands = "NAME SNAP [--] PATH...",
+	.min = 3,
+	.max = -1,
+	.help = "take single files and directories of an instance back to a snapshot",
+	.more = "Each PATH becomes what it was, with its owners: what was changed is changed back, what was removed is there again, and\n"
+		"of a directory what has come since is gone. The instance may run. The rest of it stays as it is.",
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot.c - `ctr snapshot create|list|rm|mount|unmount`, `ctr rollback`: the states of an instance, kept and gone back to.
+ * snapshot.c - `ctr snapshot create|list|rm|mount`, `ctr rollback`: the states of an instance, kept and gone back to.
  */
 #include <errno.h>
 #include <fcntl.h>

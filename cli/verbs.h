@@ -161,6 +161,8 @@ extern const struct verb verb_snapshot_create, verb_snapshot_list, verb_snapshot
 	verb_snapshot_mount, verb_rollback; /* snapshot.c */
 extern const struct verb verb_net_create, verb_net_ls, verb_net_inspect, verb_net_rm,
 	verb_net_connect, verb_net_disconnect;				       /* net.c */
+extern const struct verb verb_restore;					       /* cp.c */
+extern const struct verb verb_check;					       /* check.c */
 extern const struct verb verb_fw;					       /* fw.c */
 extern const struct verb verb_clone, verb_tree;				       /* clone.c */
 extern const struct verb verb_start, verb_stop, verb_kill, verb_wait, verb_rm; /* instance.c */

@@ -48,7 +48,12 @@ fi
 want 0 "$CTR" exec c2 sh -c 'echo c2 >/data'
 [ "$("$CTR" exec c3 cat /data) $("$CTR" exec web cat /data)" = 'origin origin' ] || fail "they are one"
 # identity and all, for who takes the place
+want 0 "$CTR" check --unique
 want 0 "$CTR" clone --keep-identity web@s1 twin
+want 1 "$CTR" check --unique
+said out "machine-id is the same in: twin web"
+said out "host name is the same in: twin web"
+want 0 "$CTR" check --unique 'c*'
 want 0 "$CTR" start twin
 [ "$("$CTR" exec twin sh -c 'hostname; cat /etc/machine-id')" = "$("$CTR" exec web sh -c 'hostname; cat /etc/machine-id')" ] || fail "--keep-identity"
 want 0 "$CTR" rm -f twin
