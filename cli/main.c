@@ -173,6 +173,7 @@ static int run_verb(struct cli *c, int argc, char **argv)
 		return -1;
 	if (c->door->enter && c->door->enter(c, argv) < 0)
 		return -1;
+	log_debug("%s %s", c->door->program, v->name);
 	return v->run(c, argc, argv);
 }
 

@@ -188,7 +188,7 @@ static int make_process(const struct exec_verb_options *o, const struct spec *s,
 	if (o->process) {
 		if (command[0])
 			return err_set(e, ERR_USAGE, "--process and a command exclude each other");
-		if (file_read(AT_FDCWD, o->process, JSON_MAX_SIZE, &text, e) < 0)
+		if (file_read_stream(AT_FDCWD, o->process, JSON_MAX_SIZE, &text, e) < 0)
 			return -1;
 		if (spec_oci_parse_process(str_text(&text), text.len, s->arena, p, e) < 0)
 			return err_in(e, "%s", o->process);

@@ -580,8 +580,16 @@ static int remount(int fd, uint64_t set, uint64_t clear)
  * The new root goes on top of "/": a place that exists in every mount namespace and that a process without
  * any right to the host's directories can reach. pivot_root() below takes it from there.
  */
-static bool has_early_hooks(const struct spec *s)
+static bool is_looked_for(const struct spec *s)
 {
+	size_t len = strlen(s->root.path);
+
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const char *source = s->mounts[i].source;
+
+		if (source && strncmp(source, s->root.path, len) == 0 && source[len] == '/')
+			return true;
+	}
 	return s->hooks[HOOK_PRESTART].n || s->hooks[HOOK_CREATE_RUNTIME].n ||
 	       s->hooks[HOOK_CREATE_CONTAINER].n;
 }
@@ -606,9 +614,10 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 		return e->code ? -1 : err_set(e, errno, "cannot open the root file system");
 	/*
 	 * Over everything; but hooks that come before the pivot look for it where the bundle has it, in the container's mount namespace
-	 * (runtime-spec, config.md, "createContainer Hooks"; NVIDIA's enter it from outside).
+	 * (runtime-spec, config.md, "createContainer Hooks"; NVIDIA's enter it from outside), and so do mounts whose source is what an
+	 * earlier one put there.
 	 */
-	where = has_early_hooks(a->spec) && m->what == MOUNT_BIND ? m->source : "/";
+	where = is_looked_for(a->spec) && m->what == MOUNT_BIND ? m->source : "/";
 	if (sys_move_mount(fd, "", AT_FDCWD, where,
 			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
 		return err_set(e, errno, "cannot attach the root file system");
@@ -742,6 +751,11 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
 	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
 		return -1;
+	/* without a mode of its own it has that of the directory that it hides, as with runc */
+	if (m->what == MOUNT_NEW_FS && streq(m->type, "tmpfs") && !m->copy_up &&
+	    !(m->data && strstr(m->data, "mode=")) && fstat(target, &there) == 0)
+		(void)fchmodat(fd, ".", there.st_mode & 07777,
+			       0); /* a read-only one has the usual mode */
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0) {
 		/* the kernel's word for a file on a directory */

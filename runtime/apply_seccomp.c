@@ -202,7 +202,7 @@ static int read_rule(struct compiler *c, const struct seccomp_rule *r)
 			return err_set(c->e, ERR_INVALID, "an empty name is no system call");
 		if (action->ret == SECCOMP_RET_USER_NOTIF && streq(*name, "write"))
 			return err_set(c->e, ERR_INVALID,
-				       "SCMP_ACT_NOTIFY cannot be used for 'write'");
+				       "SCMP_ACT_NOTIFY cannot be used for the write syscall");
 	}
 	c->notifies |= action->ret == SECCOMP_RET_USER_NOTIF;
 	for (size_t i = 0; i < r->n_args; i++)

@@ -156,12 +156,20 @@ static int say_created(struct birth *b, struct err *e)
  * killed, leaves the container as it was. And nobody would be told why we cannot let him in, but would take our
  * end for the payload's beginning: so what is short (descriptors, memory) is waited for.
  */
+static void end(int sig)
+{
+	_exit(128 + sig);
+}
+
+/* As process 1 of its namespace it would not even notice what it does not handle (pid_namespaces(7)). */
 static int wait_for_start(struct birth *b, struct err *e)
 {
 	char c;
 
 	if (!b->o->wait_for_start)
 		return 0;
+	signal(SIGTERM, end); /* execve(2) undoes that */
+	signal(SIGINT, end);
 	close(b->sock); /* the creator is told: created */
 	for (;;) {
 		b->sock = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -454,6 +462,8 @@ int life_record(const struct spec *s, const struct plan *p, const struct host *h
 		.pid = pid,
 		.pid_start = process_start_time(pid),
 		.owner = geteuid(),
+		.shares_pids = !spec_namespace(s, CLONE_NEWPID) ||
+			       spec_namespace(s, CLONE_NEWPID)->path,
 	};
 
 	/* without it the state would be that of a stopped container, whatever runs */
@@ -630,7 +640,8 @@ int life_kill(struct state_dir *d, const struct state *st, int sig, bool all, st
 	auto_fd int pidfd = -1;
 	int status;
 
-	if (all && st->cgroup && sig == SIGKILL)
+	/* with a pid namespace the kernel ends the others with the first one; without, they are the container as well, as for runc */
+	if ((all || st->shares_pids) && st->cgroup && sig == SIGKILL)
 		return cgroup_kill(st->cgroup_root, st->cgroup, e);
 	if (all && st->cgroup)
 		return cgroup_signal(st->cgroup_root, st->cgroup, sig, e);

@@ -172,6 +172,8 @@ static int plan_hooks(struct plan *p, const struct spec *s, enum hook_point poin
 		if (!st)
 			return -1;
 		st->why = arena_printf(p->arena, "hooks.%s[%zu]", points[point].name, j);
+		st->hook.point = points[point].name;
+		st->hook.number = j;
 		st->hook.hook = &hooks->list[j];
 		if (point == HOOK_START_CONTAINER && !hooks->list[j].env) {
 			/* the payload's, as in runc and crun: by custom, not by specification */

@@ -176,6 +176,8 @@ struct step {
 		const struct view *view;
 		struct {
 			const struct hook_spec *hook;
+			const char *point; /* "createRuntime" */
+			size_t number;	   /* of that point, from 0 on */
 			bool container_namespaces;
 		} hook;
 		struct {

@@ -444,9 +444,15 @@ static int plan_dev(struct plan *p, const struct spec *s, const struct host *h, 
 static int plan_paths(struct plan *p, const char *const *paths, enum step_kind kind,
 		      const char *why, struct err *e)
 {
-	for (; paths && *paths; paths++) {
-		struct step *st = plan_add(p, STAGE_OLD_ROOT, kind, why, e);
+	for (const char *const *first = paths; paths && *paths; paths++) {
+		const char *const *same = first;
+		struct step *st;
 
+		while (!streq(*same, *paths))
+			same++;
+		if (same != paths)
+			continue; /* once is enough */
+		st = plan_add(p, STAGE_OLD_ROOT, kind, why, e);
 		if (!st)
 			return -1;
 		st->path = clean_target(p->arena, *paths);

@@ -11,8 +11,10 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/caps.h"
 #include "runtime/host.h"
 #include "runtime/names.h"
 #include "runtime/plan.h"
@@ -118,6 +120,19 @@ static int plan_label(struct plan *p, const char *label, const char *why, struct
 }
 
 /* A step whose argument is the process itself. */
+/* The kernel raises none that is not permitted and inheritable (capabilities(7)): good to know, and runc says it in these words. */
+static void warn_of_ambient(const struct process_spec *p, unsigned last_cap)
+{
+	uint64_t lost = p->caps[CAPS_AMBIENT] &
+			~(p->caps[CAPS_PERMITTED] & p->caps[CAPS_INHERITABLE]);
+
+	for (unsigned cap = 0; cap <= last_cap && cap < 64; cap++)
+		if (lost & 1ULL << cap)
+			log_warn(
+				"can't raise ambient capability %s: it is not permitted and inheritable",
+				cap_name((int)cap));
+}
+
 static int plan_self(struct plan *p, enum step_kind kind, const char *why,
 		     const struct process_spec *pr, struct err *e)
 {
@@ -156,6 +171,7 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 	if (!st)
 		return -1;
 	st->caps = pr->caps[CAPS_BOUNDING]; /* not given, none: as crun */
+	warn_of_ambient(pr, h->last_cap);
 	if (plan_self(p, STEP_USER, "process.user", pr, e) < 0 ||
 	    plan_self(p, STEP_CWD, "process.cwd", pr, e) < 0 ||
 	    plan_self(p, STEP_CAPS, "process.capabilities", pr, e) < 0)

@@ -27,8 +27,8 @@ static const char process_and_root[] =
 	"  \"args\": [\"sh\"],"
 	"  \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\"],"
 	"  \"cwd\": \"/\","
-	"  \"capabilities\": {\"bounding\": " CAPS ", \"effective\": " CAPS ", \"permitted\": " CAPS ","
-	"   \"ambient\": " CAPS "},"
+	"  \"capabilities\": {\"bounding\": " CAPS ", \"effective\": " CAPS ", \"permitted\": " CAPS
+	"},"
 	"  \"rlimits\": [{\"type\": \"RLIMIT_NOFILE\", \"hard\": 1024, \"soft\": 1024}],"
 	"  \"noNewPrivileges\": true},"
 	" \"root\": {\"path\": \"rootfs\", \"readonly\": true},"

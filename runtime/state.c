@@ -391,6 +391,8 @@ int state_write(struct state_dir *d, const struct state *s, struct err *e)
 	json_put_string(&w, "cgroupRoot", s->cgroup_root);
 	json_put_i64(&w, "created", s->created_ns);
 	json_put_u64(&w, "owner", s->owner);
+	if (s->shares_pids)
+		json_put_bool(&w, "sharesPids", true);
 	json_close(&w);
 	if (text.failed)
 		return err_set(e, ENOMEM, "cannot write the state");
@@ -416,7 +418,8 @@ int state_parse(const char *text, size_t len, const char *id, struct arena *a, s
 	    json_string(json_get(v, "cgroup"), &s->cgroup, e) < 0 ||
 	    json_string(json_get(v, "cgroupRoot"), &s->cgroup_root, e) < 0 ||
 	    json_i64(json_get(v, "created"), 0, INT64_MAX, &s->created_ns, e) < 0 ||
-	    json_u64(json_get(v, "owner"), 0, UINT32_MAX, &owner, e) < 0)
+	    json_u64(json_get(v, "owner"), 0, UINT32_MAX, &owner, e) < 0 ||
+	    json_bool(json_get(v, "sharesPids"), &s->shares_pids, e) < 0)
 		return err_in(e, "state of '%s'", id);
 	if (!s->id || strcmp(s->id, id) != 0)
 		return err_set(e, ERR_INVALID, "state of '%s': it is another's", id);

@@ -50,6 +50,7 @@ struct state {
 	uint64_t pid_start; /* start time in clock ticks after boot (field 22 of /proc/PID/stat), against reused pids */
 	int64_t created_ns; /* CLOCK_REALTIME */
 	uint32_t owner;	    /* uid */
+	bool shares_pids;   /* no pid namespace of its own: its processes outlive the first one */
 };
 
 /* Ids: letters, digits, "_", "+", "-", ".", not "." or "..", at most 255 bytes. 0, or -1 and *e. */

@@ -138,6 +138,8 @@ int apply_step(struct apply *a, const struct step *st, struct err *e)
 {
 	if (kinds[st->kind].apply(a, st, e) == 0)
 		return 0;
+	if (!st->tolerate && st->kind == STEP_HOOK) /* in runc's words, which people look for */
+		return err_in(e, "error running %s hook #%zu", st->hook.point, st->hook.number);
 	if (!st->tolerate)
 		return err_in(e, "%s", st->why);
 	log_debug("%s: %s", st->why, e->msg);

@@ -24,14 +24,36 @@ int path_open_in(int root, const char *path, int flags)
 	return fd;
 }
 
+#define LINKS_MAX 40 /* MAXSYMLINKS of the kernel */
+
+/*
+ * @path with its component that ends at @end, a link @name of @parent that leads nowhere, replaced by what the link says, as the kernel
+ * would: from the root, or from where the link is.
+ */
+static int replace_link(int parent, const char *name, const char *path, size_t end,
+			char out[PATH_MAX], struct err *e)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(parent, name, target, sizeof(target) - 1);
+	size_t dir = end - strlen(name);
+
+	if (n <= 0)
+		return err_set(e, n < 0 ? errno : ENOENT, "cannot open '%s'", path);
+	target[n] = '\0';
+	if (snprintf(out, PATH_MAX, "%.*s%s%s", *target == '/' ? 0 : (int)dir, path, target,
+		     path + end) >= PATH_MAX)
+		return err_set(e, ENAMETOOLONG, "'%.64s...'", path);
+	return 0;
+}
+
 /*
  * Goes up to the deepest part of @path that exists and down again, making directories. What is resolved is always
  * a prefix of @path from the root, so that a symbolic link in the middle leads where it leads inside the
  * container; what was just made cannot be one, unless somebody else is quicker, and is then not followed.
  */
-int path_make_dir_in(int root, const char *path, mode_t mode, struct err *e)
+static int make_dir_in(int root, const char *path, mode_t mode, int links, struct err *e)
 {
-	char prefix[PATH_MAX];
+	char prefix[PATH_MAX], other[PATH_MAX];
 	size_t len = strlen(path), end = len;
 	auto_fd int parent = path_open_in(root, path, O_PATH | O_DIRECTORY);
 
@@ -66,12 +88,21 @@ int path_make_dir_in(int root, const char *path, mode_t mode, struct err *e)
 			fd = path_open_in(root, prefix, O_PATH | O_DIRECTORY);
 		else
 			return err_set(e, errno, "cannot make directory '%s'", prefix);
+		if (fd < 0 && errno == ENOENT && links < LINKS_MAX)
+			return replace_link(parent, prefix + start, path, end, other, e) < 0 ?
+				       -1 :
+				       make_dir_in(root, other, mode, links + 1, e);
 		if (fd < 0)
 			return err_set(e, errno, "cannot open directory '%s'", prefix);
 		close(parent);
 		parent = fd;
 	}
 	return take_fd(&parent);
+}
+
+int path_make_dir_in(int root, const char *path, mode_t mode, struct err *e)
+{
+	return make_dir_in(root, path, mode, 0, e);
 }
 
 int path_open_parent_in(int root, const char *path, mode_t mode, const char **name, struct err *e)
@@ -99,9 +130,10 @@ int path_open_parent_in(int root, const char *path, mode_t mode, const char **na
 	return fd;
 }
 
-int path_make_file_in(int root, const char *path, mode_t mode, struct err *e)
+static int make_file_in(int root, const char *path, mode_t mode, int links, struct err *e)
 {
 	auto_fd int parent = -1, made = -1;
+	char other[PATH_MAX];
 	const char *name;
 	int fd = path_open_in(root, path, O_PATH);
 
@@ -116,9 +148,18 @@ int path_make_file_in(int root, const char *path, mode_t mode, struct err *e)
 	if (made < 0 && errno != EEXIST)
 		return err_set(e, errno, "cannot make '%s'", path);
 	fd = path_open_in(root, path, O_PATH);
+	if (fd < 0 && errno == ENOENT && links < LINKS_MAX)
+		return replace_link(parent, name, path, strlen(path), other, e) < 0 ?
+			       -1 :
+			       make_file_in(root, other, mode, links + 1, e);
 	if (fd < 0)
 		return err_set(e, errno, "cannot open '%s'", path);
 	return fd;
+}
+
+int path_make_file_in(int root, const char *path, mode_t mode, struct err *e)
+{
+	return make_file_in(root, path, mode, 0, e);
 }
 
 static int read_all(int fd, const char *path, size_t max, struct str *out, struct err *e)
@@ -156,6 +197,15 @@ int file_read(int dir, const char *path, size_t max, struct str *out, struct err
 		return err_set(e, errno, "cannot stat '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_INVALID, "'%s' is not a regular file", path);
+	return read_all(fd, path, max, out, e);
+}
+
+int file_read_stream(int dir, const char *path, size_t max, struct str *out, struct err *e)
+{
+	auto_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
 	return read_all(fd, path, max, out, e);
 }
 

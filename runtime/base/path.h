@@ -40,6 +40,9 @@ int path_open_parent_in(int root, const char *path, mode_t mode, const char **na
  */
 int file_read(int dir, const char *path, size_t max, struct str *out, struct err *e);
 
+/* The same for a file of the caller's own, which may be a pipe: it is waited for. */
+int file_read_stream(int dir, const char *path, size_t max, struct str *out, struct err *e);
+
 /* The same for kernel files (/proc, /sys, cgroups), which report no size. */
 int file_read_kernel(int dir, const char *path, size_t max, struct str *out, struct err *e);
 

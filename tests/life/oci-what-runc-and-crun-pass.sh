@@ -67,6 +67,46 @@ bundle b "c['process']['user'] = {'uid': 77, 'gid': 78}; sh('echo again >>/proc/
 oci run -b b "$ID" >>file || fail "its own output: $(cat file)"
 equal "$(printf 'again\n77:78')" "$(cat file)" "its own output"
 
+# mounts: a tmpfs without a mode has that of what it hides; a source that an earlier mount brought; a target that is a link to nothing yet,
+# made where it leads inside; a path that is masked twice
+bundle b "
+mount('/data', type='tmpfs', source='tmpfs')
+mount('/mnt', type='bind', source='$PWD/outer', options=['rbind'])
+mount('/again', type='bind', source='$PWD/b/rootfs/mnt/x', options=['bind'])
+mount('/etc/link', type='bind', source='$PWD/outer/x/file', options=['bind'])
+mount('/srv/d/e', type='bind', source='$PWD/outer', options=['bind'])
+c['linux']['maskedPaths'] = ['/tmp', '/tmp']
+sh('stat -c %a /data; cat /again/file /elsewhere/far/file /s/d/e/x/file; grep -c \" /tmp \" /proc/self/mountinfo')"
+mkdir -p outer/x && echo word >outer/x/file
+mkdir -m 710 b/rootfs/data && ln -s ../elsewhere/far/file b/rootfs/etc/link && ln -s /../s b/rootfs/srv
+change b "c['root']['readonly'] = False"
+equal "$(printf '710\nword\nword\nword\n1')" "$(oci run -b b "$ID")" "mounts"
+[ -f b/rootfs/elsewhere/far/file ] && [ ! -e elsewhere ] || fail "the link led elsewhere"
+
+# a process read from a pipe
+bundle b "sh('sleep 100')"
+create -b b "$ID" && oci start "$ID"
+equal hello "$(echo '{"args": ["/bin/echo", "hello"], "cwd": "/"}' | oci exec --process /dev/stdin "$ID")" "a process from a pipe"
+oci delete -f "$ID"
+
+# without a pid namespace KILL is for all, also when the first one is gone; what is created and waits heeds TERM
+bundle b "namespaces('mount', 'ipc', 'uts', 'network', 'cgroup'); no_mount('/proc'); c['linux'].update(maskedPaths=[], readonlyPaths=[]); sh('sleep 101 & sleep 102')"
+create -b b "$ID" && oci start "$ID"
+pid=$(pid_of "$ID")
+until_true pgrep -P "$pid" -f 'sleep 101'
+other=$(pgrep -P "$pid" -f 'sleep 101')
+kill -9 "$pid"
+until_true is_status "$ID" stopped
+oci kill "$ID" KILL || fail "kill KILL"
+gone() { ! grep -q '^State:[[:space:]]*[RSD]' "/proc/$other/status"; }
+until_true gone
+oci delete "$ID"
+bundle b "sh('sleep 100')"
+create -b b "$ID"
+oci kill "$ID" TERM
+until_true is_status "$ID" stopped
+oci delete "$ID"
+
 # many at once
 for k in 1 2 3; do bundle b$k "sh('sleep 100')"; create -b b$k "$ID-$k"; done
 oci delete --force --regex "^$ID-[12]\$" || fail "delete --regex"

@@ -74,18 +74,34 @@ TEST(missing_directories_are_made_where_links_lead_inside)
 	CHECK_INT(e.code, 0);
 }
 
-TEST(nothing_is_made_behind_a_file_or_a_dangling_link)
+TEST(nothing_is_made_behind_a_file_or_links_in_a_circle)
 {
 	int root = here();
 	struct err e = { 0 };
 
 	put(root, "file", "x");
-	CHECK_INT(symlinkat("/nowhere/else", root, "dangling"), 0);
+	CHECK_INT(symlinkat("b", root, "a"), 0);
+	CHECK_INT(symlinkat("a", root, "b"), 0);
 	CHECK_INT(path_make_dir_in(root, "file/d", 0755, &e), -1);
 	CHECK_INT(e.code, ENOTDIR);
-	CHECK_INT(path_make_dir_in(root, "dangling/d", 0755, &e), -1);
-	CHECK_INT(e.code, ENOENT);
-	CHECK(faccessat(root, "nowhere", F_OK, 0) < 0);
+	CHECK_INT(path_make_dir_in(root, "a/d", 0755, &e), -1);
+	CHECK_INT(e.code, ELOOP);
+}
+
+TEST(what_a_dangling_link_leads_to_is_made_inside)
+{
+	int root = here();
+	struct err e = { 0 };
+
+	CHECK_INT(symlinkat("/nowhere/else", root, "dangling"), 0);
+	CHECK_INT(symlinkat("../../../up", root, "out"), 0);
+	CHECK(path_make_dir_in(root, "dangling/d", 0755, &e) >= 0);
+	CHECK(faccessat(root, "nowhere/else/d", F_OK, 0) == 0);
+	CHECK(path_make_file_in(root, "out", 0644, &e) >= 0);
+	CHECK(faccessat(root, "up", F_OK, 0) == 0);
+	CHECK(faccessat(root, "../up", F_OK, 0) < 0);
+	CHECK(path_make_file_in(root, "dangling/f/g", 0644, &e) >= 0);
+	CHECK(faccessat(root, "nowhere/else/f/g", F_OK, 0) == 0);
 }
 
 TEST(a_file_is_made_with_its_directories_or_left_as_it_is)

@@ -673,7 +673,7 @@ TEST(what_cannot_be_enforced_is_an_error)
 		  "empty name" },
 		{ { .default_action = ALLOW,
 		    RULES({ .names = NAMES("write"), .action = "SCMP_ACT_NOTIFY" }) },
-		  "'write'" },
+		  "the write syscall" },
 		{ { .default_action = ALLOW,
 		    RULES({ .names = NAMES("kill"),
 			    .action = "SCMP_ACT_KILL",
