@@ -111,6 +111,7 @@ static int add_caps(struct process_spec *p, const struct words *caps, struct err
 		p->caps[CAPS_BOUNDING] |= 1ull << number;
 		p->caps[CAPS_EFFECTIVE] |= 1ull << number;
 		p->caps[CAPS_PERMITTED] |= 1ull << number;
+		p->caps[CAPS_AMBIENT] |= 1ull << number;
 	}
 	p->caps[CAPS_AMBIENT] &= p->caps[CAPS_INHERITABLE];
 	return 0;

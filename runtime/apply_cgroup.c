@@ -43,7 +43,7 @@ int cgroup_check_unused(const struct host *h, const char *path, struct err *e)
 		return err_set(e, ERR_EXISTS, "the container's cgroup is not empty: '%s'", path);
 	/* who joins a frozen one stops where it is, and whoever waits for it waits for ever */
 	if (strstr(str_text(&events), "frozen 1"))
-		return err_set(e, ERR_STATE, "the container's cgroup is unexpectedly frozen: '%s'",
+		return err_set(e, ERR_STATE, "the container's cgroup unexpectedly frozen: '%s'",
 			       path);
 	return 0;
 }

@@ -735,9 +735,31 @@ static int fill_tmpfs(const struct mount_step *m, int target, int fd, struct err
 	return 0;
 }
 
+/* A tmpfs without a mode of its own has that of the directory that it hides, if there is one, as with runc. */
+static const struct mount_step *with_mode(const struct apply *a, const struct mount_step *m,
+					  struct mount_step *copy, char data[PATH_MAX])
+{
+	auto_fd int there = -1;
+	struct stat st;
+
+	if (m->what != MOUNT_NEW_FS || !streq(m->type, "tmpfs") || m->copy_up ||
+	    (m->data && strstr(m->data, "mode=")))
+		return m;
+	there = path_open_in(a->root, m->target, O_PATH | O_DIRECTORY);
+	if (there < 0 || fstat(there, &st) < 0 ||
+	    snprintf(data, PATH_MAX, "%s%smode=%o", m->data ? m->data : "", m->data ? "," : "",
+		     st.st_mode & 07777) >= PATH_MAX)
+		return m;
+	*copy = *m;
+	copy->data = data;
+	return copy;
+}
+
 int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
-	const struct mount_step *m = &st->mount;
+	char data[PATH_MAX];
+	struct mount_step copy;
+	const struct mount_step *m = with_mode(a, &st->mount, &copy, data);
 	auto_fd int fd = -1, target = -1;
 	struct stat s = { .st_mode = S_IFDIR }, there;
 
@@ -751,11 +773,6 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
 	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
 		return -1;
-	/* without a mode of its own it has that of the directory that it hides, as with runc */
-	if (m->what == MOUNT_NEW_FS && streq(m->type, "tmpfs") && !m->copy_up &&
-	    !(m->data && strstr(m->data, "mode=")) && fstat(target, &there) == 0)
-		(void)fchmodat(fd, ".", there.st_mode & 07777,
-			       0); /* a read-only one has the usual mode */
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0) {
 		/* the kernel's word for a file on a directory */

@@ -24,7 +24,7 @@ struct str;
 int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
 	     enum status status, bool in_bundle, struct err *e);
 
-/* All of a list; @tolerate logs failures and goes on, as poststart and poststop want. */
+/* All of a list; @tolerate logs failures and goes on, as poststop wants. */
 int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *id, pid_t pid,
 	      enum status status, int tolerate, struct err *e);
 

@@ -504,8 +504,9 @@ static int hear_executed(struct birth *b, int pidfd, struct err *e)
 	if (listener_hear_end(b->sock, pidfd, b->apply.pid, b->spec, b->o->state->id,
 			      STATUS_CREATED, e) < 0)
 		return -1;
+	/* if one fails the container is stopped (runtime-spec 1.3, runtime.md, "Lifecycle") */
 	return hooks_run(&b->spec->hooks[HOOK_POSTSTART], b->spec, b->o->state->id, b->apply.pid,
-			 STATUS_RUNNING, true, e);
+			 STATUS_RUNNING, false, e);
 }
 
 static int life_parent(struct birth *b, struct life *l, struct err *e)
@@ -551,6 +552,18 @@ out:
 	return r;
 }
 
+/* What it said on its terminal before it failed: of a startContainer hook, that is the reason. */
+static void pass_last_words(int console)
+{
+	char text[4096];
+	ssize_t n;
+
+	if (fcntl(console, F_SETFL, O_NONBLOCK) < 0)
+		return;
+	while ((n = read(console, text, sizeof(text))) > 0)
+		(void)!write(STDERR_FILENO, text, (size_t)n);
+}
+
 void life_abort(const struct life_options *o, struct life *l)
 {
 	if (l->pidfd >= 0)
@@ -560,8 +573,10 @@ void life_abort(const struct life_options *o, struct life *l)
 			;
 	if (l->pidfd >= 0)
 		close(l->pidfd);
-	if (l->console >= 0)
+	if (l->console >= 0) {
+		pass_last_words(l->console);
 		close(l->console);
+	}
 	if (o->pid_file)
 		(void)unlink(o->pid_file); /* must not exist on failure; mostly it never did */
 }
@@ -621,7 +636,10 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
 		return -1;
 	}
-	return hooks_run(&s->hooks[HOOK_POSTSTART], s, d->id, st->pid, STATUS_RUNNING, true, e);
+	if (hooks_run(&s->hooks[HOOK_POSTSTART], s, d->id, st->pid, STATUS_RUNNING, false, e) == 0)
+		return 0;
+	(void)sys_pidfd_send_signal(pidfd, SIGKILL);
+	return -1;
 }
 
 int life_wait(const struct life *l, struct err *e)

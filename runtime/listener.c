@@ -43,13 +43,17 @@ static int connect_to(const char *path, struct err *e)
 	auto_fd int fd = -1;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return err_set(e, ENAMETOOLONG,
-			       "linux.seccomp.listenerPath: cannot connect to '%s'", path);
+		return err_set(
+			e, ENAMETOOLONG,
+			"linux.seccomp.listenerPath: failed to connect with seccomp agent '%s'",
+			path);
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return err_set(e, errno, "linux.seccomp.listenerPath: cannot connect to '%s'",
-			       path);
+		return err_set(
+			e, errno,
+			"linux.seccomp.listenerPath: failed to connect with seccomp agent '%s'",
+			path);
 	return take_fd(&fd);
 }
 

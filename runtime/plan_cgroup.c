@@ -294,7 +294,7 @@ static bool devices_are_confined(const struct spec *s)
 	return true;
 }
 
-/* Denied unless allowed: also when no list is given (GHSA-g54h-m393-cpwq). */
+/* Denied unless a rule allows it: also when no list is given (GHSA-g54h-m393-cpwq), and a node of linux.devices, as with runc and crun. */
 static int plan_devices(struct limits *l, const struct spec *s)
 {
 	const struct resources_spec *r = &s->resources;
@@ -306,8 +306,7 @@ static int plan_devices(struct limits *l, const struct spec *s)
 		return 0;
 	if (l->h->euid != 0 || !l->h->initial_userns)
 		return 0; /* BPF_PROG_TYPE_CGROUP_DEVICE needs the host's CAP_BPF; mknod is refused there anyway */
-	rules = arena_array(l->p->arena, N_DEFAULT + r->n_devices + s->n_devices + 1,
-			    sizeof(*rules));
+	rules = arena_array(l->p->arena, N_DEFAULT + r->n_devices + 1, sizeof(*rules));
 	/* not needed before the payload runs: it is loaded while the child mounts */
 	st = plan_add(l->p, STAGE_HOST_WITH_PID, STEP_CGROUP_DEVICES, R("devices"), l->e);
 	if (!rules || !st)
@@ -323,15 +322,6 @@ static int plan_devices(struct limits *l, const struct spec *s)
 		if (!d->allow && d->type == 'a' && d->major < 0 && d->minor < 0)
 			continue;
 		rules[n++] = *d;
-	}
-	for (size_t i = 0; i < s->n_devices; i++) {
-		const struct device_spec *d = &s->devices[i];
-
-		if (d->type != 'p') /* a device that is given may be used */
-			rules[n++] =
-				(struct device_rule){ true, d->type == 'b' ? 'b' : 'c', d->major,
-						      d->minor,
-						      DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD };
 	}
 	st->devices.rules = rules;
 	st->devices.n = n;

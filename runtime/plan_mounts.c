@@ -193,6 +193,15 @@ static bool new_namespace(const struct spec *s, unsigned flag)
 }
 
 /* A path below "/" without doubled slashes and "."; NULL if ".." occurs or memory is gone. */
+/* A destination that is written as the host sees it, below the root: runc takes that for the path inside. */
+static const char *inside(const struct spec *s, const char *path)
+{
+	size_t len = s->root.path ? strlen(s->root.path) : 0;
+
+	return len > 1 && strncmp(path, s->root.path, len) == 0 && path[len] == '/' ? path + len :
+										      path;
+}
+
 static const char *clean_target(struct arena *a, const char *path)
 {
 	auto_str struct str out = { 0 };
@@ -267,7 +276,7 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	ms->slot = -1;
 	ms->type = m->type ? m->type : "none";
 	ms->source = m->source;
-	ms->target = clean_target(p->arena, m->destination);
+	ms->target = clean_target(p->arena, inside(s, m->destination));
 	if (!ms->target)
 		return err_set(e, ERR_INVALID, "%s: destination '%s' leads upwards", why,
 			       m->destination);
@@ -295,8 +304,8 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	ms->n_gid_maps = m->n_gid_maps;
 	if (m->n_uid_maps && m->n_gid_maps)
 		ms->idmap = true;
-	else if (ms->idmap && !new_namespace(s, CLONE_NEWUSER))
-		return err_set(e, ERR_INVALID, "%s: 'idmap' needs mappings or a new user namespace",
+	else if (ms->idmap && !spec_namespace(s, CLONE_NEWUSER))
+		return err_set(e, ERR_INVALID, "%s: 'idmap' needs mappings or a user namespace",
 			       why);
 	if (ms->copy_up && (ms->what != MOUNT_NEW_FS || !streq(ms->type, "tmpfs")))
 		return err_set(e, ERR_INVALID, "%s: 'tmpcopyup' is for a tmpfs", why);
