@@ -582,9 +582,9 @@ static int remount(int fd, uint64_t set, uint64_t clear)
  */
 static bool is_looked_for(const struct spec *s)
 {
-	size_t len = strlen(s->root.path);
+	size_t len = s->root.path ? strlen(s->root.path) : 0;
 
-	for (size_t i = 0; i < s->n_mounts; i++) {
+	for (size_t i = 0; len && i < s->n_mounts; i++) {
 		const char *source = s->mounts[i].source;
 
 		if (source && strncmp(source, s->root.path, len) == 0 && source[len] == '/')
