@@ -389,12 +389,32 @@ const struct verb verb_net_rm = {
 
 /* ---- connect, disconnect ---- */
 
+/* In the instance that runs, before it is written: what is written was possible. */
+static int change_running(const struct instances *all, const char *name, const struct instance *i,
+			  const struct network *n, const char *words, bool add, struct err *e)
+{
+	auto_running struct running r = RUNNING_NONE;
+	struct state_dir sd = { .root = -1 };
+	int rc;
+
+	if (running_look(all, name, &r, e) < 0)
+		return -1;
+	if (!r.exists || r.pidfd < 0)
+		return 0;
+	if (state_open(all->states, name, &sd, e) < 0)
+		return -1;
+	rc = add ? network_plug(all, &sd, name, r.pid, i, words, e) :
+		   network_unplug(all, &sd, name, i, n, e);
+	state_close(&sd);
+	return rc;
+}
+
 static int change(struct cli *c, const char *words, const char *name, bool add)
 {
 	auto_instances struct instances all = INSTANCES_NONE;
 	struct instance_dir d = { .fd = -1, .promise = -1 };
-	auto_running struct running r = RUNNING_NONE;
 	auto_instance struct instance *i = NULL;
+	bool has_namespace = true;
 	char net[NET_NAME_MAX + 1], other[NET_NAME_MAX + 1];
 	struct network n;
 	const char **v;
@@ -421,6 +441,7 @@ static int change(struct cli *c, const char *words, const char *name, bool add)
 		bool same = network_of_words(*w, other) && streq(other, net);
 
 		found += same;
+		has_namespace &= streq(*w, "none") || network_of_words(*w, other);
 		if (!streq(*w, "none") && (add || !same))
 			v[k++] = *w;
 	}
@@ -435,10 +456,9 @@ static int change(struct cli *c, const char *words, const char *name, bool add)
 		v[k++] = "none";
 	i->nets = v;
 	if (instance_check(i, c->e) < 0 || network_lease(&all, &d, i, c->e) < 0 ||
-	    instance_save(&d, i, true, c->e) < 0 || running_look(&all, name, &r, c->e) < 0)
+	    (has_namespace && change_running(&all, name, i, &n, words, add, c->e) < 0) ||
+	    instance_save(&d, i, true, c->e) < 0)
 		goto out;
-	if (r.exists && r.pidfd >= 0)
-		notice("runs, and will have it so from its next start on", name);
 	rc = EXIT_DONE;
 out:
 	instance_close(&d);
@@ -463,7 +483,7 @@ const struct verb verb_net_connect = {
 	.operands = "NETWORK[:ip=ADDRESS] NAME",
 	.min = 2,
 	.max = 2,
-	.help = "give an instance an interface in a network, from its next start on",
+	.help = "give an instance an interface in a network, at once if it runs",
 };
 
 const struct verb verb_net_disconnect = {
@@ -472,5 +492,5 @@ const struct verb verb_net_disconnect = {
 	.operands = "NETWORK NAME",
 	.min = 2,
 	.max = 2,
-	.help = "take an instance out of a network, from its next start on",
+	.help = "take an instance out of a network, at once if it runs",
 };

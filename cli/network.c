@@ -673,7 +673,7 @@ int network_links(const char *journal, char links[][IFNAMSIZ], int max)
 	return n;
 }
 
-static int filter_all_inside(pid_t pid, int n, const struct traffic *t, struct err *e)
+static int filter_all_inside(pid_t pid, const struct traffic *t, struct err *e)
 {
 	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = -1;
 	char path[40];
@@ -683,8 +683,13 @@ static int filter_all_inside(pid_t pid, int n, const struct traffic *t, struct e
 	other = open(path, O_RDONLY | O_CLOEXEC);
 	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot enter its network namespace");
-	for (int k = 0; rc == 0 && k < n; k++)
-		rc = filter_inside(2 + (unsigned)k, t, e);
+	for (int k = 0; rc == 0 && k < NICS_MAX; k++) {
+		unsigned index;
+
+		snprintf(path, sizeof(path), "eth%d", k);
+		index = if_nametoindex(path);
+		rc = index ? filter_inside(index, t, e) : 0;
+	}
 	if (setns(own, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot return to the network namespace");
 	return rc;
@@ -718,7 +723,159 @@ int network_filter(const struct instances *all, struct state_dir *sd, pid_t pid,
 	for (int k = 0; k < n; k++)
 		if (filter_outside(names.table, links[k], &t, e) < 0)
 			return -1;
-	return pid ? filter_all_inside(pid, n, &t, e) : 0;
+	return pid ? filter_all_inside(pid, &t, e) : 0;
+}
+
+/*
+ * The part of a journal that is of one interface: from the end of the one before to the lines behind its "link". Of the one whose
+ * elements or bridge name network @n: its start, *len and its link; NULL.
+ */
+static const char *find_section(const char *journal, const struct net_names *names,
+				const struct network *n, size_t *len, char link[IFNAMSIZ])
+{
+	char bridge[40], set[24];
+	const char *begin = journal;
+
+	snprintf(bridge, sizeof(bridge), "\nneigh %s%u.", names->bridge, n->id);
+	snprintf(set, sizeof(set), " net%u ", n->id);
+	while ((begin = strstr(begin, "nft "))) {
+		const char *at = strstr(begin, "\nlink "), *end;
+		auto_free char *part = NULL;
+
+		if (!at)
+			return NULL;
+		end = strchr(at + 1, '\n');
+		while (end && (str_after(end + 1, "table ") || str_after(end + 1, "neigh ")))
+			end = strchr(end + 1, '\n');
+		if (!end)
+			return NULL;
+		*len = (size_t)(end + 1 - begin);
+		part = strndup(begin, *len);
+		if (part && (n->routed ? strstr(part, set) : strstr(part, bridge)) &&
+		    sscanf(at, "\nlink %15s", link) == 1)
+			return begin;
+		begin = end + 1;
+	}
+	return NULL;
+}
+
+/* The first ethK that there is not yet: 2 + K. */
+static int free_index(pid_t pid, unsigned *index, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = -1;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	other = open(path, O_RDONLY | O_CLOEXEC);
+	if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot enter its network namespace");
+	for (*index = 2; *index < 2 + NICS_MAX; ++*index) {
+		snprintf(path, sizeof(path), "eth%u", *index - 2);
+		if (!if_nametoindex(path))
+			break;
+	}
+	if (setns(own, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot return to the network namespace");
+	return *index < 2 + NICS_MAX ?
+		       0 :
+		       err_set(e, ERR_INVALID, "net: more than %d interfaces", NICS_MAX);
+}
+
+/* What was recorded of the start says now that the instance is in these networks. */
+static int record_nets(struct state_dir *sd, const struct instance *i, struct err *e)
+{
+	auto_instance struct instance *started = NULL;
+	auto_str struct str text = { 0 }, out = { 0 };
+
+	if (file_read(sd->dir, "config.json", INSTANCE_CONFIG_MAX, &text, e) < 0)
+		return -1;
+	started = instance_parse(str_text(&text), text.len, e);
+	if (!started)
+		return -1;
+	started->nets = i->nets;
+	started->addresses = i->addresses;
+	instance_dump(started, &out);
+	if (out.failed)
+		return err_set(e, ENOMEM, "configuration");
+	return file_replace(sd->dir, "config.json", out.s, out.len, 0600, false, e);
+}
+
+static int rename_hosts(const struct instances *all, const struct instance *i, const char *name,
+			struct err *e)
+{
+	const struct hosts_line *lines;
+	struct networking net;
+	size_t n;
+
+	if (network_resolve(all, i, name, i->arena, &net, e) < 0 ||
+	    !(lines = network_hosts(&net, i->arena, &n, e)))
+		return -1;
+	return hosts_add(all, name, lines, n, e);
+}
+
+int network_plug(const struct instances *all, struct state_dir *sd, const char *name, pid_t pid,
+		 const struct instance *i, const char *words, struct err *e)
+{
+	auto_str struct str journal = { 0 }, lines = { 0 };
+	auto_fd int netns = -1;
+	struct networking one;
+	struct err ignored;
+	struct nic nic;
+	char path[40];
+	unsigned index;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_set(e, errno, "cannot open its network namespace");
+	if (free_index(pid, &index, e) < 0 ||
+	    resolve_one(all, i, name, words, index, i->arena, &nic, e) < 0)
+		return -1;
+	nic.later = true;
+	one = (struct networking){ .nics = &nic, .n = 1 };
+	nic_journal(&nic, &lines);
+	if (lines.failed)
+		return err_set(e, ENOMEM, "network");
+	if (network_ready(all, &one, e) < 0 ||
+	    file_read(sd->dir, "journal", 16u << 20, &journal, e) < 0 ||
+	    state_add_journal(sd, lines.s, lines.len, e) < 0)
+		return -1;
+	if (nic_attach(&nic, netns, e) == 0 && record_nets(sd, i, e) == 0 &&
+	    rename_hosts(all, i, name, e) == 0)
+		return 0;
+	(void)nic_detach(nic.link, &ignored);
+	(void)nic_undo(lines.s, &ignored);
+	(void)file_replace(sd->dir, "journal", str_text(&journal), journal.len, 0600, false,
+			   &ignored);
+	return -1;
+}
+
+int network_unplug(const struct instances *all, struct state_dir *sd, const char *name,
+		   const struct instance *i, const struct network *n, struct err *e)
+{
+	auto_str struct str journal = { 0 }, lines = { 0 }, rest = { 0 };
+	struct net_names names;
+	char link[IFNAMSIZ];
+	const char *at;
+	size_t len;
+
+	set_names(all, &names);
+	if (file_read(sd->dir, "journal", 16u << 20, &journal, e) < 0)
+		return -1;
+	at = find_section(str_text(&journal), &names, n, &len, link);
+	if (!at) /* it was to be so from the next start on only */
+		return 0;
+	str_add_n(&lines, at, len);
+	str_add_n(&rest, journal.s, (size_t)(at - journal.s));
+	str_add(&rest, at + len);
+	if (lines.failed || rest.failed)
+		return err_set(e, ENOMEM, "network");
+	/* what is not there any more is undone once more if this ends here */
+	if (nic_detach(link, e) < 0 || nic_undo(lines.s, e) < 0 ||
+	    file_replace(sd->dir, "journal", rest.s, rest.len, 0600, false, e) < 0 ||
+	    record_nets(sd, i, e) < 0)
+		return -1;
+	return rename_hosts(all, i, name, e);
 }
 
 /* ---- the host ---- */

@@ -63,6 +63,17 @@ int network_ready(const struct instances *all, const struct networking *n, struc
 int network_filter(const struct instances *all, struct state_dir *sd, pid_t pid,
 		   const struct instance *i, struct err *e);
 
+/*
+ * Gives one that runs, whose first process is @pid, the interface that @words name; its lock is held, and @i is its configuration
+ * with them. On failure nothing of it is left.
+ */
+int network_plug(const struct instances *all, struct state_dir *sd, const char *name, pid_t pid,
+		 const struct instance *i, const char *words, struct err *e);
+
+/* Takes away the interface in @n, if it has one; @i is its configuration without. */
+int network_unplug(const struct instances *all, struct state_dir *sd, const char *name,
+		   const struct instance *i, const struct network *n, struct err *e);
+
 /* The host's ends that a journal names, in the order of the interfaces: how many. */
 int network_links(const char *journal, char links[][IFNAMSIZ], int max);
 

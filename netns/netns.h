@@ -156,7 +156,8 @@ struct nft_element {
 struct nic {
 	const struct network *network;
 	const char *name;      /* inside: "eth0" */
-	unsigned index;	       /* of the interface inside: 2 and on */
+	unsigned index;	       /* of the interface inside: 2 and on; 2 is the way out */
+	bool later;	       /* for one that runs already: only the name is sure */
 	char link[IFNAMSIZ];   /* the host's end; never used again */
 	char bridge[IFNAMSIZ]; /* that it is a port of; "" if routed */
 	const char *alias;     /* the instance's name, for people */
@@ -194,6 +195,9 @@ int net_ready(const struct net_names *names, const struct nic *nic, int lock, st
  * published port that is taken. What was made before a failure is undone by nic_undo(); the link goes with the namespace.
  */
 int nic_attach(const struct nic *nic, int netns, struct err *e);
+
+/* Removes the pair of links of which @link is the host's end. One that is not there is as good as removed. 0, or -1 and *e. */
+int nic_detach(const char *link, struct err *e);
 
 /*
  * Lines "nft ..." and "neigh ..." for a journal, and their undoing: what is not there any more, or another's, is left alone. A line

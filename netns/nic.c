@@ -554,6 +554,9 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 static int attach_inside(const struct nic *nic, struct err *e)
 {
 	uint32_t ip = htonl(nic->ip), gateway = htonl(nic->gateway);
+	/* where others came and went the kernel gives another index than was asked for */
+	unsigned index = nic->later ? if_nametoindex(nic->name) : nic->index;
+	bool first = nic->index == 2;
 	struct nl nl;
 	int rc;
 
@@ -565,26 +568,31 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	}
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
-	add_address(&nl, nic->index, AF_INET, &ip, 4, nic->prefix, RT_SCOPE_UNIVERSE);
+	add_address(&nl, index, AF_INET, &ip, 4, nic->prefix, RT_SCOPE_UNIVERSE);
 	if (has6(nic))
-		add_address(&nl, nic->index, AF_INET6, nic->ip6, 16, *nic->bridge ? 64 : 128,
+		add_address(&nl, index, AF_INET6, nic->ip6, 16, *nic->bridge ? 64 : 128,
 			    RT_SCOPE_UNIVERSE);
-	nl_end(&nl, link_message(&nl, 0, AF_UNSPEC, nic->index, IFF_UP));
-	if (nic->index == 2) { /* the first one leads out */
-		if (!*nic->bridge)
-			add_route(&nl, nic->index, AF_INET, &gateway, 32, NULL);
-		add_route(&nl, nic->index, AF_INET, NULL, 0, &gateway);
+	nl_end(&nl, link_message(&nl, 0, AF_UNSPEC, index, IFF_UP));
+	if (!*nic->bridge)
+		add_route(&nl, index, AF_INET, &gateway, 32, NULL);
+	if (first) { /* the first one leads out */
+		add_route(&nl, index, AF_INET, NULL, 0, &gateway);
 		if (has6(nic))
-			add_route(&nl, nic->index, AF_INET6, NULL, 0, nic->gateway6);
+			add_route(&nl, index, AF_INET6, NULL, 0, nic->gateway6);
+	} else if (!*nic->bridge) { /* the others to their own network, which on a bridge is on the link */
+		uint32_t subnet = htonl(nic->network->subnet);
+
+		add_route(&nl, index, AF_INET, &subnet, nic->network->prefix, &gateway);
+		if (has6(nic))
+			add_route(&nl, index, AF_INET6, nic->network->subnet6, 48, nic->gateway6);
 	}
-	add_neighbour(&nl, RTM_NEWNEIGH, nic->index, AF_INET, &gateway, nic->gateway_mac);
+	add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET, &gateway, nic->gateway_mac);
 	if (has6(nic))
-		add_neighbour(&nl, RTM_NEWNEIGH, nic->index, AF_INET6, nic->gateway6,
-			      nic->gateway_mac);
+		add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET6, nic->gateway6, nic->gateway_mac);
 	rc = nl_send(&nl, NULL, e);
 	nl_close(&nl);
 	if (rc == 0 && nic->traffic.rate.up)
-		rc = filter_inside(nic->index, &nic->traffic, e);
+		rc = filter_inside(index, &nic->traffic, e);
 	return rc < 0 ? err_in(e, "cannot set up '%s' inside", nic->name) : 0;
 }
 
@@ -632,6 +640,26 @@ int nic_attach(const struct nic *nic, int netns, struct err *e)
 	if (setns(own, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot return to the network namespace");
 	return rc;
+}
+
+int nic_detach(const char *link, struct err *e)
+{
+	unsigned index = if_nametoindex(link);
+	struct ifinfomsg *body;
+	struct nlmsghdr *h;
+	struct nl nl;
+	int rc;
+
+	if (!index)
+		return 0;
+	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+		return -1;
+	h = nl_add(&nl, RTM_DELLINK, NLM_F_ACK, sizeof(*body), &body);
+	body->ifi_index = (int)index;
+	nl_end(&nl, h);
+	rc = nl_send(&nl, NULL, e);
+	nl_close(&nl);
+	return rc < 0 && e->code != ENODEV ? err_in(e, "cannot remove link '%s'", link) : 0;
 }
 
 /* ---- the journal ---- */

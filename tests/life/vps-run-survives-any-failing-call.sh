@@ -19,5 +19,7 @@ check() {
 	fi
 	no_instances_left "$2"
 }
+# whose network is counted is found by it: without, the receipt says less
+tolerated+=("openat /proc/self/fdinfo/*")
 sweep fail 250 "${command[@]}"
 [ $bad = 0 ]
