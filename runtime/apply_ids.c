@@ -196,7 +196,7 @@ static void give_streams(const struct process_spec *p)
 
 		if (fstat(fd, &st) < 0 || S_ISCHR(st.st_mode) || st.st_uid == p->uid)
 			continue;
-		ignored = fchown(fd, p->uid, S_ISREG(st.st_mode) ? p->gid : (gid_t)-1);
+		ignored = fchown(fd, p->uid, p->gid);
 		(void)ignored;
 	}
 }
