@@ -24,7 +24,7 @@
 /* ---- create ---- */
 
 struct create_options {
-	const char *subnet, *gateway, *subnet6;
+	const char *subnet, *gateway, *subnet6, *macvlan, *ipvlan;
 	struct opt_u64 mtu;
 	bool routed, internal, isolated, no_ipv6;
 };
@@ -41,6 +41,10 @@ static const struct option_row create_rows[] = {
 		   "of its interfaces (default 1500)", 1280, 65535),
 	FLAG_ROW(struct create_options, routed, "routed", 0,
 		 "a route to each instance, no bridge: no limit of ports, nothing is broadcast"),
+	STRING_ROW(struct create_options, macvlan, "macvlan", 0, "DEVICE",
+		   "no bridge either: machines of their own in the network of this device"),
+	STRING_ROW(struct create_options, ipvlan, "ipvlan", 0, "DEVICE",
+		   "the same with the device's MAC, where a switch allows but one"),
 	FLAG_ROW(struct create_options, internal, "internal", 0, "no way out of it"),
 	FLAG_ROW(struct create_options, isolated, "isolated", 0,
 		 "no way from one instance to another"),
@@ -53,6 +57,17 @@ static int read_options(const struct create_options *o, const struct instances *
 	char text[INET6_ADDRSTRLEN];
 	const char *slash;
 
+	const char *parent = o->macvlan ? o->macvlan : o->ipvlan;
+
+	if (parent &&
+	    (!o->subnet || o->routed || o->internal || o->isolated || (o->macvlan && o->ipvlan) ||
+	     !*parent || strlen(parent) >= IFNAMSIZ || strchr(parent, '/')))
+		return err_set(
+			e, ERR_USAGE,
+			"--macvlan and --ipvlan need the name of a device and --subnet, that of its network, and none of "
+			"--routed, --internal, --isolated");
+	snprintf(n->parent, sizeof(n->parent), "%s", parent ? parent : "");
+	n->ipvlan = o->ipvlan != NULL;
 	n->prefix = 16;
 	n->routed = o->routed;
 	n->internal = o->internal;
@@ -68,11 +83,11 @@ static int read_options(const struct create_options *o, const struct instances *
 			   (n->gateway ^ n->subnet) >> (32 - n->prefix) || n->gateway == n->subnet))
 		return err_set(e, ERR_USAGE, "--gateway '%.60s' is no address of the subnet",
 			       o->gateway);
-	if (o->gateway && (o->routed || 32 - n->prefix > NET_SHARD_BITS))
+	if (o->gateway && !parent && (o->routed || 32 - n->prefix > NET_SHARD_BITS))
 		return err_set(
 			e, ERR_USAGE,
 			"--gateway: a network without a bridge, or of several, has none of its own choice: take a /22 or smaller");
-	if (o->no_ipv6)
+	if (o->no_ipv6 || (parent && !o->subnet6))
 		return 0;
 	if (!o->subnet6)
 		return network_choose6(n->subnet6, e);
@@ -106,7 +121,7 @@ static int check_subnet(const struct instances *all, const struct network *n, un
 		if (list[i].id >= *id)
 			*id = list[i].id + 1;
 	}
-	meets = net_overlaps(n->subnet, n->prefix, e);
+	meets = *n->parent ? 0 : net_overlaps(n->subnet, n->prefix, e);
 	if (meets > 0)
 		return err_set(e, ERR_EXISTS,
 			       "the host has a route to a part of that subnet already");
@@ -200,7 +215,9 @@ static void put_network(const struct network *n, struct json_writer *w)
 	char ip[INET_ADDRSTRLEN], text[64];
 
 	json_put_string(w, "name", n->name);
-	json_put_string(w, "mode", n->routed ? "routed" : "bridge");
+	json_put_string(w, "mode", network_mode(n));
+	if (*n->parent)
+		json_put_string(w, "parent", n->parent);
 	snprintf(text, sizeof(text), "%s/%u", show(n->subnet, ip), n->prefix);
 	json_put_string(w, "subnet", text);
 	if (n->subnet6[0]) {
@@ -212,7 +229,7 @@ static void put_network(const struct network *n, struct json_writer *w)
 	}
 	json_put_u64(w, "mtu", n->mtu ? n->mtu : 1500);
 	json_put_u64(w, "addresses", net_capacity(n));
-	json_put_u64(w, "instances_of_one_bridge", n->routed ? 0 : NET_SHARD);
+	json_put_u64(w, "instances_of_one_bridge", n->routed || *n->parent ? 0 : NET_SHARD);
 	json_put_bool(w, "internal", n->internal);
 	json_put_bool(w, "isolated", n->isolated);
 }
@@ -248,7 +265,7 @@ static int net_ls(struct cli *c, int argc, char **argv)
 		}
 		snprintf(subnet, sizeof(subnet), "%s/%u", show(list[i].subnet, ip), list[i].prefix);
 		str_addf(&out, "%-20s  %-8s  %-18s  %-9u  %s%s\n", list[i].name,
-			 list[i].routed ? "routed" : "bridge", subnet, net_capacity(&list[i]),
+			 network_mode(&list[i]), subnet, net_capacity(&list[i]),
 			 list[i].internal ? "internal " : "", list[i].isolated ? "isolated" : "");
 	}
 	if (c->json) {

@@ -88,7 +88,7 @@ int network_parse(const char *text, size_t len, struct network *n, struct err *e
 {
 	auto_arena struct arena *a = arena_new(1u << 20);
 	const struct json *j = a ? json_parse(a, text, len, e) : NULL;
-	const char *mode = "", *subnet = "", *subnet6 = NULL, *gateway = NULL;
+	const char *mode = "", *subnet = "", *subnet6 = NULL, *gateway = NULL, *parent = NULL;
 	struct network got = { .mtu = 0 };
 	uint64_t id = 0, mtu = 0;
 
@@ -100,12 +100,20 @@ int network_parse(const char *text, size_t len, struct network *n, struct err *e
 	    json_string(json_get(j, "subnet"), &subnet, e) < 0 ||
 	    json_string(json_get(j, "subnet6"), &subnet6, e) < 0 ||
 	    json_string(json_get(j, "gateway"), &gateway, e) < 0 ||
+	    json_string(json_get(j, "parent"), &parent, e) < 0 ||
 	    json_u64(json_get(j, "mtu"), 68, 65535, &mtu, e) < 0 ||
 	    json_bool(json_get(j, "internal"), &got.internal, e) < 0 ||
 	    json_bool(json_get(j, "isolated"), &got.isolated, e) < 0)
 		return -1;
-	if (!streq(mode, "bridge") && !streq(mode, "routed"))
-		return err_set(e, ERR_INVALID, "'mode' is neither 'bridge' nor 'routed'");
+	got.routed = streq(mode, "routed");
+	got.ipvlan = streq(mode, "ipvlan");
+	if (!streq(mode, "bridge") && !got.routed && !got.ipvlan && !streq(mode, "macvlan"))
+		return err_set(e, ERR_INVALID, "'mode' is none of bridge, routed, macvlan, ipvlan");
+	if (!parent != (streq(mode, "bridge") || got.routed) ||
+	    (parent && (!*parent || strlen(parent) >= IFNAMSIZ || strchr(parent, '/'))))
+		return err_set(e, ERR_INVALID, "'parent' is no device, or of no use in this mode");
+	if (parent)
+		strcpy(got.parent, parent);
 	if (parse_subnet(subnet, &got.subnet, &got.prefix) < 0)
 		return err_set(e, ERR_INVALID, "'subnet' is no subnet");
 	if (gateway && (parse_ip(gateway, &got.gateway) < 0 ||
@@ -115,9 +123,13 @@ int network_parse(const char *text, size_t len, struct network *n, struct err *e
 		return err_set(e, ERR_INVALID, "'subnet6' is no address");
 	got.id = (unsigned)id;
 	got.mtu = (unsigned)mtu;
-	got.routed = streq(mode, "routed");
 	*n = got;
 	return 0;
+}
+
+const char *network_mode(const struct network *n)
+{
+	return n->routed ? "routed" : !*n->parent ? "bridge" : n->ipvlan ? "ipvlan" : "macvlan";
 }
 
 static void dump(const struct network *n, struct str *out)
@@ -128,7 +140,9 @@ static void dump(const struct network *n, struct str *out)
 
 	json_open(&w, NULL, '{');
 	json_put_u64(&w, "id", n->id);
-	json_put_string(&w, "mode", n->routed ? "routed" : "bridge");
+	json_put_string(&w, "mode", network_mode(n));
+	if (*n->parent)
+		json_put_string(&w, "parent", n->parent);
 	snprintf(text, sizeof(text), "%s/%u", show_ip(n->subnet, ip), n->prefix);
 	json_put_string(&w, "subnet", text);
 	if (n->gateway)
@@ -330,7 +344,8 @@ static uint32_t asked_for(const char *words)
 /* Addresses that belong to ranges of ids, below; those that can be asked for, above. */
 static unsigned slots_of(const struct network *n)
 {
-	return net_capacity(n) < NET_INDEX_MAX ? 0 : NET_INDEX_MAX;
+	/* where others live as well, nobody's address follows from his ids */
+	return *n->parent || net_capacity(n) < NET_INDEX_MAX ? 0 : NET_INDEX_MAX;
 }
 
 static unsigned slot_of(const struct instance *i)
@@ -624,6 +639,11 @@ static int resolve_one(const struct instances *all, const struct instance *i, co
 	if (nic_decide(&names, n, ip, alias, index, ports.pubs, ports.n_pubs, a, out, e) < 0)
 		return -1;
 	set_traffic(i, &out->traffic);
+	if (*n->parent && (i->firewall || i->net_rate))
+		return err_set(
+			e, ERR_INVALID,
+			"%s: needs an end of the link at the host, which %s network '%s' has not",
+			i->firewall ? "firewall" : "net-rate", network_mode(n), n->name);
 	return 0;
 }
 
@@ -838,13 +858,13 @@ int network_plug(const struct instances *all, struct state_dir *sd, const char *
 		return err_set(e, ENOMEM, "network");
 	if (network_ready(all, &one, e) < 0 ||
 	    file_read(sd->dir, "journal", 16u << 20, &journal, e) < 0 ||
-	    state_add_journal(sd, lines.s, lines.len, e) < 0)
+	    (lines.len && state_add_journal(sd, lines.s, lines.len, e) < 0))
 		return -1;
 	if (nic_attach(&nic, netns, e) == 0 && record_nets(sd, i, e) == 0 &&
 	    rename_hosts(all, i, name, e) == 0)
 		return 0;
 	(void)nic_detach(nic.link, &ignored);
-	(void)nic_undo(lines.s, &ignored);
+	(void)nic_undo(str_text(&lines), &ignored);
 	(void)file_replace(sd->dir, "journal", str_text(&journal), journal.len, 0600, false,
 			   &ignored);
 	return -1;
@@ -859,6 +879,10 @@ int network_unplug(const struct instances *all, struct state_dir *sd, const char
 	const char *at;
 	size_t len;
 
+	if (*n->parent)
+		return err_set(e, ERR_STATE,
+			       "'%s' runs: its interface of a %s network goes when it stops", name,
+			       network_mode(n));
 	set_names(all, &names);
 	if (file_read(sd->dir, "journal", 16u << 20, &journal, e) < 0)
 		return -1;

@@ -91,6 +91,9 @@ int networks_open(const struct instances *all, struct err *e);
 
 /* ERR_NO_SUCH, with the nearest as a hint. */
 int network_read(const struct instances *all, const char *name, struct network *n, struct err *e);
+
+/* "bridge", "routed", "macvlan", "ipvlan". */
+const char *network_mode(const struct network *n);
 int network_write(const struct instances *all, const struct network *n, struct err *e);
 int network_parse(const char *text, size_t len, struct network *n, struct err *e);
 

@@ -52,11 +52,13 @@ void net_names_of(const char *run, bool usual, struct net_names *n);
 /* A network: addresses, and how they are reached. Filled by whoever keeps it. */
 struct network {
 	char name[NET_NAME_MAX + 1];
-	unsigned id;	 /* 0 bridge, 1 routed, from 2 on those that people made */
-	bool routed;	 /* no bridge: a route to each instance */
-	bool internal;	 /* no way out */
-	bool isolated;	 /* no way to each other */
-	uint32_t subnet; /* host byte order */
+	unsigned id;	       /* 0 bridge, 1 routed, from 2 on those that people made */
+	bool routed;	       /* no bridge: a route to each instance */
+	char parent[IFNAMSIZ]; /* neither: a device of the host whose network it shares, by macvlan; "" */
+	bool ipvlan;	       /* by ipvlan: with the parent's MAC */
+	bool internal;	       /* no way out */
+	bool isolated;	       /* no way to each other */
+	uint32_t subnet;       /* host byte order */
 	unsigned prefix;
 	uint32_t gateway;    /* 0: the first address of each subnet */
 	uint8_t subnet6[16]; /* a /48 of RFC 4193; all zero: no IPv6 */

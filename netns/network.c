@@ -241,6 +241,8 @@ int net_ready(const struct net_names *names, const struct nic *nic, int lock, st
 	char set[24];
 	int rc;
 
+	if (*nic->network->parent)
+		return 0;
 	snprintf(set, sizeof(set), "net%u", nic->network->id);
 	el = member(set, link);
 	rc = nft_has(names->table, &el, e);
@@ -265,6 +267,8 @@ int net_remove(const struct net_names *names, const struct network *n, struct er
 				      1u << (32 - n->prefix > NET_SHARD_BITS ? 22 - n->prefix : 0);
 	struct err ignored;
 
+	if (*n->parent)
+		return 0;
 	inet_ntop(AF_INET, &subnet, net4, sizeof(net4));
 	inet_ntop(AF_INET6, n->subnet6, net6, sizeof(net6));
 	for (unsigned i = 0; i < shards; i++) {

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "netns/conntrack.h"
@@ -61,7 +62,7 @@ void net_names_of(const char *run, bool usual, struct net_names *n)
 
 static bool is_sharded(const struct network *n)
 {
-	return !n->routed && 32 - n->prefix > NET_SHARD_BITS;
+	return !n->routed && !*n->parent && 32 - n->prefix > NET_SHARD_BITS;
 }
 
 unsigned net_capacity(const struct network *n)
@@ -70,6 +71,8 @@ unsigned net_capacity(const struct network *n)
 
 	if (n->routed)
 		return all;
+	if (*n->parent)
+		return all < 8 ? 0 : all - 3;
 	if (!is_sharded(n))
 		return all < 8 ? 0 : (all - 3 < NET_SHARD ? all - 3 : NET_SHARD);
 	all = (1u << (bits > 20 ? 10 : bits - NET_SHARD_BITS)) * NET_SHARD;
@@ -278,8 +281,20 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 	};
 	unsigned shard;
 
+	if (*n->parent && n_pubs)
+		return err_set(
+			e, ERR_INVALID,
+			"publish: in network '%s' it has an address of its own that others reach",
+			n->name);
 	place(n, ip, &nic, &shard);
 	choose_mac(n->name, ip, nic.mac);
+	if (*n->parent) { /* no end at the host, hence neither rules nor a journal: it goes with its namespace */
+		nic.name = arena_printf(a, "eth%u", index - 2);
+		nic.table = arena_strdup(a, names->table);
+		nic.later = true;
+		*out = nic;
+		return nic.name && nic.table ? 0 : err_set(e, ENOMEM, "network");
+	}
 	if (choose_link(n->routed ? names->veth : names->port, nic.link, e) < 0)
 		return -1;
 	if (!n->routed)
@@ -380,6 +395,47 @@ static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int 
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
 	nl_end(nl, h);
+}
+
+/* A device in the other namespace that shares the parent's link: seen by its network as a machine of its own. */
+static int attach_shared(const struct nic *nic, int netns, struct err *e)
+{
+	const struct network *n = nic->network;
+	unsigned parent = if_nametoindex(n->parent);
+	struct nlattr *info, *data;
+	struct nlmsghdr *h;
+	struct nl nl;
+	int rc;
+
+	if (!parent)
+		return err_set(e, errno, "network '%s': the host has no device '%s'", n->name,
+			       n->parent);
+	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+		return -1;
+	h = link_message(&nl, NLM_F_CREATE | NLM_F_EXCL, AF_UNSPEC, 0, 0);
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->name);
+	mnl_attr_put_u32(h, IFLA_LINK, parent);
+	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)netns);
+	if (!n->ipvlan)
+		mnl_attr_put(h, IFLA_ADDRESS, 6, nic->mac);
+	if (n->mtu)
+		mnl_attr_put_u32(h, IFLA_MTU, n->mtu);
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, n->ipvlan ? "ipvlan" : "macvlan");
+	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	if (n->ipvlan)
+		mnl_attr_put_u16(h, IFLA_IPVLAN_MODE, IPVLAN_MODE_L2);
+	else
+		mnl_attr_put_u32(h, IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	nl_end(&nl, h);
+	rc = nl_send(&nl, NULL, e);
+	nl_close(&nl);
+	if (rc < 0 && e->code == EOPNOTSUPP)
+		return err_set(e, ERR_NOT_SUPPORTED, "this kernel has no %s (module %s)",
+			       n->ipvlan ? "ipvlan" : "macvlan", n->ipvlan ? "ipvlan" : "macvlan");
+	return rc < 0 ? err_in(e, "cannot make an interface of '%s'", n->parent) : 0;
 }
 
 /*
@@ -556,38 +612,39 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	uint32_t ip = htonl(nic->ip), gateway = htonl(nic->gateway);
 	/* where others came and went the kernel gives another index than was asked for */
 	unsigned index = nic->later ? if_nametoindex(nic->name) : nic->index;
-	bool first = nic->index == 2;
+	bool first = nic->index == 2, on_link = *nic->bridge || *nic->network->parent;
 	struct nl nl;
 	int rc;
 
 	if (has6(nic)) {
 		set_sysctl(nic->name, "accept_dad", "0");
 		set_sysctl(nic->name, "accept_ra", "0");
-	} else {
+	} else if (!*nic->network->parent) { /* there a router may offer one */
 		set_sysctl(nic->name, "disable_ipv6", "1");
 	}
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
 	add_address(&nl, index, AF_INET, &ip, 4, nic->prefix, RT_SCOPE_UNIVERSE);
 	if (has6(nic))
-		add_address(&nl, index, AF_INET6, nic->ip6, 16, *nic->bridge ? 64 : 128,
+		add_address(&nl, index, AF_INET6, nic->ip6, 16, on_link ? 64 : 128,
 			    RT_SCOPE_UNIVERSE);
 	nl_end(&nl, link_message(&nl, 0, AF_UNSPEC, index, IFF_UP));
-	if (!*nic->bridge)
+	if (!on_link)
 		add_route(&nl, index, AF_INET, &gateway, 32, NULL);
 	if (first) { /* the first one leads out */
 		add_route(&nl, index, AF_INET, NULL, 0, &gateway);
 		if (has6(nic))
 			add_route(&nl, index, AF_INET6, NULL, 0, nic->gateway6);
-	} else if (!*nic->bridge) { /* the others to their own network, which on a bridge is on the link */
+	} else if (!on_link) { /* the others to their own network, which on a bridge is on the link */
 		uint32_t subnet = htonl(nic->network->subnet);
 
 		add_route(&nl, index, AF_INET, &subnet, nic->network->prefix, &gateway);
 		if (has6(nic))
 			add_route(&nl, index, AF_INET6, nic->network->subnet6, 48, nic->gateway6);
 	}
-	add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET, &gateway, nic->gateway_mac);
-	if (has6(nic))
+	if (!*nic->network->parent)
+		add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET, &gateway, nic->gateway_mac);
+	if (has6(nic) && !*nic->network->parent)
 		add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET6, nic->gateway6, nic->gateway_mac);
 	rc = nl_send(&nl, NULL, e);
 	nl_close(&nl);
@@ -632,11 +689,18 @@ int nic_attach(const struct nic *nic, int netns, struct err *e)
 
 	if (own < 0)
 		return err_set(e, errno, "cannot open the network namespace");
-	if (add_elements(nic, e) < 0 || attach_outside(nic, netns, e) < 0)
+	if (*nic->network->parent ? attach_shared(nic, netns, e) < 0 :
+				    add_elements(nic, e) < 0 || attach_outside(nic, netns, e) < 0)
 		return -1;
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot enter the container's network namespace");
 	rc = attach_inside(nic, e);
+	/* a MAC of a parent's network is free once the namespace that had it before is gone, which the kernel does in its own time */
+	for (int tries = 0; rc < 0 && *nic->network->parent && e->code == EADDRINUSE && tries < 150;
+	     tries++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+		rc = attach_inside(nic, e);
+	}
 	if (setns(own, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot return to the network namespace");
 	return rc;
@@ -667,6 +731,8 @@ int nic_detach(const char *link, struct err *e)
 /* On a bridge they would stay, unlike on a link that goes with its instance. */
 void nic_journal(const struct nic *nic, struct str *out)
 {
+	if (*nic->network->parent)
+		return;
 	nft_write(nic->table, nic->elements, nic->n_elements, out);
 	str_addf(out, "link %s\n", nic->link);
 	if (is_filtered(nic))
