@@ -618,8 +618,11 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 	 * earlier one put there.
 	 */
 	where = is_looked_for(a->spec) && m->what == MOUNT_BIND ? m->source : "/";
+	/* a user namespace may not be allowed to go there: what is looked for is then not found, as if it had not been put there */
 	if (sys_move_mount(fd, "", AT_FDCWD, where,
-			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
+			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0 &&
+	    (errno != EACCES || streq(where, "/") ||
+	     sys_move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0))
 		return err_set(e, errno, "cannot attach the root file system");
 	if (m->propagation &&
 	    mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0)
