@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot.c - `ctr snapshot create|list|rm|mount`, `ctr rollback`: the states of an instance, kept and gone back to.
+ * snapshot.c - `ctr snapshot create|list|rm|prune|mount`, `ctr rollback`: the states of an instance, kept and gone back to.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include "cli/launch.h"
 #include "cli/snapshot.h"
 #include "cli/verbs.h"
+#include "cli/when.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -118,24 +119,38 @@ static int name_snapshot(const struct instance_dir *d, const char *name, struct 
 	return 0;
 }
 
-static int remove_old(const struct layers *l, const struct instance_dir *d, uint64_t keep,
-		      struct err *e)
+/* What goes: of those made with --scheduled, or of @all, those beyond the @keep newest that are from before @before. */
+struct retention {
+	uint64_t keep;
+	struct when before; /* not set: whenever they are from */
+	bool all;
+};
+
+/* How many went, the oldest first; -1 and *e. */
+static int remove_old(const struct layers *l, const struct instance_dir *d,
+		      const struct retention *r, struct err *e)
 {
 	auto_free struct snapshot *list = NULL;
-	size_t n, scheduled = 0;
+	struct when any = { .set = false };
+	size_t n, left = 0;
+	int gone = 0;
 
 	if (snapshots_list(d, &list, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		scheduled += list[i].by != NULL;
-	for (size_t i = 0; i < n && scheduled > keep; i++) {
-		if (!list[i].by)
+		left += r->all || list[i].by;
+	for (size_t i = 0; i < n && left > r->keep; i++) {
+		if (!r->all && !list[i].by)
 			continue;
+		if (!when_within(list[i].created_ns / 1000000000,
+				 (uint32_t)(list[i].created_ns % 1000000000), &any, &r->before))
+			break; /* and the others are younger */
 		if (snapshot_remove(d, list[i].name, e) < 0)
 			return -1;
-		scheduled--;
+		left--;
+		gone++;
 	}
-	return layers_sweep(l, e);
+	return gone && layers_sweep(l, e) < 0 ? -1 : gone;
 }
 
 static int create_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
@@ -151,7 +166,7 @@ static int create_one(struct cli *c, const struct instances *all, const char *na
 		return -1;
 	if (layers_open(all, &l, e) == 0 && name_snapshot(&d, o->snapshot, &s, e) == 0 &&
 	    keep_state(&l, &d, &s, e) == 0 && snapshot_write(&d, &s, e) == 0 &&
-	    (!o->keep.set || remove_old(&l, &d, o->keep.v, e) == 0))
+	    (!o->keep.set || remove_old(&l, &d, &(struct retention){ .keep = o->keep.v }, e) >= 0))
 		rc = 0;
 	instance_close(&d);
 	if (rc < 0)
@@ -321,6 +336,74 @@ const struct verb verb_snapshot_rm = {
 	.min = 2,
 	.max = -1,
 	.help = "remove snapshots, and what only they need",
+};
+
+/* ---- prune ---- */
+
+struct prune_options {
+	struct opt_u64 keep;
+	const char *older_than;
+	bool all;
+};
+
+static const struct option_row prune_rows[] = {
+	NUMBER_ROW(struct prune_options, keep, "keep", 0, "N", "those but the N newest", 0, 100000),
+	STRING_ROW(struct prune_options, older_than, "older-than", 0, "AGE",
+		   "those older than that: 90s, 10m, 2h, 7d, or a date"),
+	FLAG_ROW(struct prune_options, all, "all", 'a',
+		 "also those that were not made with --scheduled"),
+	END_ROW,
+};
+
+static int prune_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	const struct prune_options *o = c->options;
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	struct retention r = { .keep = o->keep.v, .all = o->all };
+	auto_layers struct layers l = LAYERS_NONE;
+	int gone = -1;
+
+	if (when_parse(o->older_than, "--older-than", &r.before, e) < 0 ||
+	    instance_open(all, name, &d, e) < 0)
+		return -1;
+	if (layers_open(all, &l, e) == 0)
+		gone = remove_old(&l, &d, &r, e);
+	instance_close(&d);
+	if (gone < 0)
+		return err_in(e, "cannot remove snapshots of '%s'", name);
+	if (!gone) {
+		err_set(e, ERR_STATE, "'%s' has none that are to go", name);
+		return 1;
+	}
+	if (!c->json)
+		printf("%s: %d removed\n", name, gone);
+	(void)fflush(stdout);
+	return 0;
+}
+
+static int snapshot_prune(struct cli *c, int argc, char **argv)
+{
+	const struct prune_options *o = c->options;
+	auto_instances struct instances all = INSTANCES_NONE;
+	char *everybody[] = { "*", NULL };
+
+	if (!o->keep.set && !o->older_than)
+		return err_set(c->e, ERR_USAGE, "which ones? --keep N, --older-than AGE, or both");
+	if (open_instances(c, &all) < 0)
+		return -1;
+	return each_instance(c, &all, argc ? argv : everybody, 0, prune_one);
+}
+
+const struct verb verb_snapshot_prune = {
+	.name = "snapshot prune",
+	.run = snapshot_prune,
+	.flags = VERB_JSON | VERB_MANY | VERB_STRICT,
+	.operands = "[NAME...]",
+	.max = -1,
+	.help = "remove old snapshots",
+	.rows = prune_rows,
+	.options_size = sizeof(struct prune_options),
+	.more = "Of the instances named, or of all. With both, those beyond the N newest that are older as well.",
 };
 
 /* ---- rollback ---- */

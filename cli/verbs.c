@@ -30,6 +30,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_snapshot_create,
 	&verb_snapshot_list,
 	&verb_snapshot_rm,
+	&verb_snapshot_prune,
 	&verb_snapshot_mount,
 	&verb_rollback,
 	&verb_restore,

@@ -158,7 +158,7 @@ int help_print_version(const struct door *d);
 extern const struct verb verb_run, verb_create;			    /* run.c */
 extern const struct verb verb_set, verb_unset, verb_get, verb_edit; /* set.c */
 extern const struct verb verb_snapshot_create, verb_snapshot_list, verb_snapshot_rm,
-	verb_snapshot_mount, verb_rollback; /* snapshot.c */
+	verb_snapshot_prune, verb_snapshot_mount, verb_rollback; /* snapshot.c */
 extern const struct verb verb_net_create, verb_net_ls, verb_net_inspect, verb_net_rm,
 	verb_net_connect, verb_net_disconnect;				       /* net.c */
 extern const struct verb verb_restore;					       /* cp.c */

@@ -61,10 +61,21 @@ unshare -m bash -c '
 for i in 1 2 3 4; do want 0 "$CTR" snapshot create --scheduled --keep 2 web "auto$i"; done
 want 0 "$CTR" snapshot list -q web
 [ "$(grep -c auto out) $(wc -l <out)" = '2 6' ] || fail "--keep: $(cat out)"
+# prune: by number, by age, scheduled ones unless all are meant
+want 2 "$CTR" snapshot prune web
+want 4 "$CTR" snapshot prune --strict --older-than 1h web
+want 0 "$CTR" snapshot prune --older-than 1h
+want 0 "$CTR" snapshot create --scheduled web auto5
+want 0 "$CTR" snapshot prune --keep 2 web
+[ "$(cat out)" = "web: 1 removed" ] || fail "prune: $(cat out)"
+want 0 "$CTR" snapshot list -q web
+[ "$(grep auto out | xargs)" = "web@auto4 web@auto5" ] || fail "prune: $(cat out)"
+want 4 "$CTR" snapshot prune --strict --all --keep 1 --older-than 1h 'w*'
+want 0 "$CTR" snapshot rm web auto5
 want 0 "$CTR" snapshot list --json
 python3 -c 'import json; d = json.load(open("out")); assert d["version"] == 1 and d["snapshots"][0]["consistency"] == "application", d' || fail "$(cat out)"
 want 3 "$CTR" snapshot rm web s9
-want 0 "$CTR" snapshot rm web s1 s2 s3 before auto3 auto4
+want 0 "$CTR" snapshot rm web s1 s2 s3 before auto4
 want 0 "$CTR" exec web cat /data
 want 0 "$CTR" rm -f web
 gone() { [ -z "$(find "$CTR_ROOT/frozen" "$CTR_ROOT/instances/.tmp" -mindepth 1)" ]; }
