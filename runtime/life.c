@@ -268,41 +268,87 @@ static void life_child(struct birth *b)
 
 /* ---- between the two, when namespaces are joined ---- */
 
-static int join(const struct ns_spec *ns, struct err *e)
-{
-	auto_fd int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+struct joins {
+	int fd[NS_MAX]; /* -1: not open yet */
+	bool joined[NS_MAX];
+};
 
-	if (fd < 0)
+/* What a bundle sets in a namespace that it joins would be set for the caller, were it his own. */
+static int check_not_own(const struct spec *s, const struct ns_spec *ns, int fd, struct err *e)
+{
+	bool sets = (ns->flag == CLONE_NEWUTS && (s->hostname || s->domainname)) ||
+		    (s->n_sysctl && ns->flag & (CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWIPC));
+	const char *name = ns->flag == CLONE_NEWUTS ? "uts" :
+			   ns->flag == CLONE_NEWNET ? "net" :
+						      "ipc";
+	struct stat theirs, own;
+	char path[32];
+
+	if (!sets)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	if (fstat(fd, &theirs) < 0 || stat(path, &own) < 0)
+		return err_set(e, errno, "cannot look at namespace '%s'", ns->path);
+	if (theirs.st_ino == own.st_ino && theirs.st_dev == own.st_dev)
+		return err_set(
+			e, ERR_INVALID,
+			"namespace '%s' is the caller's own: host name and sysctls of the container would be set for it",
+			ns->path);
+	return 0;
+}
+
+static int open_join(const struct birth *b, struct joins *j, unsigned i, struct err *e)
+{
+	const struct ns_spec *ns = b->plan->joins[i];
+
+	if (j->fd[i] >= 0)
+		return 0;
+	j->fd[i] = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (j->fd[i] < 0)
 		return err_set(e, errno, "cannot open namespace '%s'", ns->path);
-	if (setns(fd, (int)ns->flag) < 0)
+	return check_not_own(b->spec, ns, j->fd[i], e);
+}
+
+static int join(const struct birth *b, struct joins *j, unsigned i, struct err *e)
+{
+	const struct ns_spec *ns = b->plan->joins[i];
+
+	if (open_join(b, j, i, e) < 0)
+		return -1;
+	if (setns(j->fd[i], (int)ns->flag) < 0)
 		return err_set(e, errno, "cannot join namespace '%s'", ns->path);
+	j->joined[i] = true;
 	return 0;
 }
 
 /*
- * Namespaces that belong to the host's user namespace are joined with the privileges we have; those that belong
- * to the user namespace that is joined as well need that one first. So: each is tried, then the user
- * namespace is joined, then those that were refused are tried again.
+ * All are opened before the first is entered, for a path means something else in another mount namespace. Those that belong to the
+ * host's user namespace are joined with the privileges we have; those that belong to the user namespace that is joined as well
+ * need that one first. So: each is tried, then the user namespace is joined, then those that were refused are tried again.
  */
-static int join_all(const struct plan *p, struct err *e)
+static int join_all(const struct birth *b, struct err *e)
 {
-	bool joined[NS_MAX] = { false };
+	const struct plan *p = b->plan;
+	struct joins j;
 
+	for (unsigned i = 0; i < NS_MAX; i++) {
+		j.fd[i] = -1;
+		j.joined[i] = false;
+	}
+	for (unsigned i = 0; i < p->n_joins; i++)
+		if (open_join(b, &j, i, e) < 0 && e->code != EPERM && e->code != EACCES)
+			return -1;
 	for (int round = 0; round < 2; round++)
 		for (unsigned i = 0; i < p->n_joins; i++) {
-			if (joined[i] || (round == 0 && p->joins[i]->flag == CLONE_NEWUSER))
+			if (j.joined[i] || (round == 0 && p->joins[i]->flag == CLONE_NEWUSER))
 				continue;
 			/* the user namespace stands first in the second round, whatever its place in the list */
 			for (unsigned u = 0; round == 1 && u < p->n_joins; u++)
-				if (!joined[u] && p->joins[u]->flag == CLONE_NEWUSER) {
-					if (join(p->joins[u], e) < 0)
-						return -1;
-					joined[u] = true;
-				}
-			if (joined[i])
-				continue;
-			joined[i] = join(p->joins[i], e) == 0;
-			if (!joined[i] && (round == 1 || e->code != EPERM))
+				if (!j.joined[u] && p->joins[u]->flag == CLONE_NEWUSER &&
+				    join(b, &j, u, e) < 0)
+					return -1;
+			if (!j.joined[i] && join(b, &j, i, e) < 0 &&
+			    (round == 1 || (e->code != EPERM && e->code != EACCES)))
 				return -1;
 		}
 	return 0;
@@ -339,7 +385,7 @@ static void joiner(struct birth *b)
 	/* in a joined pid namespace others could look at us */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		err_set(&e, errno, "cannot become undumpable");
-	else if (join_all(b->plan, &e) == 0) {
+	else if (join_all(b, &e) == 0) {
 		if (b->plan->clone_flags & CLONE_NEWUSER)
 			(void)prctl(PR_SET_DUMPABLE,
 				    1); /* or else nobody could map the child's ids */
