@@ -30,6 +30,8 @@ struct state_dir;
 
 #define NET_DEFAULT "bridge"
 
+#define NICS_MAX 16 /* of an instance */
+
 /* What an instance's words mean. */
 struct networking {
 	bool host;	  /* the host's own */
@@ -48,6 +50,18 @@ int network_lease(const struct instances *all, const struct instance_dir *d, str
 /* All that is decided, in @a. Nothing is done, but that a network of ours is written down at its first use. */
 int network_resolve(const struct instances *all, const struct instance *i, const char *name,
 		    struct arena *a, struct networking *out, struct err *e);
+
+/* The names of this set of instances on the host; what an instance's configuration says of its traffic. */
+void network_names(const struct instances *all, struct net_names *names);
+void network_traffic(const struct instance *i, struct traffic *t);
+
+/* The interface that @words of the instance's configuration mean, its number @index inside, in @a. */
+int network_nic(const struct instances *all, const struct instance *i, const char *name,
+		const char *words, unsigned index, struct arena *a, struct nic *out, struct err *e);
+
+/* An instance's configuration, unlocked: *i is to be freed. 0, or -1 and *e. */
+int instance_read(const struct instances *all, const char *name, struct instance **i,
+		  struct err *e);
 
 /* The lines that others find it by, in @a, as many as *n. */
 const struct hosts_line *network_hosts(const struct networking *net, struct arena *a, size_t *n,
