@@ -448,7 +448,7 @@ static int set_rate(unsigned index, uint64_t rate, struct err *e)
 
 /* ---- both ---- */
 
-static bool is_any(const struct traffic *t)
+bool traffic_is_limited(const struct traffic *t)
 {
 	return (t->rules && *t->rules) || t->rate.down || t->rate.up;
 }
@@ -461,7 +461,8 @@ int filter_outside(const char *table, const char *link, const struct traffic *t,
 	if (!index)
 		return err_set(e, errno, "there is no link '%s'", link);
 	filter_table(table, link, name);
-	if ((is_any(t) ? load_table(name, link, t, e) : nft_remove_table(name, e)) < 0 ||
+	if ((traffic_is_limited(t) ? load_table(name, link, t, e) : nft_remove_table(name, e)) <
+		    0 ||
 	    set_rate(index, t->rate.down, e) < 0)
 		return err_in(e, "cannot set what may pass '%s'", link);
 	return 0;
@@ -472,7 +473,7 @@ int filter_is_there(const char *table, const char *link, const struct traffic *t
 	char name[FILTER_TABLE_MAX];
 
 	filter_table(table, link, name);
-	return is_any(t) ? nft_has_table(name, e) : 1;
+	return traffic_is_limited(t) ? nft_has_table(name, e) : 1;
 }
 
 int filter_inside(unsigned index, const struct traffic *t, struct err *e)

@@ -116,6 +116,9 @@ struct traffic {
 	struct net_rate rate;
 };
 
+/* Whether it asks for anything. */
+bool traffic_is_limited(const struct traffic *t);
+
 #define FILTER_TABLE_MAX 32
 
 /* The name of the nftables table (of family netdev) of a link. */

@@ -556,13 +556,6 @@ static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index
 	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
 }
 
-static bool is_filtered(const struct nic *nic)
-{
-	const struct traffic *t = &nic->traffic;
-
-	return (t->rules && *t->rules) || t->rate.down || t->rate.up;
-}
-
 static int port_error(const struct nic *nic, struct err *e)
 {
 	if (e->code == EXFULL)
@@ -581,8 +574,9 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
 	add_pair(&nl, nic, bridge, netns);
-	if (is_filtered(nic) && (nl_send(&nl, NULL, e) < 0 ||
-				 filter_outside(nic->table, nic->link, &nic->traffic, e) < 0)) {
+	if (traffic_is_limited(&nic->traffic) &&
+	    (nl_send(&nl, NULL, e) < 0 ||
+	     filter_outside(nic->table, nic->link, &nic->traffic, e) < 0)) {
 		nl_close(&nl);
 		return port_error(nic, e);
 	}
@@ -735,7 +729,7 @@ void nic_journal(const struct nic *nic, struct str *out)
 		return;
 	nft_write(nic->table, nic->elements, nic->n_elements, out);
 	str_addf(out, "link %s\n", nic->link);
-	if (is_filtered(nic))
+	if (traffic_is_limited(&nic->traffic))
 		filter_journal(nic->table, nic->link, out);
 	if (!*nic->bridge)
 		return;
