@@ -354,6 +354,7 @@ static int foreground(struct making *m, struct life *life, struct state_dir *sd,
 	struct err other;
 	int served;
 
+	(void)net; /* its counters last as long as the descriptor */
 	instance_unlock(&m->dir);
 	if (!m->instance->ephemeral && instance_sync(&m->dir, &other) < 0)
 		log_warn("%s", other.msg);
