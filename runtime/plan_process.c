@@ -125,12 +125,14 @@ static void warn_of_ambient(const struct process_spec *p, unsigned last_cap)
 {
 	uint64_t lost = p->caps[CAPS_AMBIENT] &
 			~(p->caps[CAPS_PERMITTED] & p->caps[CAPS_INHERITABLE]);
+	unsigned first = 0;
 
-	for (unsigned cap = 0; cap <= last_cap && cap < 64; cap++)
-		if (lost & 1ULL << cap)
-			log_warn(
-				"can't raise ambient capability %s: it is not permitted and inheritable",
-				cap_name((int)cap));
+	if (!lost)
+		return;
+	while (first < last_cap && !(lost & 1ULL << first))
+		first++;
+	log_warn("can't raise ambient capability %s: it is not permitted and inheritable%s",
+		 cap_name((int)first), lost & (lost - 1) ? ", and others are not either" : "");
 }
 
 static int plan_self(struct plan *p, enum step_kind kind, const char *why,

@@ -306,9 +306,9 @@ int main(int argc, char **argv)
 		_exit(125);
 	}
 	late = wait_until(pid, &status, now_ms() + seconds * 1000, &chld) < 0;
-	/* What the kernel is still taking apart is not left behind: half a second for it. */
+	/* What the kernel is still taking apart, or ends with the last instance, is not left behind: two seconds for it. */
 	if (!late)
-		(void)wait_until(0, NULL, now_ms() + 500, &chld);
+		(void)wait_until(0, NULL, now_ms() + 2000, &chld);
 	for (grace = 0; grace < 100; grace++) {
 		int n = kill_children(!late && grace == 0);
 
