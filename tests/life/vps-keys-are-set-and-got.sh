@@ -102,13 +102,15 @@ said err 'was decided when'
 cmp -s before "$CTR_ROOT/instances/web/config.json" || fail 'a failed edit changed it'
 
 # logs are bounded as asked
-want 0 "$CTR" run -d --name log --log-size 64k --log-files 4 --net none r sh -c 'yes 0123456789 | head -n 60000; sleep 1000'
-soon test -e "$CTR_ROOT/instances/log/log.3"
+want 0 "$CTR" run -d --name log --log-size 64k --log-files 4 --net none r sh -c 'yes 0123456789 | head -n 60000; echo over; sleep 1000'
+all_written() { [ "$("$CTR" logs log 2>/dev/null | tail -n 1)" = over ]; } # until then files are moved on
+soon all_written
+[ -e "$CTR_ROOT/instances/log/log.3" ] || fail 'fewer files than asked'
 [ ! -e "$CTR_ROOT/instances/log/log.4" ] || fail 'more files than asked'
 for file in log log.1 log.2 log.3; do
 	[ "$(stat -c %s "$CTR_ROOT/instances/log/$file")" -lt 80000 ] || fail "$file is $(stat -c %s "$CTR_ROOT/instances/log/$file")"
 done
-enough_lines() { [ "$("$CTR" logs log | wc -l)" -gt 3800 ]; } # just after a rotation there are fewer
-soon enough_lines
+want 0 "$CTR" logs log
+[ "$(wc -l <out)" -gt 3800 ] || fail "lines: $(wc -l <out)"
 want 0 "$CTR" rm -f web other log
 nothing_left
