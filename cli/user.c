@@ -112,8 +112,8 @@ static bool find_passwd(char *text, const char *name, uint32_t uid, struct user 
 		u->gid = (uint32_t)gid;
 		if (*f[5] == '/') {
 			u->home = arena_strdup(a, f[5]);
-			u->shell = arena_strdup(a, f[6]);
-			*no_memory = !u->home || !u->shell;
+			u->shell = n > 6 ? arena_strdup(a, f[6]) : NULL;
+			*no_memory = !u->home || (n > 6 && !u->shell);
 		}
 		return true;
 	}

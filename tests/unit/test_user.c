@@ -56,6 +56,20 @@ TEST(a_name_gives_user_group_home_and_supplementary_groups)
 	CHECK_INT(u.groups[1], 101);
 }
 
+TEST(a_line_without_a_shell_has_a_home)
+{
+	struct arena *a = arena_new(0);
+	struct err e = { 0 };
+	struct user u;
+
+	put("passwd", "web:x:33:34:wve:/srv\n");
+	put("group", "");
+	CHECK_INT(user_find(root, "web", 65536, a, &u, &e), 0);
+	CHECK_STR(u.home, "/srv");
+	CHECK(!u.shell);
+	arena_free(a);
+}
+
 TEST(numbers_are_taken_as_they_are)
 {
 	struct user u;
