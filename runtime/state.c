@@ -564,6 +564,9 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 		    str_after(line, "link ") || str_after(line, "table ")) /* netns/netns.h */
 			continue;
 		if (str_after(line, "root ")) {
+			if (j->n || *j->cgroup_root) /* it is the first line, and the only one */
+				return err_set(e, ERR_INVALID,
+					       "the journal's line '%s' makes no sense", line);
 			j->cgroup_root = line + strlen("root ");
 			continue;
 		}
