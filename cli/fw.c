@@ -184,8 +184,8 @@ static int count_all(const struct instances *all, const char *name, size_t n, st
 	snprintf(path, sizeof(path), "%s/journal", name);
 	if (file_read(all->states, path, 16u << 20, &journal, e) < 0)
 		return -1;
-	net_names_of(all->run_path, streq(all->run_path, RUN_ROOT_DEFAULT), &names);
-	k = network_links(str_text(&journal), links, LINKS_MAX);
+	network_names(all, &names);
+	k = (int)nic_links(str_text(&journal), links, LINKS_MAX);
 	while (k-- > 0)
 		if (filter_count(names.table, links[k], c->rules, n, &c->in, &c->out, e) < 0)
 			return err_set(

@@ -88,9 +88,6 @@ int network_plug(const struct instances *all, struct state_dir *sd, const char *
 int network_unplug(const struct instances *all, struct state_dir *sd, const char *name,
 		   const struct instance *i, const struct network *n, struct err *e);
 
-/* The host's ends that a journal names, in the order of the interfaces: how many. */
-int network_links(const char *journal, char links[][IFNAMSIZ], int max);
-
 /* 1: the rules of one that runs are not there, *name is it. 0, or -1 and *e. */
 int network_lost(const struct instances *all, char name[64], struct err *e);
 

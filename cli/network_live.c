@@ -26,18 +26,6 @@
 
 /* ---- what passes ---- */
 
-int network_links(const char *journal, char links[][IFNAMSIZ], int max)
-{
-	int n = 0;
-
-	for (const char *line = journal; line && *line && n < max;) {
-		n += sscanf(line, "link %15s\n", links[n]) == 1;
-		line = strchr(line, '\n');
-		line += line != NULL;
-	}
-	return n;
-}
-
 static int filter_all_inside(pid_t pid, const struct traffic *t, struct err *e)
 {
 	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other = -1;
@@ -71,7 +59,7 @@ int network_filter(const struct instances *all, struct state_dir *sd, pid_t pid,
 
 	if (file_read(sd->dir, "journal", 16u << 20, &journal, e) < 0)
 		return -1;
-	n = network_links(str_text(&journal), links, NICS_MAX);
+	n = (int)nic_links(str_text(&journal), links, NICS_MAX);
 	network_names(all, &names);
 	network_traffic(i, &t);
 	for (int k = 0; k < n; k++) {
@@ -320,7 +308,7 @@ static int look_one(const char *id, void *arg)
 	if (file_read(l->all->states, path, 16u << 20, &text, &e) < 0)
 		return 0;
 	lost = net_lost(str_text(&text), &e) == 1;
-	n = network_links(str_text(&text), links, NICS_MAX);
+	n = (int)nic_links(str_text(&text), links, NICS_MAX);
 	if (!lost && n && instance_read(l->all, id, &i, &e) == 0) {
 		network_names(l->all, &names);
 		network_traffic(i, &t);

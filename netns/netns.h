@@ -211,6 +211,9 @@ int nic_detach(const char *link, struct err *e);
 void nic_journal(const struct nic *nic, struct str *out);
 int nic_undo(const char *journal, struct err *e);
 
+/* The host's ends that a journal names, in the order of the interfaces: how many. */
+size_t nic_links(const char *journal, char links[][IFNAMSIZ], size_t max);
+
 /* Adds the elements of a journal again, after the rules were lost; not what filter_outside() made. */
 int net_restore(const char *journal, struct err *e);
 

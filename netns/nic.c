@@ -739,6 +739,18 @@ void nic_journal(const struct nic *nic, struct str *out)
 	str_add(out, "\n");
 }
 
+size_t nic_links(const char *journal, char links[][IFNAMSIZ], size_t max)
+{
+	size_t n = 0;
+
+	for (const char *line = journal; line && *line && n < max;) {
+		n += sscanf(line, "link %15s\n", links[n]) == 1;
+		line = strchr(line, '\n');
+		line += line != NULL;
+	}
+	return n;
+}
+
 /* A line "neigh BRIDGE IPV4 [IPV6]". What is not there is as good as removed. */
 static int forget_neighbours(const char *line, struct err *e)
 {

@@ -151,17 +151,17 @@ static int say_created(struct birth *b, struct err *e)
 	return 0;
 }
 
-/*
- * Until `start` knocks; from then on it is the one who hears how it ends. Whoever goes away without a word, being
- * killed, leaves the container as it was. And nobody would be told why we cannot let him in, but would take our
- * end for the payload's beginning: so what is short (descriptors, memory) is waited for.
- */
+/* As process 1 of its namespace it would not even notice what it does not handle (pid_namespaces(7)). */
 static void end(int sig)
 {
 	_exit(128 + sig);
 }
 
-/* As process 1 of its namespace it would not even notice what it does not handle (pid_namespaces(7)). */
+/*
+ * Until `start` knocks; from then on it is the one who hears how it ends. Whoever goes away without a word, being
+ * killed, leaves the container as it was. And nobody would be told why we cannot let him in, but would take our
+ * end for the payload's beginning: so what is short (descriptors, memory) is waited for.
+ */
 static int wait_for_start(struct birth *b, struct err *e)
 {
 	char c;

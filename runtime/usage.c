@@ -145,12 +145,7 @@ static int find_links(const struct state_dir *sd, struct links *l, struct err *e
 	l->n = 0;
 	if (file_read(sd->dir, "journal", 16u << 20, &text, e) < 0)
 		return -1;
-	for (const char *line = str_text(&text); line && *line && l->n < LINKS_MAX;) {
-		if (sscanf(line, "link %15s\n", l->v[l->n]) == 1)
-			l->n++;
-		line = strchr(line, '\n');
-		line += line != NULL;
-	}
+	l->n = nic_links(str_text(&text), l->v, LINKS_MAX);
 	return 0;
 }
 
