@@ -219,15 +219,19 @@ static void describe(pid_t pid, const struct user_regs_struct *r, char *buf, siz
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (r->orig_rax == (unsigned long long)paths[i].nr) {
 			struct iovec here = { buf, size - 1 };
-			struct iovec there = { (void *)args[paths[i].arg], size - 1 };
+			char *at = (char *)args[paths[i].arg];
+			/* in two parts: the next page may not be there */
+			size_t here_left = 4096 - ((size_t)at & 4095);
+			struct iovec there[] = { { at, size - 1 }, { NULL, 0 } };
 			ssize_t n;
 
 			if (paths[i].nr == SYS_write && r->rdx < size)
 				here.iov_len = r->rdx;
-			if ((args[paths[i].arg] & 4095) + size >
-			    4096) /* the next page may not be there */
-				there.iov_len = 4096 - (args[paths[i].arg] & 4095);
-			n = process_vm_readv(pid, &here, 1, &there, 1, 0);
+			if (here_left < size - 1) {
+				there[0].iov_len = here_left;
+				there[1] = (struct iovec){ at + here_left, size - 1 - here_left };
+			}
+			n = process_vm_readv(pid, &here, 1, there, 2, 0);
 			buf[n > 0 ? n : 0] = '\0';
 			buf[strcspn(buf, "\n")] = '\0';
 			return;
