@@ -89,6 +89,7 @@ HOT_CC := REALGCC=$(CC) $(MUSL_GCC)
 MUSL_INC := $(DEPS)/musl-include
 HOT_FLAGS = $(BASE_FLAGS) -DCTR_MUSL -fno-pie -ffunction-sections -isystem $(MUSL_INC)
 HOT_LDFLAGS := -static -no-pie -Wl,--gc-sections
+START_LD := runtime/start.ld
 HOT_LIBS := $(ARCHIVES)
 else ifeq ($(STATIC),glibc)
 HOT_CC := $(CC)
@@ -167,9 +168,9 @@ $B/cold/%.o: %.c $B/flags
 	$(call say,CC,$< (glibc))
 	$Q$(CC) $(COLD_FLAGS) $(BASE_NAMED) -MMD -MP -c -o $@ $<
 
-$B/ctr: $(OBJ) $(filter /%,$(HOT_LIBS)) $B/sources
+$B/ctr: $(OBJ) $(filter /%,$(HOT_LIBS)) $B/sources $(START_LD)
 	$(call say,LD,$@)
-	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $(OBJ) $(HOT_LIBS)
+	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) $(START_LD:%=-Wl,-z,noseparate-code,-T,%) -o $@ $(OBJ) $(HOT_LIBS)
 
 $B/ctr-oci: $B/ctr
 	$Qln -sfn ctr $@
