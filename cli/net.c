@@ -24,8 +24,8 @@
 /* ---- create ---- */
 
 struct create_options {
-	const char *subnet, *gateway, *subnet6, *macvlan, *ipvlan;
-	struct opt_u64 mtu;
+	const char *subnet, *gateway, *subnet6, *bridge, *macvlan, *ipvlan;
+	struct opt_u64 mtu, vlan;
 	bool routed, internal, isolated, no_ipv6;
 };
 
@@ -41,6 +41,10 @@ static const struct option_row create_rows[] = {
 		   "of its interfaces (default 1500)", 1280, 65535),
 	FLAG_ROW(struct create_options, routed, "routed", 0,
 		 "a route to each instance, no bridge: no limit of ports, nothing is broadcast"),
+	STRING_ROW(struct create_options, bridge, "bridge", 0, "DEVICE",
+		   "ports of this bridge, which is the host's own, in the network that it leads to"),
+	NUMBER_ROW(struct create_options, vlan, "vlan", 0, "NUMBER",
+		   "of that bridge: the VLAN that the ports are in", 1, VLAN_MAX),
 	STRING_ROW(struct create_options, macvlan, "macvlan", 0, "DEVICE",
 		   "no bridge either: machines of their own in the network of this device"),
 	STRING_ROW(struct create_options, ipvlan, "ipvlan", 0, "DEVICE",
@@ -57,15 +61,19 @@ static int read_options(const struct create_options *o, const struct instances *
 	char text[INET6_ADDRSTRLEN];
 	const char *slash;
 
-	const char *parent = o->macvlan ? o->macvlan : o->ipvlan;
+	const char *parent = o->bridge ? o->bridge : o->macvlan ? o->macvlan : o->ipvlan;
 
-	if (parent &&
-	    (!o->subnet || o->routed || o->internal || o->isolated || (o->macvlan && o->ipvlan) ||
-	     !*parent || strlen(parent) >= IFNAMSIZ || strchr(parent, '/')))
+	if (parent && (!o->subnet || o->routed || o->internal || (o->isolated && !o->bridge) ||
+		       (o->bridge != NULL) + (o->macvlan != NULL) + (o->ipvlan != NULL) > 1 ||
+		       !*parent || strlen(parent) >= IFNAMSIZ || strchr(parent, '/')))
 		return err_set(
 			e, ERR_USAGE,
-			"--macvlan and --ipvlan need the name of a device and --subnet, that of its network, and none of "
-			"--routed, --internal, --isolated");
+			"--bridge, --macvlan and --ipvlan need the name of a device and --subnet, that of its network, and "
+			"neither --routed nor --internal; --isolated goes with --bridge alone");
+	if (o->vlan.set && !o->bridge)
+		return err_set(e, ERR_USAGE, "--vlan is for the ports of a --bridge of the host");
+	n->unmanaged = o->bridge != NULL;
+	n->vlan = (unsigned)o->vlan.v;
 	snprintf(n->parent, sizeof(n->parent), "%s", parent ? parent : "");
 	n->ipvlan = o->ipvlan != NULL;
 	n->prefix = 16;
@@ -218,6 +226,8 @@ static void put_network(const struct network *n, struct json_writer *w)
 	json_put_string(w, "mode", network_mode(n));
 	if (*n->parent)
 		json_put_string(w, "parent", n->parent);
+	if (n->vlan)
+		json_put_u64(w, "vlan", n->vlan);
 	snprintf(text, sizeof(text), "%s/%u", show(n->subnet, ip), n->prefix);
 	json_put_string(w, "subnet", text);
 	if (n->subnet6[0]) {

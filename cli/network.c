@@ -87,7 +87,7 @@ int network_parse(const char *text, size_t len, struct network *n, struct err *e
 	const struct json *j = a ? json_parse(a, text, len, e) : NULL;
 	const char *mode = "", *subnet = "", *subnet6 = NULL, *gateway = NULL, *parent = NULL;
 	struct network got = { .mtu = 0 };
-	uint64_t id = 0, mtu = 0;
+	uint64_t id = 0, mtu = 0, vlan = 0;
 
 	if (!a)
 		return err_set(e, ENOMEM, "network");
@@ -99,13 +99,17 @@ int network_parse(const char *text, size_t len, struct network *n, struct err *e
 	    json_string(json_get(j, "gateway"), &gateway, e) < 0 ||
 	    json_string(json_get(j, "parent"), &parent, e) < 0 ||
 	    json_u64(json_get(j, "mtu"), 68, 65535, &mtu, e) < 0 ||
+	    json_u64(json_get(j, "vlan"), 0, VLAN_MAX, &vlan, e) < 0 ||
 	    json_bool(json_get(j, "internal"), &got.internal, e) < 0 ||
 	    json_bool(json_get(j, "isolated"), &got.isolated, e) < 0)
 		return -1;
 	got.routed = streq(mode, "routed");
 	got.ipvlan = streq(mode, "ipvlan");
-	if (!streq(mode, "bridge") && !got.routed && !got.ipvlan && !streq(mode, "macvlan"))
-		return err_set(e, ERR_INVALID, "'mode' is none of bridge, routed, macvlan, ipvlan");
+	got.unmanaged = streq(mode, "unmanaged");
+	if (!streq(mode, "bridge") && !got.routed && !got.ipvlan && !got.unmanaged &&
+	    !streq(mode, "macvlan"))
+		return err_set(e, ERR_INVALID,
+			       "'mode' is none of bridge, routed, macvlan, ipvlan, unmanaged");
 	if (!parent != (streq(mode, "bridge") || got.routed) ||
 	    (parent && (!*parent || strlen(parent) >= IFNAMSIZ || strchr(parent, '/'))))
 		return err_set(e, ERR_INVALID, "'parent' is no device, or of no use in this mode");
@@ -120,13 +124,18 @@ int network_parse(const char *text, size_t len, struct network *n, struct err *e
 		return err_set(e, ERR_INVALID, "'subnet6' is no address");
 	got.id = (unsigned)id;
 	got.mtu = (unsigned)mtu;
+	got.vlan = (unsigned)vlan;
 	*n = got;
 	return 0;
 }
 
 const char *network_mode(const struct network *n)
 {
-	return n->routed ? "routed" : !*n->parent ? "bridge" : n->ipvlan ? "ipvlan" : "macvlan";
+	return n->routed    ? "routed" :
+	       !*n->parent  ? "bridge" :
+	       n->unmanaged ? "unmanaged" :
+	       n->ipvlan    ? "ipvlan" :
+			      "macvlan";
 }
 
 static void dump(const struct network *n, struct str *out)
@@ -148,6 +157,8 @@ static void dump(const struct network *n, struct str *out)
 		json_put_string(&w, "subnet6", inet_ntop(AF_INET6, n->subnet6, text, sizeof(text)));
 	if (n->mtu)
 		json_put_u64(&w, "mtu", n->mtu);
+	if (n->vlan)
+		json_put_u64(&w, "vlan", n->vlan);
 	if (n->internal)
 		json_put_bool(&w, "internal", true);
 	if (n->isolated)
@@ -635,7 +646,7 @@ int network_nic(const struct instances *all, const struct instance *i, const cha
 	if (nic_decide(&names, n, ip, alias, index, ports.pubs, ports.n_pubs, a, out, e) < 0)
 		return -1;
 	network_traffic(i, &out->traffic);
-	if (*n->parent && (i->firewall || i->net_rate))
+	if (net_is_shared(n) && (i->firewall || i->net_rate))
 		return err_set(
 			e, ERR_INVALID,
 			"%s: needs an end of the link at the host, which %s network '%s' has not",

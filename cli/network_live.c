@@ -212,7 +212,7 @@ int network_unplug(const struct instances *all, struct state_dir *sd, const char
 	const char *at;
 	size_t len;
 
-	if (*n->parent)
+	if (net_is_shared(n))
 		return err_set(e, ERR_STATE,
 			       "'%s' runs: its interface of a %s network goes when it stops", name,
 			       network_mode(n));

@@ -48,22 +48,31 @@ void net_names_of(const char *run, bool usual, struct net_names *n);
 #define NET_SHARD_BITS 10   /* each has a subnet of its own then */
 #define NET_INDEX_MAX  16384
 #define NET_NAME_MAX   32
+#define VLAN_MAX       4094 /* IEEE 802.1Q */
 
 /* A network: addresses, and how they are reached. Filled by whoever keeps it. */
 struct network {
 	char name[NET_NAME_MAX + 1];
 	unsigned id;	       /* 0 bridge, 1 routed, from 2 on those that people made */
 	bool routed;	       /* no bridge: a route to each instance */
-	char parent[IFNAMSIZ]; /* neither: a device of the host whose network it shares, by macvlan; "" */
+	char parent[IFNAMSIZ]; /* neither: a device of the host whose network it is, by macvlan; "" */
 	bool ipvlan;	       /* by ipvlan: with the parent's MAC */
-	bool internal;	       /* no way out */
-	bool isolated;	       /* no way to each other */
-	uint32_t subnet;       /* host byte order */
+	bool unmanaged; /* the parent is a bridge that somebody else cares for, which gets a port for each */
+	unsigned vlan; /* that these ports are in, untagged (the bridge filters VLANs); 0: as the bridge has it */
+	bool internal;	 /* no way out */
+	bool isolated;	 /* no way to each other */
+	uint32_t subnet; /* host byte order */
 	unsigned prefix;
 	uint32_t gateway;    /* 0: the first address of each subnet */
 	uint8_t subnet6[16]; /* a /48 of RFC 4193; all zero: no IPv6 */
 	unsigned mtu;	     /* 0: 1500 */
 };
+
+/* Whether an interface of it has no end at the host: it is the parent's in another guise. */
+static inline bool net_is_shared(const struct network *n)
+{
+	return *n->parent && !n->unmanaged;
+}
 
 /* How many instances it has addresses for: their indices are below. */
 unsigned net_capacity(const struct network *n);

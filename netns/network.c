@@ -95,6 +95,10 @@ static int load_network(const struct net_names *names, const struct network *n, 
 	char net4[INET_ADDRSTRLEN], net6[INET6_ADDRSTRLEN];
 	struct in_addr subnet = { htonl(n->subnet) };
 
+	if (n->unmanaged) {
+		str_addf(&text, RULES_OF_HOST, names->table);
+		return text.failed ? err_set(e, ENOMEM, "rules") : nft_load(text.s, e);
+	}
 	str_addf(&text, RULES_OF_NETWORK, names->table, n->id, n->isolated ? "drop" : "accept",
 		 n->internal ? "drop" : "accept");
 	inet_ntop(AF_INET, &subnet, net4, sizeof(net4));
@@ -117,33 +121,44 @@ static struct nft_element member(const char *set, const char *link)
 	return el;
 }
 
+/* The element that tells, by being there, that the rules of the network are; @set of @size bytes has its set's name. */
+static struct nft_element sign(const struct network *n, const char *link, char *set, size_t size)
+{
+	struct nft_element el;
+
+	snprintf(set, size, n->unmanaged ? "host" : "net%u", n->id);
+	el = member(set, link);
+	if (n->unmanaged)
+		el.family = NFPROTO_BRIDGE;
+	return el;
+}
+
 /* 1: no rules were there at all. */
 static int join(const struct net_names *names, const struct network *n, const char *link,
 		struct err *e)
 {
 	char set[24];
-	struct nft_element el[3];
+	/* of a bridge that is not ours nothing but our ports is any business of the rules */
+	size_t count = n->unmanaged ? 1 : 3;
+	struct nft_element el[3], links;
 	bool lost = false;
 
-	snprintf(set, sizeof(set), "net%u", n->id);
-	el[0] = member(set, link);
-	el[1] = member("links", link);
+	el[0] = sign(n, link, set, sizeof(set));
+	el[1] = links = member("links", link);
 	el[2] = member("network", link);
 	el[2].chain = set;
-	for (int tries = 0; nft_add(names->table, el, 3, NULL, e) < 0; tries++) {
+	for (int tries = 0; nft_add(names->table, el, count, NULL, e) < 0; tries++) {
 		if (e->code == ERR_EXISTS)
 			return lost;
 		if (e->code != ENOENT || tries == 2)
 			return err_in(e, "cannot add network '%s' to the rules", n->name);
 		/* which of the two is missing? */
-		el[0].set = "links";
-		if (nft_add(names->table, el, 1, NULL, e) < 0 && e->code == ENOENT) {
+		if (nft_add(names->table, &links, 1, NULL, e) < 0 && e->code == ENOENT) {
 			if (load_rules(names, e) < 0)
 				return -1;
 			lost = true;
 		}
-		(void)nft_remove(names->table, el, 1, e);
-		el[0].set = set;
+		(void)nft_remove(names->table, &links, 1, e);
 		if (load_network(names, n, e) < 0)
 			return -1;
 	}
@@ -225,11 +240,12 @@ static int ready_locked(const struct net_names *names, const struct nic *nic, st
 {
 	/* a routed network has no link of its own to show that it is ready: its name stands for one */
 	const char *link = *nic->bridge ? nic->bridge : nic->network->name;
-	int lost = forward(nic, e) < 0 ? -1 : join(names, nic->network, link, e);
+	bool ours = !nic->network->unmanaged;
+	int lost = ours && forward(nic, e) < 0 ? -1 : join(names, nic->network, link, e);
 
 	if (lost < 0)
 		return -1;
-	if (*nic->bridge && make_bridge(nic, e) < 0)
+	if (*nic->bridge && ours && make_bridge(nic, e) < 0)
 		return -1;
 	return lost;
 }
@@ -241,10 +257,9 @@ int net_ready(const struct net_names *names, const struct nic *nic, int lock, st
 	char set[24];
 	int rc;
 
-	if (*nic->network->parent)
+	if (net_is_shared(nic->network))
 		return 0;
-	snprintf(set, sizeof(set), "net%u", nic->network->id);
-	el = member(set, link);
+	el = sign(nic->network, link, set, sizeof(set));
 	rc = nft_has(names->table, &el, e);
 	if (rc < 0)
 		return -1;
@@ -267,6 +282,12 @@ int net_remove(const struct net_names *names, const struct network *n, struct er
 				      1u << (32 - n->prefix > NET_SHARD_BITS ? 22 - n->prefix : 0);
 	struct err ignored;
 
+	if (n->unmanaged) {
+		str_addf(&text, "delete element bridge %s host { \"%s\" }\n", names->table,
+			 n->parent);
+		(void)nft_load(str_text(&text),
+			       &ignored); /* never used since boot, or another uses it */
+	}
 	if (*n->parent)
 		return 0;
 	inet_ntop(AF_INET, &subnet, net4, sizeof(net4));
@@ -403,25 +424,10 @@ static int see_counts(const struct nlmsghdr *h, void *arg)
 /* Of this network namespace, whatever is mounted on /sys. */
 int net_count(const char *link, uint64_t *received, uint64_t *sent)
 {
-	char answer[16384];
 	struct counts c = { .found = false };
-	struct ifinfomsg *body;
-	struct nlmsghdr *h;
 	struct err ignored;
-	struct nl nl;
-	ssize_t n = -1;
 
-	if (nl_open(&nl, NETLINK_ROUTE, &ignored) < 0)
-		return -1;
-	h = nl_add(&nl, RTM_GETLINK, 0, sizeof(*body), &body);
-	mnl_attr_put_strz(h, IFLA_IFNAME, link);
-	nl_end(&nl, h);
-	if (mnl_socket_sendto(nl.sock, nl.buf, nl.len) >= 0)
-		n = mnl_socket_recvfrom(nl.sock, answer, sizeof(answer));
-	if (n > 0)
-		(void)mnl_cb_run(answer, (size_t)n, 0, 0, see_counts, &c);
-	nl_close(&nl);
-	if (!c.found)
+	if (nl_link(link, see_counts, &c, &ignored) < 0 || !c.found)
 		return -1;
 	*received = c.received;
 	*sent = c.sent;

@@ -288,7 +288,8 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 			n->name);
 	place(n, ip, &nic, &shard);
 	choose_mac(n->name, ip, nic.mac);
-	if (*n->parent) { /* no end at the host, hence neither rules nor a journal: it goes with its namespace */
+	if (net_is_shared(
+		    n)) { /* no end at the host, hence neither rules nor a journal: it goes with its namespace */
 		nic.name = arena_printf(a, "eth%u", index - 2);
 		nic.table = arena_strdup(a, names->table);
 		nic.later = true;
@@ -297,7 +298,9 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 	}
 	if (choose_link(n->routed ? names->veth : names->port, nic.link, e) < 0)
 		return -1;
-	if (!n->routed)
+	if (n->unmanaged)
+		strcpy(nic.bridge, n->parent);
+	else if (!n->routed)
 		snprintf(nic.bridge, sizeof(nic.bridge), "%s%u.%u", names->bridge, n->id % 1000,
 			 shard % 1024);
 	/* a bridge would take the least of its ports', and change it under those that know it already */
@@ -435,6 +438,11 @@ static int attach_shared(const struct nic *nic, int netns, struct err *e)
 	if (rc < 0 && e->code == EOPNOTSUPP)
 		return err_set(e, ERR_NOT_SUPPORTED, "this kernel has no %s (module %s)",
 			       n->ipvlan ? "ipvlan" : "macvlan", n->ipvlan ? "ipvlan" : "macvlan");
+	if (rc < 0 && e->code == EBUSY)
+		return err_set(
+			e, ERR_STATE,
+			"device '%s' has macvlan or ipvlan interfaces, or is a port: what is made of a device is of one kind only",
+			n->parent);
 	return rc < 0 ? err_in(e, "cannot make an interface of '%s'", n->parent) : 0;
 }
 
@@ -556,6 +564,70 @@ static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index
 	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
 }
 
+struct bridge_vlans {
+	bool filters;
+	uint16_t pvid; /* that a new port is in; 0: none */
+};
+
+static int see_vlans(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *a, *b, *c;
+	struct bridge_vlans *v = arg;
+
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(a) != IFLA_LINKINFO)
+			continue;
+		mnl_attr_for_each_nested(b, a)
+		{
+			if (mnl_attr_get_type(b) != IFLA_INFO_DATA)
+				continue;
+			mnl_attr_for_each_nested(c, b)
+			{
+				if (mnl_attr_get_type(c) == IFLA_BR_VLAN_FILTERING)
+					v->filters = mnl_attr_get_u8(c);
+				else if (mnl_attr_get_type(c) == IFLA_BR_VLAN_DEFAULT_PVID)
+					v->pvid = mnl_attr_get_u16(c);
+			}
+		}
+	}
+	return MNL_CB_OK;
+}
+
+static void add_vlan(struct nl *nl, uint16_t type, unsigned port, uint16_t flags, unsigned vlan)
+{
+	struct bridge_vlan_info info = { .flags = flags, .vid = (uint16_t)vlan };
+	struct ifinfomsg *link;
+	struct nlmsghdr *h = nl_add(nl, type, NLM_F_ACK, sizeof(*link), &link);
+	struct nlattr *spec;
+
+	link->ifi_family = AF_BRIDGE;
+	link->ifi_index = (int)port;
+	spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+	mnl_attr_put(h, IFLA_BRIDGE_VLAN_INFO, sizeof(info), &info);
+	mnl_attr_nest_end(h, spec);
+	nl_end(nl, h);
+}
+
+/* The port, which is there, in one VLAN and no other. A bridge that does not filter would not care. */
+static int join_vlan(struct nl *nl, const struct nic *nic, struct err *e)
+{
+	unsigned port = if_nametoindex(nic->link), vlan = nic->network->vlan;
+	struct bridge_vlans v = { .filters = false };
+
+	if (nl_link(nic->bridge, see_vlans, &v, e) < 0)
+		return -1;
+	if (!v.filters)
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"bridge '%s' does not keep VLANs apart: `ip link set %s type bridge vlan_filtering 1` has it do so",
+			nic->bridge, nic->bridge);
+	add_vlan(nl, RTM_SETLINK, port, BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED, vlan);
+	if (v.pvid && v.pvid != vlan)
+		add_vlan(nl, RTM_DELLINK, port, 0, v.pvid);
+	return nl_send(nl, NULL, e) < 0 ? err_in(e, "VLAN %u", vlan) : 0;
+}
+
 static int port_error(const struct nic *nic, struct err *e)
 {
 	if (e->code == EXFULL)
@@ -574,16 +646,18 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
 	add_pair(&nl, nic, bridge, netns);
-	if (traffic_is_limited(&nic->traffic) &&
-	    (nl_send(&nl, NULL, e) < 0 ||
-	     filter_outside(nic->table, nic->link, &nic->traffic, e) < 0)) {
+	/* before it is up, so that nothing passes before */
+	if ((nic->network->vlan && (nl_send(&nl, NULL, e) < 0 || join_vlan(&nl, nic, e) < 0)) ||
+	    (traffic_is_limited(&nic->traffic) &&
+	     (nl_send(&nl, NULL, e) < 0 ||
+	      filter_outside(nic->table, nic->link, &nic->traffic, e) < 0))) {
 		nl_close(&nl);
 		return port_error(nic, e);
 	}
 	add_up(&nl, nic);
 	if (bridge && (nic->network->isolated || nic->n_pubs))
 		add_port_flags(&nl, nic);
-	if (bridge)
+	if (bridge && !nic->network->unmanaged)
 		add_self(&nl, nic, bridge);
 	rc = nl_send(&nl, NULL, e);
 	if (rc == 0 && !bridge) {
@@ -613,7 +687,7 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	if (has6(nic)) {
 		set_sysctl(nic->name, "accept_dad", "0");
 		set_sysctl(nic->name, "accept_ra", "0");
-	} else if (!*nic->network->parent) { /* there a router may offer one */
+	} else if (!net_is_shared(nic->network)) { /* there a router may offer one */
 		set_sysctl(nic->name, "disable_ipv6", "1");
 	}
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
@@ -683,14 +757,16 @@ int nic_attach(const struct nic *nic, int netns, struct err *e)
 
 	if (own < 0)
 		return err_set(e, errno, "cannot open the network namespace");
-	if (*nic->network->parent ? attach_shared(nic, netns, e) < 0 :
-				    add_elements(nic, e) < 0 || attach_outside(nic, netns, e) < 0)
+	if (net_is_shared(nic->network) ?
+		    attach_shared(nic, netns, e) < 0 :
+		    add_elements(nic, e) < 0 || attach_outside(nic, netns, e) < 0)
 		return -1;
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot enter the container's network namespace");
 	rc = attach_inside(nic, e);
 	/* a MAC of a parent's network is free once the namespace that had it before is gone, which the kernel does in its own time */
-	for (int tries = 0; rc < 0 && *nic->network->parent && e->code == EADDRINUSE && tries < 150;
+	for (int tries = 0;
+	     rc < 0 && net_is_shared(nic->network) && e->code == EADDRINUSE && tries < 150;
 	     tries++) {
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 		rc = attach_inside(nic, e);
@@ -725,13 +801,13 @@ int nic_detach(const char *link, struct err *e)
 /* On a bridge they would stay, unlike on a link that goes with its instance. */
 void nic_journal(const struct nic *nic, struct str *out)
 {
-	if (*nic->network->parent)
+	if (net_is_shared(nic->network))
 		return;
 	nft_write(nic->table, nic->elements, nic->n_elements, out);
 	str_addf(out, "link %s\n", nic->link);
 	if (traffic_is_limited(&nic->traffic))
 		filter_journal(nic->table, nic->link, out);
-	if (!*nic->bridge)
+	if (!*nic->bridge || nic->network->unmanaged)
 		return;
 	str_addf(out, "neigh %s %08x", nic->bridge, nic->ip);
 	for (int i = 0; has6(nic) && i < 16; i++)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,4 +117,29 @@ int nl_send(struct nl *nl, unsigned *which, struct err *e)
 	}
 	/* what was refused may have more answers: this socket is not used again */
 	return rc;
+}
+
+int nl_link(const char *name, int (*see)(const struct nlmsghdr *h, void *arg), void *arg,
+	    struct err *e)
+{
+	_Alignas(struct nlmsghdr) char answer[16384];
+	struct ifinfomsg *body;
+	struct nlmsghdr *h;
+	struct nl nl;
+	ssize_t n = -1;
+	int rc = -1;
+
+	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+		return -1;
+	h = nl_add(&nl, RTM_GETLINK, 0, sizeof(*body), &body);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	nl_end(&nl, h);
+	if (mnl_socket_sendto(nl.sock, nl.buf, nl.len) >= 0)
+		n = mnl_socket_recvfrom(nl.sock, answer, sizeof(answer));
+	if (n > 0)
+		rc = mnl_cb_run(answer, (size_t)n, 0, 0, see, arg);
+	if (rc < 0)
+		err_set(e, errno, "cannot look at link '%s'", name);
+	nl_close(&nl);
+	return rc < 0 ? -1 : 0;
 }

@@ -39,4 +39,8 @@ void nl_end(struct nl *nl, struct nlmsghdr *h);
  */
 int nl_send(struct nl *nl, unsigned *which, struct err *e);
 
+/* Calls @see with what the kernel says of the link @name of the caller's network namespace. 0, or -1 and *e. */
+int nl_link(const char *name, int (*see)(const struct nlmsghdr *h, void *arg), void *arg,
+	    struct err *e);
+
 #endif

@@ -78,6 +78,9 @@
 	"	}\n"                                                                                                            \
 	"}\n"
 
+/* What the ports of bridges that are not ours need beside: a mark that the rules are there. */
+#define RULES_OF_HOST "table bridge %1$s {\n\tset host { type ifname; }\n}\n"
+
 /*
  * Of one network. %1$s table, %4$u its number, %5$s what may pass to others of the same network, %6$s what may pass to
  * elsewhere ("accept" or "drop"), %7$s elements of nat4 and nat6.

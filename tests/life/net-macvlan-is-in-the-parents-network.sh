@@ -41,11 +41,22 @@ done
 want 0 "$CTR" net create --macvlan nosuch --subnet 10.9.0.0/24 off
 want 125 "$CTR" run --rm --net off r true
 said err "the host has no device 'nosuch'"
+# one device has interfaces of one kind
 want 0 "$CTR" net create --ipvlan uplink --subnet 192.0.3.0/24 iplan
-if ! "$CTR" run --rm --net iplan r true 2>err; then
-	said err "this kernel has no ipvlan"
-fi
-kill $httpd
+want 125 "$CTR" run --rm --net iplan r true
+grep -q "this kernel has no ipvlan" err || said err "is of one kind only"
 want 0 "$CTR" rm -f a b
 no_network_left
 want 0 "$CTR" net rm lan off iplan
+want 0 "$CTR" net create --ipvlan uplink --subnet 192.0.2.0/24 --gateway 192.0.2.2 iplan
+if "$CTR" run --rm --net iplan r true 2>err; then
+	serve c --net iplan
+	soon reaches world "http://$(address c)/" i-am-c
+	reaches c http://192.0.2.2/ world
+	want 0 "$CTR" rm -f c
+else
+	said err "this kernel has no ipvlan"
+fi
+kill $httpd
+no_network_left
+want 0 "$CTR" net rm iplan

@@ -7,7 +7,7 @@
 . tests/lab/jobs/common
 
 wanted=(
-    oci-exec-runs-as-told oci-hooks-run-in-order oci-life-cycle oci-masked-and-readonly-paths oci-namespaces-are-new
+    net-bridges-of-the-host net-macvlan-is-in-the-parents-network oci-exec-runs-as-told oci-hooks-run-in-order oci-life-cycle oci-masked-and-readonly-paths oci-namespaces-are-new
     oci-user-namespace vps-disk-limits-hold-or-are-refused vps-a-bad-neighbour-is-measured vps-exec-joins-and-confines vps-limits-hold-or-are-refused vps-run-exits-as-its-payload
     vps-start-and-stop-mean-it vps-usage-of-memory-and-disks-is-right vps-volumes-show-what-was-asked
 )
