@@ -278,6 +278,11 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	const struct run_options *o = c->options;
 	struct launch l;
 
+	if (geteuid() != 0)
+		return err_set(
+			c->e, ERR_NOT_SUPPORTED,
+			"an instance takes root, for its network, limits and range of ids: try sudo. Without, ctr-oci runs bundles, and "
+			"`podman --runtime ctr-oci` gives them images, and a network by pasta");
 	m->instance = instance_new();
 	if (!m->instance)
 		return err_set(c->e, ENOMEM, "instance");

@@ -79,7 +79,8 @@ static int become_root(int target, struct err *e)
 		sys_open_tree(target, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (tree < 0)
-		return err_set(e, errno, "cannot clone the mount of the staging directory");
+		return err_set(e, errno, "cannot clone the mount of the staging directory%s",
+			       geteuid() ? ": unpacking takes root" : "");
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
 		return err_set(e, errno, "cannot make namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

@@ -29,3 +29,6 @@ want 0 "$CTR" run --rm -v /dev/null:/v:noidmap r cat /v
 # somebody else than root is told so
 want 1 setpriv --reuid 1234 --regid 1234 --clear-groups "$CTR" image ls
 grep -q 'being user 1234: try as root' err || fail "to an ordinary user: $(cat err)"
+want 125 setpriv --reuid 1234 --regid 1234 --clear-groups "$CTR" run r true
+said err "an instance takes root"
+said err "podman --runtime ctr-oci"
