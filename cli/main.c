@@ -17,6 +17,7 @@
 
 #include "cli/launch.h"
 #include "cli/verbs.h"
+#include "netns/netns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
 #include "runtime/base/log.h"
@@ -246,5 +247,6 @@ int main(int argc, char **argv)
 		options_free(c.verb->rows, c.options);
 	free(c.options);
 	free(c.argv);
+	net_leave();
 	return code;
 }

@@ -235,6 +235,12 @@ int net_remove(const struct net_names *names, const struct network *n, struct er
 /* Whether the host has an address or a route, the default one apart, within that subnet; -1 and *e. */
 int net_overlaps(uint32_t subnet, unsigned prefix, struct err *e);
 
+/*
+ * Before the end of a process that somebody waits for: what changes of the rules leave takes the kernel 10 ms to free, and the end
+ * of the netlink socket that they were made by would wait for that. A process that nobody waits for ends with it instead.
+ */
+void net_leave(void);
+
 /* Bytes that a host's end has sent and received: of the instance's view. 0, or -1 if there is none such. */
 int net_count(const char *link, uint64_t *received, uint64_t *sent);
 

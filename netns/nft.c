@@ -88,6 +88,7 @@ static int transact(unsigned what, uint16_t flags, const char *table,
 
 	if (nl_open(&nl, NETLINK_NETFILTER, e) < 0)
 		return -1;
+	nl.changes = 1;
 	put_border(&nl, NFNL_MSG_BATCH_BEGIN);
 	for (size_t i = 0; i < n; i++) {
 		struct nlattr *elements;
@@ -215,28 +216,42 @@ static int is_ours(const char *table, const struct nft_element *el, struct err *
 	return r > 0 && el->data_len ? w.same : r;
 }
 
-int nft_remove(const char *table, const struct nft_element *list, size_t n, struct err *e)
+/* In one transaction, unless one of them is not there. */
+static int remove_all(const char *table, const struct nft_element *list, size_t n, struct err *e)
 {
-	bool maps = false;
 	int rc = 0;
 
-	for (size_t i = 0; i < n; i++)
-		maps |= list[i].data_len != 0;
-	if (n <= PER_BATCH && !maps &&
-	    transact(NFT_MSG_DELSETELEM, 0, table, list, n, NULL, e) == 0)
+	if (n <= PER_BATCH && transact(NFT_MSG_DELSETELEM, 0, table, list, n, NULL, e) == 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		struct err one;
-		int ours = is_ours(table, &list[i], &one);
 
-		if (ours < 0 ||
-		    (ours && transact(NFT_MSG_DELSETELEM, 0, table, &list[i], 1, NULL, &one) < 0 &&
-		     one.code != ENOENT)) {
+		if (transact(NFT_MSG_DELSETELEM, 0, table, &list[i], 1, NULL, &one) < 0 &&
+		    one.code != ENOENT) {
 			*e = one;
 			rc = err_in(e, "cannot take an element out of '%s'", list[i].set);
 		}
 	}
 	return rc;
+}
+
+int nft_remove(const char *table, const struct nft_element *list, size_t n, struct err *e)
+{
+	auto_free struct nft_element *own = reallocarray(NULL, n + 1, sizeof(*own));
+	size_t count = 0;
+	int rc = 0;
+
+	if (!own)
+		return err_set(e, ENOMEM, "rules");
+	for (size_t i = 0; i < n; i++) {
+		int ours = is_ours(table, &list[i], e);
+
+		if (ours < 0)
+			rc = err_in(e, "cannot take an element out of '%s'", list[i].set);
+		else if (ours)
+			own[count++] = list[i];
+	}
+	return remove_all(table, own, count, e) < 0 ? -1 : rc;
 }
 
 /* ---- tables of one device ---- */
@@ -272,6 +287,7 @@ int nft_remove_table(const char *name, struct err *e)
 
 	if (nl_open(&nl, NETLINK_NETFILTER, e) < 0)
 		return -1;
+	nl.changes = 1;
 	put_border(&nl, NFNL_MSG_BATCH_BEGIN);
 	nl_end(&nl, table_message(&nl, NFT_MSG_DELTABLE, name));
 	put_border(&nl, NFNL_MSG_BATCH_END);

@@ -3,13 +3,49 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <signal.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "netns/netns.h"
 #include "runtime/base/err.h"
+
+/*
+ * Closing a socket of netfilter waits, some 10 ms, until what all changes of nftables have left is freed, whoever made them (Linux
+ * 6.18, nft_rcv_nl_event()). So the one that a change was made by is kept, for the network namespace that it is of, and its end left
+ * to net_leave().
+ */
+static struct mnl_socket *kept;
+static ino_t kept_of;
+
+/* 0: not known. */
+static ino_t own_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
+}
+
+/* What is left of answers is thrown away: the kernel has given them all before it took the last request. */
+static struct mnl_socket *take_kept(void)
+{
+	struct mnl_socket *sock = kept;
+	char answer[256];
+
+	if (!sock || kept_of != own_namespace())
+		return NULL;
+	kept = NULL;
+	while (recv(mnl_socket_get_fd(sock), answer, sizeof(answer), MSG_DONTWAIT) >= 0 ||
+	       errno == EINTR)
+		;
+	return sock;
+}
 
 int nl_open(struct nl *nl, int bus, struct err *e)
 {
@@ -17,6 +53,12 @@ int nl_open(struct nl *nl, int bus, struct err *e)
 
 	nl->len = nl->n = 0;
 	nl->full = 0;
+	nl->changes = 0;
+	nl->sock = bus == NETLINK_NETFILTER ? take_kept() : NULL;
+	if (nl->sock) {
+		nl->changes = 1;
+		return 0;
+	}
 	nl->sock = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!nl->sock)
 		return err_set(e, errno, "cannot open a netlink socket");
@@ -29,9 +71,28 @@ int nl_open(struct nl *nl, int bus, struct err *e)
 
 void nl_close(struct nl *nl)
 {
-	if (nl->sock)
+	if (nl->sock && nl->changes && !kept && (kept_of = own_namespace()))
+		kept = nl->sock;
+	else if (nl->sock)
 		mnl_socket_close(nl->sock);
 	nl->sock = NULL;
+}
+
+void net_leave(void)
+{
+	pid_t parent = getpid();
+	unsigned fd;
+
+	if (!kept || fork() != 0) /* if that cannot be, the end takes its time */
+		return;
+	/* it dies when its parent has, and with it the last descriptor of the socket */
+	fd = (unsigned)mnl_socket_get_fd(kept);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
+	    (fd && syscall(SYS_close_range, 0, fd - 1, 0) < 0) ||
+	    syscall(SYS_close_range, fd + 1, ~0u, 0) < 0)
+		_exit(0);
+	for (;;)
+		pause();
 }
 
 struct nlmsghdr *nl_add(struct nl *nl, uint16_t type, uint16_t flags, size_t extra, void *body)
@@ -115,7 +176,6 @@ int nl_send(struct nl *nl, unsigned *which, struct err *e)
 				waiting = 0;
 		}
 	}
-	/* what was refused may have more answers: this socket is not used again */
 	return rc;
 }
 

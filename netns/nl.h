@@ -18,8 +18,9 @@ struct nlmsghdr;
 struct nl {
 	struct mnl_socket *sock;
 	size_t len;
-	unsigned n; /* requests that will be answered */
-	int full;   /* something did not fit */
+	unsigned n;  /* requests that will be answered */
+	int full;    /* something did not fit */
+	int changes; /* the rules of netfilter: set by who does so */
 	_Alignas(8) char buf[NL_ROOM];
 };
 

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "netns/netns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
@@ -520,5 +521,6 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 	net = -1;
 	if (rc == 0 && again)
 		restart_later(all, name, count);
+	net_leave();
 	return rc;
 }
