@@ -9,7 +9,7 @@
 #	make deps		what building needs, from apt: the one target besides the test targets that uses the network
 #	make asan | fuzz | analyze | coverage		sanitizers, fuzzers, static analysis, which lines the tests run
 #	make fuzz-coverage		which lines of the readers the fuzzers' seeds run
-#	make bench | bench-images | lab		measurements; all jobs of the lab (LAB=JOB: one)
+#	make bench | bench-images | bench-net | lab	measurements; all jobs of the lab (LAB=JOB: one)
 #	make format | clean | distclean
 #
 # Variables: V=1 shows commands. DEBUG=1 builds without optimisation. CC=clang. STATIC=musl|glibc|no
@@ -125,7 +125,8 @@ COLD_BASE_OBJ := $(BASE_SRC:%.c=$B/cold/%.o)
 UNIT := $(UNIT_SRC:%.c=$B/%)
 UNIT_COLD := $(UNIT_COLD_SRC:%.c=$B/%)
 FUZZERS := $(FUZZ_SRC:%.c=$B/%)
-TOOLS := $(TOOL_SRC:%.c=$B/%)
+NETCOST := $B/tests/bench/netcost
+TOOLS := $(filter-out $(NETCOST),$(TOOL_SRC:%.c=$B/%))
 PROGRAMS := $(if $(filter $B/cli/main.o,$(OBJ)),$B/ctr $B/ctr-oci) $(if $(COLD_OBJ),$B/ctr-unpack)
 
 all: $(PROGRAMS)
@@ -193,6 +194,11 @@ $(UNIT_COLD): $B/tests/unit/%: $B/cold/tests/unit/%.o $B/cold/libunpack.a $B/col
 	$Q$(CC) $(COLD_FLAGS) $(COLD_LDFLAGS) -o $@ $^ $(COLD_LIBS)
 
 $(filter-out $(UNIT_COLD),$(UNIT)): $B/%: $B/%.o $B/runtime/base/musl_compat.o $B/libctr.a
+	$(call say,LD,$@)
+	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS) -lm
+
+# What it measures is in libctr.a.
+$(NETCOST): $B/%: $B/%.o $B/runtime/base/musl_compat.o $B/libctr.a
 	$(call say,LD,$@)
 	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS) -lm
 
@@ -290,6 +296,9 @@ analyze:
 bench: all tests
 	$Qtests/bench/bench $(BENCH)
 
+bench-net: all tests $(NETCOST)
+	$Qtests/bench/net.py $(BENCH)
+
 bench-images: all
 	$Qunshare -m tests/bench/images.py $(BENCH)
 
@@ -323,5 +332,5 @@ distclean:
 	$Qrm -rf build
 
 FORCE:
-.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz fuzz-coverage coverage analyze bench bench-images lab \
+.PHONY: all tests tools fuzzers deps quickstart check-quick check check-long soak asan fuzz fuzz-coverage coverage analyze bench bench-images bench-net lab \
 	format install clean distclean FORCE

@@ -176,27 +176,11 @@ static void set_conf(const char *family, const char *link, const char *name, con
 	(void)file_write_kernel(AT_FDCWD, path, value, &ignored);
 }
 
-static void add_address(struct nl *nl, unsigned index, int family, const void *ip, size_t len,
-			unsigned prefix)
-{
-	struct ifaddrmsg *m;
-	struct nlmsghdr *h =
-		nl_add(nl, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
-
-	m->ifa_family = (uint8_t)family;
-	m->ifa_prefixlen = (uint8_t)prefix;
-	m->ifa_index = index;
-	m->ifa_flags = IFA_F_PERMANENT | (family == AF_INET6 ? IFA_F_NODAD : 0);
-	mnl_attr_put(h, IFA_LOCAL, len, ip);
-	mnl_attr_put(h, IFA_ADDRESS, len, ip);
-	nl_end(nl, h);
-}
-
 static int make_bridge(const struct nic *nic, struct err *e)
 {
 	uint32_t gateway = htonl(nic->gateway);
 	struct ifinfomsg *link;
-	struct nlattr *info;
+	struct nlattr *info, *data;
 	struct nlmsghdr *h;
 	unsigned index;
 	struct nl nl;
@@ -212,6 +196,10 @@ static int make_bridge(const struct nic *nic, struct err *e)
 	mnl_attr_put(h, IFLA_ADDRESS, 6, nic->gateway_mac);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "bridge");
+	/* a list of who hears which group, at each port, is what adding the thousandth takes longest for */
+	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	mnl_attr_put_u8(h, IFLA_BR_MCAST_SNOOPING, 0);
+	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
 	nl_end(&nl, h);
 	rc = nl_send(&nl, NULL, e);
@@ -223,9 +211,9 @@ static int make_bridge(const struct nic *nic, struct err *e)
 		set_conf("ipv6", nic->bridge, "accept_dad", "0");
 		/* for ports published on 127.0.0.1; what comes from instances for 127/8 is dropped by the rules */
 		set_conf("ipv4", nic->bridge, "route_localnet", "1");
-		add_address(&nl, index, AF_INET, &gateway, 4, nic->prefix);
+		nl_address(&nl, index, AF_INET, &gateway, 4, nic->prefix, RT_SCOPE_UNIVERSE);
 		if (memcmp(nic->gateway6, zero6, 16) != 0)
-			add_address(&nl, index, AF_INET6, nic->gateway6, 16, 64);
+			nl_address(&nl, index, AF_INET6, nic->gateway6, 16, 64, RT_SCOPE_UNIVERSE);
 		h = nl_add(&nl, RTM_NEWLINK, NLM_F_ACK, sizeof(*link), &link);
 		link->ifi_index = (int)index;
 		link->ifi_flags = link->ifi_change = IFF_UP;
@@ -236,6 +224,24 @@ static int make_bridge(const struct nic *nic, struct err *e)
 	return rc < 0 ? err_in(e, "cannot make bridge '%s'", nic->bridge) : 0;
 }
 
+/*
+ * The gateway of all routed instances, who know that it is at their link's other end: an address of the host's as such, for who
+ * speaks to it.
+ */
+static int make_gateway(const struct nic *nic, struct err *e)
+{
+	uint32_t gateway = htonl(nic->gateway);
+	struct nl nl;
+	int rc;
+
+	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
+		return -1;
+	nl_address(&nl, if_nametoindex("lo"), AF_INET, &gateway, 4, 32, RT_SCOPE_LINK);
+	rc = nl_send(&nl, NULL, e);
+	nl_close(&nl);
+	return rc < 0 ? err_in(e, "cannot add the gateway of routed instances") : 0;
+}
+
 static int ready_locked(const struct net_names *names, const struct nic *nic, struct err *e)
 {
 	/* a routed network has no link of its own to show that it is ready: its name stands for one */
@@ -244,6 +250,8 @@ static int ready_locked(const struct net_names *names, const struct nic *nic, st
 	int lost = ours && forward(nic, e) < 0 ? -1 : join(names, nic->network, link, e);
 
 	if (lost < 0)
+		return -1;
+	if (nic->network->routed && make_gateway(nic, e) < 0)
 		return -1;
 	if (*nic->bridge && ours && make_bridge(nic, e) < 0)
 		return -1;

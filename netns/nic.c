@@ -339,16 +339,14 @@ static struct nlmsghdr *link_message(struct nl *nl, uint16_t flags, int family, 
 }
 
 /*
- * Up, but without an IPv6 address that the kernel would make and announce: nobody needs it, and at thousands of links it is what
- * takes longest. When a link is made this cannot be said yet.
+ * Up, but without an IPv6 address that the kernel would make and announce: at thousands of links it is what takes longest. When a
+ * link is made this cannot be said yet.
  */
-static void add_up(struct nl *nl, const struct nic *nic)
+static void add_up(struct nl *nl, struct nlmsghdr *h, bool six)
 {
-	struct nlmsghdr *h = link_message(nl, 0, AF_UNSPEC, 0, IFF_UP);
 	struct nlattr *spec, *inet6;
 
-	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
-	if (has6(nic)) {
+	if (six) {
 		spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
 		inet6 = mnl_attr_nest_start(h, AF_INET6);
 		mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
@@ -356,6 +354,14 @@ static void add_up(struct nl *nl, const struct nic *nic)
 		mnl_attr_nest_end(h, spec);
 	}
 	nl_end(nl, h);
+}
+
+static void add_up_outside(struct nl *nl, const struct nic *nic)
+{
+	struct nlmsghdr *h = link_message(nl, 0, AF_UNSPEC, 0, IFF_UP);
+
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
+	add_up(nl, h, has6(nic));
 }
 
 /* The kernel would make a queue for each processor (5.13), and files in /sys for each: only XDP programs gain from that. */
@@ -469,23 +475,6 @@ static void add_port_flags(struct nl *nl, const struct nic *nic)
 	nl_end(nl, h);
 }
 
-static void add_address(struct nl *nl, unsigned index, int family, const void *ip, size_t len,
-			unsigned prefix, uint8_t scope)
-{
-	struct ifaddrmsg *m;
-	struct nlmsghdr *h =
-		nl_add(nl, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
-
-	m->ifa_family = (uint8_t)family;
-	m->ifa_prefixlen = (uint8_t)prefix;
-	m->ifa_scope = scope;
-	m->ifa_index = index;
-	m->ifa_flags = IFA_F_PERMANENT | (family == AF_INET6 ? IFA_F_NODAD : 0);
-	mnl_attr_put(h, IFA_LOCAL, len, ip);
-	mnl_attr_put(h, IFA_ADDRESS, len, ip);
-	nl_end(nl, h);
-}
-
 /* To @to (NULL: everywhere), via @gateway (NULL: it is on the link). */
 static void add_route(struct nl *nl, unsigned index, int family, const void *to, unsigned bits,
 		      const void *gateway)
@@ -551,17 +540,17 @@ static void set_sysctl(const char *link, const char *name, const char *value)
 		return; /* without IPv6, or read-only: then it is as it is */
 }
 
-/* The host's half of a routed instance: the gateway on it, and the way to the instance. */
+/*
+ * The host's half of a routed instance: the way to it. The gateway's address is not on the link, for what every link has the kernel
+ * looks through at each further one; that the link's other end is the gateway the instance knows from the start.
+ */
 static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index)
 {
-	uint32_t gateway = htonl(nic->gateway), ip = htonl(nic->ip);
+	uint32_t ip = htonl(nic->ip);
 
-	add_address(nl, index, AF_INET, &gateway, 4, 32, RT_SCOPE_LINK);
 	add_route(nl, index, AF_INET, &ip, 32, NULL);
-	if (!has6(nic))
-		return;
-	add_address(nl, index, AF_INET6, nic->gateway6, 16, 64, RT_SCOPE_LINK);
-	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
+	if (has6(nic))
+		add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
 }
 
 struct bridge_vlans {
@@ -654,7 +643,7 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 		nl_close(&nl);
 		return port_error(nic, e);
 	}
-	add_up(&nl, nic);
+	add_up_outside(&nl, nic);
 	if (bridge && (nic->network->isolated || nic->n_pubs))
 		add_port_flags(&nl, nic);
 	if (bridge && !nic->network->unmanaged)
@@ -662,10 +651,6 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 	rc = nl_send(&nl, NULL, e);
 	if (rc == 0 && !bridge) {
 		index = if_nametoindex(nic->link);
-		if (has6(nic)) {
-			set_sysctl(nic->link, "accept_dad", "0");
-			set_sysctl(nic->link, "accept_ra", "0");
-		}
 		add_host_routes(&nl, nic, index);
 		add_self(&nl, nic, index);
 		rc = nl_send(&nl, NULL, e);
@@ -681,22 +666,30 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	/* where others came and went the kernel gives another index than was asked for */
 	unsigned index = nic->later ? if_nametoindex(nic->name) : nic->index;
 	bool first = nic->index == 2, on_link = *nic->bridge || *nic->network->parent;
+	bool own6 = has6(nic) &&
+		    !*nic->network->parent; /* that of the link itself is ours to give */
+	uint8_t ip6[16];
 	struct nl nl;
 	int rc;
 
-	if (has6(nic)) {
+	/* a look at such a file takes longer the more network namespaces there are: what can be said otherwise is */
+	if (has6(nic) && *nic->network->parent) {
 		set_sysctl(nic->name, "accept_dad", "0");
 		set_sysctl(nic->name, "accept_ra", "0");
-	} else if (!net_is_shared(nic->network)) { /* there a router may offer one */
+	} else if (!has6(nic) && !net_is_shared(nic->network)) { /* there a router may offer one */
 		set_sysctl(nic->name, "disable_ipv6", "1");
 	}
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
-	add_address(&nl, index, AF_INET, &ip, 4, nic->prefix, RT_SCOPE_UNIVERSE);
+	nl_address(&nl, index, AF_INET, &ip, 4, nic->prefix, RT_SCOPE_UNIVERSE);
 	if (has6(nic))
-		add_address(&nl, index, AF_INET6, nic->ip6, 16, on_link ? 64 : 128,
-			    RT_SCOPE_UNIVERSE);
-	nl_end(&nl, link_message(&nl, 0, AF_UNSPEC, index, IFF_UP));
+		nl_address(&nl, index, AF_INET6, nic->ip6, 16, on_link ? 64 : 128,
+			   RT_SCOPE_UNIVERSE);
+	add_up(&nl, link_message(&nl, 0, AF_UNSPEC, index, IFF_UP), own6);
+	if (own6) {
+		link_local(nic->mac, ip6);
+		nl_address(&nl, index, AF_INET6, ip6, 16, 64, RT_SCOPE_LINK);
+	}
 	if (!on_link)
 		add_route(&nl, index, AF_INET, &gateway, 32, NULL);
 	if (first) { /* the first one leads out */

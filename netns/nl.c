@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
 #include <signal.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -177,6 +178,23 @@ int nl_send(struct nl *nl, unsigned *which, struct err *e)
 		}
 	}
 	return rc;
+}
+
+void nl_address(struct nl *nl, unsigned index, int family, const void *ip, size_t len,
+		unsigned prefix, uint8_t scope)
+{
+	struct ifaddrmsg *m;
+	struct nlmsghdr *h =
+		nl_add(nl, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sizeof(*m), &m);
+
+	m->ifa_family = (uint8_t)family;
+	m->ifa_prefixlen = (uint8_t)prefix;
+	m->ifa_scope = scope;
+	m->ifa_index = index;
+	m->ifa_flags = IFA_F_PERMANENT | (family == AF_INET6 ? IFA_F_NODAD : 0);
+	mnl_attr_put(h, IFA_LOCAL, len, ip);
+	mnl_attr_put(h, IFA_ADDRESS, len, ip);
+	nl_end(nl, h);
 }
 
 int nl_link(const char *name, int (*see)(const struct nlmsghdr *h, void *arg), void *arg,

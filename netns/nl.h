@@ -40,6 +40,10 @@ void nl_end(struct nl *nl, struct nlmsghdr *h);
  */
 int nl_send(struct nl *nl, unsigned *which, struct err *e);
 
+/* A request: the permanent address @ip of @len bytes for link @index, without a search for others that have it. */
+void nl_address(struct nl *nl, unsigned index, int family, const void *ip, size_t len,
+		unsigned prefix, uint8_t scope);
+
 /* Calls @see with what the kernel says of the link @name of the caller's network namespace. 0, or -1 and *e. */
 int nl_link(const char *name, int (*see)(const struct nlmsghdr *h, void *arg), void *arg,
 	    struct err *e);

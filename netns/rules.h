@@ -26,11 +26,12 @@
 	"	chain early {\n"                                                                                                \
 	"		type filter hook prerouting priority -300; policy accept;\n"                                                   \
 	"		iifname \"%3$s*\" jump sources\n"                                                                              \
-	"		iifname @links ip saddr 127.0.0.0/8 drop\n"                                                                    \
-	"		iifname @links ip daddr 127.0.0.0/8 drop\n"                                                                    \
+	"		ip saddr 127.0.0.0/8 iifname @links drop\n"                                                                    \
+	"		ip daddr 127.0.0.0/8 iifname @links drop\n"                                                                    \
 	"	}\n"                                                                                                            \
 	"	chain sources {\n"                                                                                              \
 	"		meta nfproto ipv4 iifname . ip saddr != @src4 drop\n"                                                          \
+	"		icmpv6 type { nd-router-advert, nd-redirect } drop\n"                                                          \
 	"		ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } return\n"                               \
 	"		meta nfproto ipv6 iifname . ip6 saddr != @src6 drop\n"                                                         \
 	"	}\n"                                                                                                            \
@@ -66,15 +67,23 @@
 	"	set targets { typeof meta iifname . @th,64,128; }\n"                                                            \
 	"	chain early { type filter hook prerouting priority -300; policy accept; iifname \"%2$s*\" jump sources; }\n"    \
 	"	chain sources {\n"                                                                                              \
-	"		ether type ip iifname . ether saddr . ip saddr != @ok4 drop\n"                                                 \
-	"		ether type arp iifname . arp saddr ether . arp saddr ip != @ok4 drop\n"                                        \
-	"		ether type arp iifname . ether saddr . arp saddr ip != @ok4 drop\n"                                            \
-	"		ether type != { ip, arp, ip6 } drop\n"                                                                         \
-	"		udp sport { 67, 547 } drop\n"                                                                                  \
-	"		icmpv6 type { nd-router-advert, nd-redirect } drop\n"                                                          \
+	"		ether type vmap { ip : goto from_ip, arp : goto from_arp, ip6 : goto from_ip6 }\n"                             \
+	"		drop\n"                                                                                                        \
+	"	}\n"                                                                                                            \
+	"	chain from_ip {\n"                                                                                              \
+	"		iifname . ether saddr . ip saddr != @ok4 drop\n"                                                               \
+	"		udp sport 67 drop\n"                                                                                           \
+	"	}\n"                                                                                                            \
+	"	chain from_arp {\n"                                                                                             \
+	"		iifname . arp saddr ether . arp saddr ip != @ok4 drop\n"                                                       \
+	"		iifname . ether saddr . arp saddr ip != @ok4 drop\n"                                                           \
+	"	}\n"                                                                                                            \
+	"	chain from_ip6 {\n"                                                                                             \
+	"		icmpv6 type { nd-router-solicit, nd-router-advert, nd-redirect } drop\n"                                       \
 	"		icmpv6 type nd-neighbor-advert meta iifname . @th,64,128 != @targets drop\n"                                   \
 	"		ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept\n"                               \
-	"		ether type ip6 iifname . ether saddr . ip6 saddr != @ok6 drop\n"                                               \
+	"		iifname . ether saddr . ip6 saddr != @ok6 drop\n"                                                              \
+	"		udp sport 547 drop\n"                                                                                          \
 	"	}\n"                                                                                                            \
 	"}\n"
 
