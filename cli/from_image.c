@@ -676,6 +676,7 @@ static int set_root(const struct from_image *f, struct spec *s, struct err *e)
 			return err_set(e, ENOMEM, "root");
 	}
 	s->root.readonly = i->read_only;
+	s->root.nodev = f->image->filesystem != NULL; /* nobody has left out its nodes */
 	s->root.volatile_upper = f->upper && i->ephemeral;
 	s->root.idmap = i->ids != 0;
 	return 0;

@@ -40,7 +40,7 @@ static int flush(struct cli *c)
 /* --- image import ---------------------------------------------------------------------------------- */
 
 struct import_options {
-	bool quiet, unpacked, keep_blobs;
+	bool quiet, unpacked, as_is, keep_blobs;
 	const char *digest;
 	struct opt_u64 strip, max_size, max_entries, max_ratio;
 	struct words entrypoint, cmd, env;
@@ -55,6 +55,8 @@ static const struct option_row import_rows[] = {
 		   "refuse anything but the archive, or the image, of this digest"),
 	FLAG_ROW(struct import_options, unpacked, "unpacked", 0,
 		 "keep the files in directories rather than mounting them from the archive"),
+	FLAG_ROW(struct import_options, as_is, "as-is", 0,
+		 "it is a squashfs or EROFS file system: mount it as it is, read by the kernel"),
 	FLAG_ROW(struct import_options, keep_blobs, "keep-blobs", 0,
 		 "keep compressed layers as well, to repair from"),
 	LIST_ROW(struct import_options, entrypoint, "entrypoint", 0, "WORD",
@@ -174,9 +176,12 @@ static int print_import(struct cli *c, const struct import_options *o, struct st
 	}
 	tell_import(r);
 	print_loaded(loaded->s, o->quiet);
-	if (!o->quiet)
-		printf(", %s, %" PRIu64 " entries%s\n", format_size(r->size, size, sizeof(size)),
-		       r->entries, r->existed ? " (was there already)" : "");
+	if (o->quiet)
+		return flush(c);
+	printf(", %s", format_size(r->size, size, sizeof(size)));
+	if (r->entries) /* what it is a file system of nobody has counted */
+		printf(", %" PRIu64 " entries", r->entries);
+	printf("%s\n", r->existed ? " (was there already)" : "");
 	return flush(c);
 }
 
@@ -196,6 +201,7 @@ static int image_import_verb(struct cli *c, int argc, char **argv)
 		.digest = o->digest,
 		.strip = (unsigned)o->strip.v,
 		.unpacked = o->unpacked,
+		.as_is = o->as_is,
 		.keep_blobs = o->keep_blobs,
 		.entrypoint = o->entrypoint.v,
 		.cmd = o->cmd.v,

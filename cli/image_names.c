@@ -195,7 +195,10 @@ static int put_image(struct json_writer *w, struct store *s, const char *name, s
 	json_put_i64(w, "imported", img->imported);
 	json_put_bool(w, "system", img->system);
 	json_put_string(w, "root", img->layers[0]);
-	json_put_string(w, "kept-as", img->index ? "index" : "directory");
+	json_put_string(w, "kept-as",
+			img->filesystem ? img->filesystem :
+			img->index	? "index" :
+					  "directory");
 	put_digests(w, "layers", img->diff_ids);
 	json_put_strings(w, "instances", users);
 	json_put(w, "config", config);

@@ -97,8 +97,10 @@ struct image {
 	const char *const *
 		diff_ids; /* 64 hex digits each, bottom first, NULL-terminated; NULL for a directory */
 	bool index;	  /* layers[0] is an EROFS index, not a directory */
-	bool whiteouts; /* names ".wh.*" of its layers have the image-spec's meaning */
-	int tree;	/* what image_mount() gave, of an index: a detached mount; -1 */
+	const char
+		*filesystem; /* or a file system that was there before: "squashfs", "erofs"; NULL */
+	bool whiteouts;	     /* names ".wh.*" of its layers have the image-spec's meaning */
+	int tree;	     /* what image_mount() gave, of an index: a detached mount; -1 */
 	struct image_config config;
 	bool system;	  /* made to be booted: its command is an init */
 	bool directory;	  /* a directory of the host given in place of an image; files there may
@@ -262,6 +264,7 @@ struct image_import_options {
 	const char *workdir, *user, *stop_signal;	    /* NULL: not given */
 
 	bool unpacked;	 /* make directories and files, not an index */
+	bool as_is;	 /* it is a squashfs or an EROFS file system: keep and mount it as it is */
 	bool keep_blobs; /* keep the compressed form too */
 
 	uint64_t max_bytes;   /* of the uncompressed archive; default 256 GiB */
@@ -299,6 +302,8 @@ struct image_import_result {
  *
  * A root filesystem says nothing about what to run: its configuration gets /sbin/init as command if that
  * is an executable file, else /bin/sh.
+ *
+ * With options->as_is it is a file system, whose image cannot be saved or committed to: it has no layers.
  *
  * Refused, with nothing changed: a truncated or damaged archive, a hostile one (see unpack.h for the
  * rules), one whose files belong to ids beyond 65535, one with everything below one top directory (the

@@ -50,7 +50,8 @@ static const struct image_import_options no_options;
 
 /* --- An import under way ----------------------------------------------------------------------------- */
 
-#define IMAGES_MAX 64 /* of an archive */
+#define IMAGES_MAX     64 /* of an archive */
+#define FILESYSTEM_MAX (256ull << 30)
 
 /* One of the archive's images. Paths are relative to the store. */
 struct item {
@@ -74,8 +75,9 @@ struct job {
 	char name[IMAGE_NAME_MAX + 1]; /* the one asked for, canonical, or "" */
 	int out;		       /* the helper's directory, "out" of the staging directory */
 	char out_path[STAGING_NAME_MAX + 8];
-	unsigned flags; /* for the helper */
-	bool to_sync;	/* files were made that nobody synced */
+	unsigned flags;		/* for the helper */
+	bool to_sync;		/* files were made that nobody synced */
+	const char *filesystem; /* what is imported is one: its type */
 	struct item *items;
 	size_t n;
 };
@@ -201,6 +203,8 @@ static int open_root(struct job *j, const struct item *i, struct err *e)
 
 	snprintf(path, sizeof(path), "%s/root", i->dir);
 	snprintf(staged, sizeof(staged), "%s/layers", j->out_path);
+	if (j->filesystem)
+		return filesystem_mount(j->s, path, j->filesystem, e);
 	if (!(j->flags & UNPACK_DIRECTORIES)) {
 		fd = index_mount(j->s, path, i->layers, staged, e);
 		if (fd >= 0 || e->code != ERR_NOT_SUPPORTED)
@@ -305,9 +309,11 @@ static int write_image(struct job *j, struct item *i, struct err *e)
 {
 	bool own = j->report.kind == UNPACK_ROOTFS || j->report.kind == UNPACK_INCUS;
 	auto_str struct str config = { 0 }, manifest = { 0 }, meta = { 0 };
-	struct meta_image m = {
-		.imported = time(NULL), .whiteouts = !own, .root = i->root, .layers = i->layers
-	};
+	struct meta_image m = { .imported = time(NULL),
+				.whiteouts = !own,
+				.root = i->root,
+				.filesystem = j->filesystem,
+				.layers = i->layers };
 	auto_fd int root = open_root(j, i, e), dir = -1, above = -1;
 	char path[STAGING_NAME_MAX + 64];
 
@@ -490,6 +496,67 @@ static int fill(struct job *j, const struct source *src, enum unpack_job what, s
 	return j->items ? 0 : err_set(e, ENOMEM, "cannot import");
 }
 
+/* The helper's part for what nobody has to unpack: the file is the layer, and by another name the root. */
+static int fill_filesystem(struct job *j, int from, struct err *e)
+{
+	static const char none[] =
+		"neither a squashfs nor an EROFS file system: without --as-is archives are imported";
+	char id[IMAGE_ID_LEN + 1], layer[IMAGE_ID_LEN + 16];
+	auto_str struct str layers = { 0 }, facts = { 0 };
+	auto_fd int fd = -1, dir = -1, images = -1, image = -1;
+	uint64_t most = j->o->max_bytes ? j->o->max_bytes : FILESYSTEM_MAX;
+	char buf[65536];
+	ssize_t n;
+
+	dir = store_make_dir(j->out, "layers", e);
+	fd = dir < 0 ? -1 : openat(dir, "part", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return dir < 0 ? -1 : err_set(e, errno, "cannot make a file");
+	while ((n = read(from, buf, sizeof(buf))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(e, errno, "cannot read it");
+		for (ssize_t done = 0, m; done < n; done += m) {
+			m = write(fd, buf + done, (size_t)(n - done));
+			if (m < 0)
+				return err_set(e, errno, "cannot write to '%s'", j->s->path);
+		}
+		j->progress.bytes_read += (uint64_t)n;
+		if (j->progress.bytes_read > most)
+			return err_set(e, ERR_INVALID, "it is larger than %llu bytes",
+				       (unsigned long long)most);
+		/* before gigabytes of something else are read */
+		if (!j->filesystem && j->progress.bytes_read >= 4096 &&
+		    !(j->filesystem = filesystem_type(fd)))
+			return err_set(e, ERR_INVALID, "%s", none);
+		if (import_progress(j->o, &j->progress, e) < 0)
+			return -1;
+	}
+	if (!j->filesystem && !(j->filesystem = filesystem_type(fd)))
+		return err_set(e, ERR_INVALID, "%s", none);
+	if (fsync(fd) < 0 || filesystem_digest(fd, id, e) < 0)
+		return e->code ? -1 : err_set(e, errno, "cannot write to '%s'", j->s->path);
+	snprintf(layer, sizeof(layer), "layers/%s", id);
+	images = store_make_dir(j->out, "images", e);
+	image = images < 0 ? -1 : store_make_dir(images, "0", e);
+	if (image < 0)
+		return -1;
+	if (renameat(dir, "part", j->out, layer) < 0 || linkat(j->out, layer, image, "root", 0) < 0)
+		return err_set(e, errno, "cannot name a file");
+	str_addf(&layers, "%s\n", id);
+	str_addf(&facts, "0 %llu\n", (unsigned long long)j->progress.bytes_read);
+	if (store_write_file(image, "layers", &layers, e) < 0 ||
+	    store_write_file(image, "facts", &facts, e) < 0)
+		return -1;
+	digest_of_hex(id, j->report.input_digest);
+	j->report.kind = UNPACK_ROOTFS;
+	j->report.bytes_in = j->report.bytes_out = j->progress.bytes_read;
+	j->report.images = j->n = 1;
+	j->items = arena_array(j->a, 1, sizeof(*j->items));
+	return j->items ? 0 : err_set(e, ENOMEM, "cannot import");
+}
+
 /* CVE-2026-33542: what was asked for is what was got, or nothing is. */
 static int check_pin(struct job *j, struct err *e)
 {
@@ -557,7 +624,7 @@ static void report_result(struct job *j)
 	r->existed = true;
 	for (size_t k = 0; k < j->n; k++)
 		r->existed = r->existed && j->items[k].existed;
-	r->kind = kinds[j->report.kind];
+	r->kind = j->filesystem ? j->filesystem : kinds[j->report.kind];
 	r->compression = compressions[j->report.compression];
 	r->bytes_read = j->report.bytes_in;
 	r->bytes_out = j->report.bytes_out;
@@ -600,10 +667,14 @@ static int import(struct store *s, const struct source *src, enum unpack_job wha
 	if (j.o->digest && !meta_digest(j.o->digest))
 		return err_set(e, ERR_INVALID, "'%s' is not a digest, sha256: and 64 hex digits",
 			       j.o->digest);
+	if (j.o->as_is && (src->archive < 0 || j.o->strip || j.o->unpacked || j.o->keep_blobs))
+		return err_set(
+			e, ERR_USAGE,
+			"--as-is is for a file system in a file, and goes with no other way to keep it");
 	note_size(src->archive, &j.progress);
 	rc = begin(&j, e);
 	if (rc == 0)
-		rc = fill(&j, src, what, e);
+		rc = j.o->as_is ? fill_filesystem(&j, src->archive, e) : fill(&j, src, what, e);
 	if (rc == 0)
 		rc = finish(&j, e);
 	staging_end(s, &j.staging);
@@ -663,10 +734,15 @@ static int build_root(struct job *j, const char *id, bool unpacked, struct meta_
 
 	snprintf(path, ROOT_PATH_MAX, "images/%s/meta.json", id);
 	if (file_read(j->s->fd, path, META_MAX, &text, e) < 0 ||
-	    meta_read_image(j->a, str_text(&text), text.len, m, e) < 0 || begin(j, e) < 0)
+	    meta_read_image(j->a, str_text(&text), text.len, m, e) < 0)
 		return -1;
+	if (m->filesystem)
+		return err_set(e, ERR_NOT_SUPPORTED,
+			       "it is a file system (%s), which nothing is made of", m->filesystem);
 	while (m->layers[src.n_layers])
 		src.n_layers++;
+	if (begin(j, e) < 0)
+		return -1;
 	src.layers = m->layers;
 	i.layers = m->layers;
 	i.n_layers = src.n_layers;

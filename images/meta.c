@@ -228,12 +228,15 @@ int meta_read_image(struct arena *a, const char *text, size_t len, struct meta_i
 	    json_u64(json_get(j, "entries"), 0, UINT64_MAX, &m.entries, e) < 0 ||
 	    json_bool(json_get(j, "whiteouts"), &m.whiteouts, e) < 0 ||
 	    json_string(json_get(j, "root"), &m.root, e) < 0 ||
+	    json_string(json_get(j, "filesystem"), &m.filesystem, e) < 0 ||
 	    json_strings(json_get(j, "layers"), a, &m.layers, &n, e) < 0)
 		return err_in(e, "meta.json");
 	if (!m.root || !is_image_id(m.root))
 		return err_set(e, ERR_INVALID, "meta.json: 'root' is not an id");
 	if (!n || n > META_LAYERS_MAX)
 		return err_set(e, ERR_INVALID, "meta.json: %zu layers", n);
+	if (m.filesystem && (!filesystem_is_known(m.filesystem) || n != 1))
+		return err_set(e, ERR_INVALID, "meta.json: 'filesystem' is unknown");
 	for (size_t i = 0; i < n; i++)
 		if (!is_image_id(m.layers[i]))
 			return err_set(e, ERR_INVALID, "meta.json: 'layers[%zu]' is not an id", i);
@@ -253,6 +256,8 @@ void meta_write_image(struct str *out, const struct meta_image *m)
 	json_put_u64(&w, "entries", m->entries);
 	json_put_bool(&w, "whiteouts", m->whiteouts);
 	json_put_string(&w, "root", m->root);
+	if (m->filesystem)
+		json_put_string(&w, "filesystem", m->filesystem);
 	json_put_strings(&w, "layers", m->layers);
 	json_close(&w);
 	str_add(out, "\n");

@@ -34,7 +34,9 @@ struct meta_image {
 	bool whiteouts; /* its layers' names ".wh.*" are no ordinary ones */
 	int64_t imported;
 	uint64_t size, entries;
-	const char *root;	   /* root id */
+	const char *root; /* root id */
+	const char *
+		filesystem; /* of an image that is one: its layer is that file, and its root too; NULL */
 	const char *const *layers; /* diff ids without "sha256:", bottom first, NULL-terminated */
 };
 

@@ -30,8 +30,9 @@
 #include "runtime/base/sys.h"
 #include "runtime/base/pinned.h"
 
-#define EROFS_MAGIC 0xe0f5e1e2u
-#define STRING_MAX  255 /* of a parameter given to fsconfig(2) */
+#define EROFS_MAGIC    0xe0f5e1e2u
+#define SQUASHFS_MAGIC 0x73717368u
+#define STRING_MAX     255 /* of a parameter given to fsconfig(2) */
 
 /* --- One index ------------------------------------------------------------------------------------------ */
 
@@ -166,7 +167,9 @@ static int clone_from(int ns, const char *path)
 	struct statfs fs;
 
 	/* or it is the empty directory, from between the two halves of pinned_place() or drop_root() */
-	return fd >= 0 && fstatfs(fd, &fs) == 0 && (uint32_t)fs.f_type == EROFS_MAGIC ?
+	return fd >= 0 && fstatfs(fd, &fs) == 0 &&
+			       ((uint32_t)fs.f_type == EROFS_MAGIC ||
+				(uint32_t)fs.f_type == SQUASHFS_MAGIC) ?
 		       take_fd(&fd) :
 		       -1;
 }
@@ -198,8 +201,9 @@ int image_mount(struct store *s, const char *run, struct image *img, struct err 
 			return 0;
 	}
 	snprintf(index, sizeof(index), "roots/%s", img->root_id);
-	tree = index_mount(s, index, img->diff_ids, NULL, e);
-	if (tree < 0 && run && e->code == ERR_NOT_SUPPORTED) {
+	tree = img->filesystem ? filesystem_mount(s, index, img->filesystem, e) :
+				 index_mount(s, index, img->diff_ids, NULL, e);
+	if (tree < 0 && run && e->code == ERR_NOT_SUPPORTED && !img->filesystem) {
 		log_info("unpacking image %.*s, which cannot be mounted here: %s", IMAGE_ID_SHORT,
 			 img->id, e->msg);
 		*e = (struct err){ 0 };

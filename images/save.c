@@ -276,6 +276,11 @@ static int collect(struct saving *v, char *const *names, struct saved *list, siz
 
 		if (!img)
 			return -1;
+		if (img->filesystem)
+			return err_set(
+				v->e, ERR_NOT_SUPPORTED,
+				"'%s' is a file system (%s) as it was imported, without layers: keep that file, or export an instance's --rootfs",
+				names[i], img->filesystem);
 		while (k < *n && !streq(list[k].image->id, img->id))
 			k++;
 		if (k < *n) {
@@ -533,6 +538,11 @@ int image_commit(struct store *s, const struct image *base, image_layer_writer *
 	auto_fd int layer = -1;
 	int rc;
 
+	if (base->filesystem)
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"its image is a file system (%s), without layers that could have one more: `ctr export --rootfs` it",
+			base->filesystem);
 	if (base->directory)
 		return err_set(
 			e, ERR_INVALID,

@@ -402,6 +402,7 @@ struct image *store_read_image(struct store *s, const char *id, const char *cons
 		if (!(copies[i] = arena_strdup(a, names[i])))
 			goto no_memory;
 	img->index = S_ISREG(st.st_mode);
+	img->filesystem = m.filesystem;
 	img->root_id = m.root;
 	img->diff_ids = m.layers;
 	img->whiteouts = m.whiteouts;

@@ -90,6 +90,21 @@ int root_id(const char *const *layers, bool whiteouts, char out[IMAGE_ID_LEN + 1
 int index_mount(struct store *s, const char *path, const char *const *diff_ids, const char *staged,
 		struct err *e);
 
+/* ---- file systems that are images as they are: filesystem.c ---- */
+
+/* "squashfs", "erofs"; NULL for anything else. */
+const char *filesystem_type(int fd);
+bool filesystem_is_known(const char *type);
+
+/*
+ * Mounts the file @path of the store for this process alone: a detached, read-only mount without devices, or -1 and *e;
+ * ERR_NOT_SUPPORTED when this kernel cannot.
+ */
+int filesystem_mount(struct store *s, const char *path, const char *type, struct err *e);
+
+/* The sha256 of the whole file. */
+int filesystem_digest(int fd, char out[65], struct err *e);
+
 /* fsync of the directory @path, relative to the store. */
 int store_sync_dir(struct store *s, const char *path, struct err *e);
 

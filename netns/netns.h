@@ -77,6 +77,9 @@ static inline bool net_is_shared(const struct network *n)
 /* How many instances it has addresses for: their indices are below. */
 unsigned net_capacity(const struct network *n);
 
+/* The host's own IPv6 address in a routed network that has IPv6. */
+void net_host6(const struct network *n, uint8_t out[16]);
+
 /* ---- an instance's interface ---- */
 
 struct publication {

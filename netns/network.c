@@ -225,18 +225,24 @@ static int make_bridge(const struct nic *nic, struct err *e)
 }
 
 /*
- * The gateway of all routed instances, who know that it is at their link's other end: an address of the host's as such, for who
- * speaks to it.
+ * The gateway of all routed instances, who know that it is at their link's other end: an address of the host's as such, which it
+ * speaks to them from. Of IPv6, where that is fe80::1 of each link, it has one of the network for that.
  */
 static int make_gateway(const struct nic *nic, struct err *e)
 {
 	uint32_t gateway = htonl(nic->gateway);
+	unsigned lo = if_nametoindex("lo");
+	uint8_t own6[16];
 	struct nl nl;
 	int rc;
 
 	if (nl_open(&nl, NETLINK_ROUTE, e) < 0)
 		return -1;
-	nl_address(&nl, if_nametoindex("lo"), AF_INET, &gateway, 4, 32, RT_SCOPE_LINK);
+	nl_address(&nl, lo, AF_INET, &gateway, 4, 32, RT_SCOPE_LINK);
+	if (memcmp(nic->ip6, zero6, 16) != 0) {
+		net_host6(nic->network, own6);
+		nl_address(&nl, lo, AF_INET6, own6, 16, 128, RT_SCOPE_UNIVERSE);
+	}
 	rc = nl_send(&nl, NULL, e);
 	nl_close(&nl);
 	return rc < 0 ? err_in(e, "cannot add the gateway of routed instances") : 0;
@@ -281,6 +287,28 @@ int net_ready(const struct net_names *names, const struct nic *nic, int lock, st
 	return rc;
 }
 
+/* What is not there is as good as removed. */
+static void remove_host6(const struct network *n)
+{
+	struct ifaddrmsg *m;
+	struct nlmsghdr *h;
+	struct err ignored;
+	uint8_t own6[16];
+	struct nl nl;
+
+	if (memcmp(n->subnet6, zero6, 16) == 0 || nl_open(&nl, NETLINK_ROUTE, &ignored) < 0)
+		return;
+	net_host6(n, own6);
+	h = nl_add(&nl, RTM_DELADDR, NLM_F_ACK, sizeof(*m), &m);
+	m->ifa_family = AF_INET6;
+	m->ifa_prefixlen = 128;
+	m->ifa_index = if_nametoindex("lo");
+	mnl_attr_put(h, IFA_LOCAL, 16, own6);
+	nl_end(&nl, h);
+	(void)nl_send(&nl, NULL, &ignored);
+	nl_close(&nl);
+}
+
 int net_remove(const struct net_names *names, const struct network *n, struct err *e)
 {
 	auto_str struct str text = { 0 };
@@ -323,6 +351,7 @@ int net_remove(const struct net_names *names, const struct network *n, struct er
 			return err_in(e, "cannot remove bridge '%s'", bridge);
 	}
 	if (n->routed) {
+		remove_host6(n);
 		str_addf(&text, "delete element inet %s network { \"%s\" }\n", names->table,
 			 n->name);
 		str_addf(&text, "delete element inet %s links { \"%s\" }\n", names->table, n->name);

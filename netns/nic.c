@@ -91,6 +91,13 @@ static void address6(const struct network *n, unsigned shard, uint32_t ip, uint8
 		out[12 + i] = (uint8_t)(ip >> (24 - 8 * i));
 }
 
+void net_host6(const struct network *n, uint8_t out[16])
+{
+	memcpy(out, n->subnet6, 6);
+	memset(out + 6, 0, 9);
+	out[15] = 1; /* no instance's, whose last bytes are its IPv4 address */
+}
+
 static void place(const struct network *n, uint32_t ip, struct nic *nic, unsigned *shard)
 {
 	unsigned bits = is_sharded(n) ? NET_SHARD_BITS : 32 - n->prefix;
@@ -475,9 +482,9 @@ static void add_port_flags(struct nl *nl, const struct nic *nic)
 	nl_end(nl, h);
 }
 
-/* To @to (NULL: everywhere), via @gateway (NULL: it is on the link). */
+/* To @to (NULL: everywhere), via @gateway (NULL: it is on the link), as @from (NULL: whoever the kernel takes). */
 static void add_route(struct nl *nl, unsigned index, int family, const void *to, unsigned bits,
-		      const void *gateway)
+		      const void *gateway, const void *from)
 {
 	size_t len = family == AF_INET ? 4 : 16;
 	struct rtmsg *m;
@@ -495,6 +502,8 @@ static void add_route(struct nl *nl, unsigned index, int family, const void *to,
 		mnl_attr_put(h, RTA_DST, len, to);
 	if (gateway)
 		mnl_attr_put(h, RTA_GATEWAY, len, gateway);
+	if (from)
+		mnl_attr_put(h, RTA_PREFSRC, len, from);
 	mnl_attr_put_u32(h, RTA_OIF, index);
 	nl_end(nl, h);
 }
@@ -546,11 +555,14 @@ static void set_sysctl(const char *link, const char *name, const char *value)
  */
 static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index)
 {
-	uint32_t ip = htonl(nic->ip);
+	uint32_t ip = htonl(nic->ip), gateway = htonl(nic->gateway);
+	uint8_t own6[16];
 
-	add_route(nl, index, AF_INET, &ip, 32, NULL);
-	if (has6(nic))
-		add_route(nl, index, AF_INET6, nic->ip6, 128, NULL);
+	add_route(nl, index, AF_INET, &ip, 32, NULL, &gateway);
+	if (!has6(nic))
+		return;
+	net_host6(nic->network, own6);
+	add_route(nl, index, AF_INET6, nic->ip6, 128, NULL, own6);
 }
 
 struct bridge_vlans {
@@ -691,17 +703,18 @@ static int attach_inside(const struct nic *nic, struct err *e)
 		nl_address(&nl, index, AF_INET6, ip6, 16, 64, RT_SCOPE_LINK);
 	}
 	if (!on_link)
-		add_route(&nl, index, AF_INET, &gateway, 32, NULL);
+		add_route(&nl, index, AF_INET, &gateway, 32, NULL, NULL);
 	if (first) { /* the first one leads out */
-		add_route(&nl, index, AF_INET, NULL, 0, &gateway);
+		add_route(&nl, index, AF_INET, NULL, 0, &gateway, NULL);
 		if (has6(nic))
-			add_route(&nl, index, AF_INET6, NULL, 0, nic->gateway6);
+			add_route(&nl, index, AF_INET6, NULL, 0, nic->gateway6, NULL);
 	} else if (!on_link) { /* the others to their own network, which on a bridge is on the link */
 		uint32_t subnet = htonl(nic->network->subnet);
 
-		add_route(&nl, index, AF_INET, &subnet, nic->network->prefix, &gateway);
+		add_route(&nl, index, AF_INET, &subnet, nic->network->prefix, &gateway, NULL);
 		if (has6(nic))
-			add_route(&nl, index, AF_INET6, nic->network->subnet6, 48, nic->gateway6);
+			add_route(&nl, index, AF_INET6, nic->network->subnet6, 48, nic->gateway6,
+				  NULL);
 	}
 	if (!*nic->network->parent)
 		add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET, &gateway, nic->gateway_mac);

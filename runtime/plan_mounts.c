@@ -358,7 +358,7 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	ms->upper = s->root.upper;
 	ms->work = s->root.work;
 	ms->volatile_upper = s->root.volatile_upper;
-	if (s->root.layers && new_namespace(s, CLONE_NEWUSER))
+	if (s->root.layers && (new_namespace(s, CLONE_NEWUSER) || s->root.nodev))
 		ms->attr_set =
 			MOUNT_ATTR_NODEV; /* no node of an image is a device here: see plan_devices() */
 	ms->idmap = s->root.idmap && new_namespace(s, CLONE_NEWUSER);

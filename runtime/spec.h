@@ -91,6 +91,7 @@ struct root_spec {
 	int tree; /* a detached mount, borrowed, in place of the last layer, which then is a name of it; -1: none */
 	const char *upper,
 		*work;	     /* overlay's writable part; NULL: read-only root of layers alone */
+	bool nodev;	     /* no node in it is a device */
 	bool volatile_upper; /* its content is thrown away with the instance: no fsync */
 	bool idmap; /* files on disk carry container ids: present them through id-mapped mounts */
 };

@@ -88,3 +88,15 @@ void sha256_text(const void *data, size_t len, char out[65])
 	sha256_bytes(data, len, digest);
 	hex_of_digest(digest, out);
 }
+
+void digest_of_hex(const char hex[65], uint8_t digest[32])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < 32; i++) {
+		const char *high = strchr(digits, hex[2 * i]),
+			   *low = strchr(digits, hex[2 * i + 1]);
+
+		digest[i] = (uint8_t)((high - digits) << 4 | (low - digits));
+	}
+}
