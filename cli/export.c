@@ -10,6 +10,7 @@
 
 #include "cli/files.h"
 #include "cli/instances.h"
+#include "cli/move.h"
 #include "cli/progress.h"
 #include "cli/snapshot.h"
 #include "cli/verbs.h"
@@ -70,35 +71,44 @@ static const struct option_row export_rows[] = {
 	END_ROW,
 };
 
+static int export_rootfs(struct cli *c, const struct instances *all, const char *name, int fd)
+{
+	auto_view struct view v = VIEW_NONE;
+	struct trees t = { .before = -1 };
+
+	if (view_open(c, all, name, &v, c->e) < 0)
+		return -1;
+	t.after = v.tree;
+	return archive_difference(&t, fd, c->e) < 0 ? -1 : EXIT_DONE;
+}
+
 static int export(struct cli *c, int argc, char **argv)
 {
 	const struct export_options *o = c->options;
 	auto_instances struct instances all = INSTANCES_NONE;
-	auto_view struct view v = VIEW_NONE;
-	struct trees t = { .before = -1 };
 	auto_fd int fd = -1;
+	int code;
 
 	(void)argc;
-	if (!o->rootfs)
-		return err_set(c->e, ERR_USAGE,
-			       "only --rootfs can be exported: a tarball of its files");
 	if (!o->output && isatty(STDOUT_FILENO))
 		return err_set(
 			c->e, ERR_USAGE,
 			"an archive is nothing for a terminal: give --output FILE, or a pipe");
-	if (open_instances(c, &all) < 0 || view_open(c, &all, argv[0], &v, c->e) < 0)
+	if (open_instances(c, &all) < 0)
 		return -1;
-	t.after = v.tree;
-	if (!o->output)
-		return archive_difference(&t, STDOUT_FILENO, c->e) < 0 ? -1 : EXIT_DONE;
-	fd = open(o->output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = o->output ? open(o->output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) :
+			 fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		return err_set(c->e, errno, "cannot make '%s'", o->output);
-	if (archive_difference(&t, fd, c->e) == 0 &&
-	    (fsync(fd) == 0 || err_set(c->e, errno, "cannot write '%s'", o->output) == 0))
-		return EXIT_DONE;
-	(void)unlink(o->output);
-	return -1;
+		return err_set(c->e, errno, "cannot make '%s'", o->output ? o->output : "a file");
+	code = o->rootfs ? export_rootfs(c, &all, argv[0], fd) : move_export(c, &all, argv[0], fd);
+	if (code < 0 || !o->output)
+		goto out;
+	if (fsync(fd) < 0)
+		code = err_set(c->e, errno, "cannot write '%s'", o->output);
+out:
+	if (code < 0 && o->output)
+		(void)unlink(o->output);
+	return code;
 }
 
 const struct verb verb_export = {
@@ -107,10 +117,11 @@ const struct verb verb_export = {
 	.operands = "NAME",
 	.min = 1,
 	.max = 1,
-	.help = "write an instance's files as a tarball",
+	.help = "write an instance as one file, or its files as a tarball",
 	.rows = export_rows,
 	.options_size = sizeof(struct export_options),
-	.more = "What is mounted in it, volumes and temporary files, is left out. `ctr image import` reads it.",
+	.more = "With its configuration, image and snapshots, for `ctr import` on this or another machine. With --rootfs it is a tarball\n"
+		"of its files, which `ctr image import` reads. What is mounted in it, volumes and temporary files, is left out.",
 };
 
 /* ---- commit ---- */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -848,14 +849,45 @@ int instance_write_files(const struct from_image *f, int upper, struct err *e)
 	return 0;
 }
 
-static int replace_if(int etc, const char *name, const char *old, const char *new, struct err *e)
+/*
+ * The directory /etc of the topmost layer that has something to say of @name in it: a descriptor; -1: none has. What is frozen
+ * below is not written to, but what is there counts.
+ */
+static int find_in_etc(const struct from_image *f, int etc, const char *name)
 {
+	struct stat st;
+	char opaque;
+
+	if (fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return fcntl(etc, F_DUPFD_CLOEXEC, 3);
+	for (const char *const *l = f->below; l && *l; l++) {
+		auto_fd int layer = open(*l, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		auto_fd int dir = layer < 0 ?
+					  -1 :
+					  openat(layer, "etc",
+						 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (dir < 0)
+			continue;
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return take_fd(&dir);
+		if (fgetxattr(dir, "trusted.overlay.opaque", &opaque, 1) == 1)
+			break;
+	}
+	return -1;
+}
+
+/* If it is still what we wrote. */
+static int replace_if(const struct from_image *f, int etc, const char *name, const char *old,
+		      const char *new, struct err *e)
+{
+	auto_fd int dir = find_in_etc(f, etc, name);
 	auto_str struct str text = { 0 };
 	struct err ignored;
 	struct stat st;
 
-	if (fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-	    file_read(etc, name, 4096, &text, &ignored) < 0 || !streq(str_text(&text), old))
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    file_read(dir, name, 4096, &text, &ignored) < 0 || !streq(str_text(&text), old))
 		return 0;
 	return write_new(etc, name, 0644, new, e);
 }
@@ -872,9 +904,9 @@ int instance_rename_files(const struct from_image *f, const char *old, int upper
 		return etc == -2 ? 0 : -1;
 	fill_name_files(old, &before);
 	fill_name_files(f->name, &after);
-	if (replace_if(etc, "hosts", before.hosts, after.hosts, e) < 0)
+	if (replace_if(f, etc, "hosts", before.hosts, after.hosts, e) < 0)
 		return -1;
-	return replace_if(etc, "hostname", before.hostname, after.hostname, e);
+	return replace_if(f, etc, "hostname", before.hostname, after.hostname, e);
 }
 
 int instance_write_resolv(const struct from_image *f, int upper, struct err *e)

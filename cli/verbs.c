@@ -54,6 +54,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_diff,
 	&verb_commit,
 	&verb_export,
+	&verb_import,
 	&verb_net_create,
 	&verb_net_ls,
 	&verb_net_inspect,

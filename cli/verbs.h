@@ -189,6 +189,7 @@ extern const struct verb verb_image_tag, verb_image_untag, verb_image_prune, ver
 extern const struct verb verb_image_files, verb_image_cat, verb_image_diff, verb_image_mount,
 	verb_image_unmount;				      /* image_files.c */
 extern const struct verb verb_diff, verb_export, verb_commit; /* export.c */
+extern const struct verb verb_import;			      /* move.c */
 extern const struct verb verb_cp;			      /* cp.c */
 extern const struct verb verb_usage, verb_usage_verify, verb_usage_sample,
 	verb_metrics; /* usage.c */

@@ -337,6 +337,26 @@ struct image *image_from_file(struct store *s, const char *path,
  */
 int image_rebuild(struct store *s, const char *id, bool unpacked, struct err *e);
 
+/* --- Trees of files that are no images ------------------------------------------------------------- */
+
+/* A tree, unpacked from an archive into a directory that goes with image_part_close(), or with this process. */
+struct image_part {
+	int fd; /* its top, open for reading; -1 */
+	struct store *store;
+	char staging[64];
+	int lock, dir;
+};
+#define IMAGE_PART_NONE                         \
+	{                                       \
+		.fd = -1, .lock = -1, .dir = -1 \
+	}
+
+/* By the helper, in its sandbox, by the rules of a root filesystem's tarball (unpack.h). @o: callback, limits. 0, or -1 and *e. */
+int image_part_open(struct store *s, int fd, const char *what, const struct image_import_options *o,
+		    struct image_part *p, struct err *e);
+void image_part_close(struct image_part *p);
+#define auto_image_part __attribute__((cleanup(image_part_close)))
+
 /* --- Removing -------------------------------------------------------------------------------------- */
 
 struct image_removed {

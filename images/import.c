@@ -707,6 +707,57 @@ int image_import_layout(struct store *s, int dir, const char *what,
 	return import(s, &src, UNPACK_LAYOUT, what, o, r, e);
 }
 
+/* --- A tree that is no image ---------------------------------------------------------------------------- */
+
+int image_part_open(struct store *s, int fd, const char *what, const struct image_import_options *o,
+		    struct image_part *p, struct err *e)
+{
+	struct job j = { .s = s,
+			 .o = o ? o : &no_options,
+			 .result = &(struct image_import_result){ .id = "" },
+			 .staging = STAGING_NONE,
+			 .out = -1 };
+	const struct source src = { .archive = fd, .layout = -1, .store = -1, .staged = -1 };
+	int rc;
+
+	note_size(fd, &j.progress);
+	rc = begin(&j, e);
+	if (rc == 0)
+		rc = unpack(&src, UNPACK_IMPORT, UNPACK_DIRECTORIES | UNPACK_PART, j.out,
+			    j.staging.lock, j.o, &j.progress, &j.report, e);
+	*p = (struct image_part){
+		.store = s, .lock = j.staging.lock, .dir = j.staging.dir, .fd = -1
+	};
+	strcpy(p->staging, j.staging.name);
+	if (rc == 0) {
+		struct err ignored;
+
+		(void)tree_remove(j.out, "layers", &ignored); /* the archive itself */
+		p->fd = openat(j.out, "images/0/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (p->fd < 0)
+			rc = err_set(e, errno, "cannot open what was unpacked");
+	}
+	if (j.out >= 0)
+		close(j.out);
+	if (rc < 0) {
+		image_part_close(p);
+		return err_in(e, "cannot read '%s'", what);
+	}
+	return 0;
+}
+
+void image_part_close(struct image_part *p)
+{
+	struct staging g = { .dir = p->dir, .lock = p->lock };
+
+	own_close(&p->fd);
+	if (p->store) {
+		strcpy(g.name, p->staging);
+		staging_end(p->store, &g);
+	}
+	*p = (struct image_part)IMAGE_PART_NONE;
+}
+
 /* --- A root anew -------------------------------------------------------------------------------------- */
 
 static int swap_root(struct store *s, const char *made, const char *root, struct err *e)

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -31,6 +33,7 @@ struct archive {
 	struct linked *links; /* an open hash table of `size`, a power of two */
 	size_t n, size;
 	int after;	       /* the tree */
+	bool layer;	       /* it is one of an overlay: archive_layer() */
 	char within[PATH_MAX]; /* the last entry's path: its directories are in the archive */
 };
 
@@ -226,6 +229,19 @@ static int put_whiteout(struct archive *a, const char *path, struct err *e)
 	return tar_put(&a->tar, &en, NULL, e);
 }
 
+/* What is in the directory is all that there is: the layers below have nothing to add. */
+static int put_opaque(struct archive *a, int dir, const char *name, const char *path, struct err *e)
+{
+	char file[PATH_MAX + 24], y;
+	const struct tar_entry en = { .name = file, .link = "", .type = '0', .mode = 0644 };
+	auto_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fgetxattr(fd, "trusted.overlay.opaque", &y, 1) != 1 || y != 'y')
+		return 0;
+	snprintf(file, sizeof(file), ".%s/.wh..wh..opq", path);
+	return tar_put(&a->tar, &en, NULL, e);
+}
+
 static int put_entry(void *arg, enum difference what, const char *path, int dir, const char *name,
 		     const struct stat *st, struct err *e)
 {
@@ -238,7 +254,11 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 
 	if (put_parents(a, path, e) < 0)
 		return -1;
-	if (what == DIFFERENCE_REMOVED)
+	if (a->layer && str_after(name, ".wh."))
+		return err_set(e, ERR_NOT_SUPPORTED, "the name of '%s' is that of a whiteout",
+			       path);
+	if (what == DIFFERENCE_REMOVED ||
+	    (a->layer && S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0)))
 		return put_whiteout(a, path, e);
 	if (S_ISSOCK(st->st_mode))
 		return 0;
@@ -268,7 +288,9 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 		return put_file(a, dir, name, &en, st, &pax, e);
 	case S_IFDIR:
 		en.type = '5';
-		break;
+		if (!a->layer)
+			break;
+		return tar_put(&a->tar, &en, &pax, e) < 0 ? -1 : put_opaque(a, dir, name, path, e);
 	case S_IFLNK:
 		n = readlinkat(dir, name, target, sizeof(target) - 1);
 		if (n < 0)
@@ -287,9 +309,9 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 	return tar_put(&a->tar, &en, &pax, e);
 }
 
-int archive_difference(const struct trees *t, int fd, struct err *e)
+static int write_archive(const struct trees *t, bool layer, int fd, struct err *e)
 {
-	struct archive a = { .after = t->after };
+	struct archive a = { .after = t->after, .layer = layer };
 	int rc = tar_begin(&a.tar, fd, e);
 
 	if (rc == 0)
@@ -303,4 +325,14 @@ int archive_difference(const struct trees *t, int fd, struct err *e)
 	free(a.links);
 	tar_free(&a.tar);
 	return rc;
+}
+
+int archive_difference(const struct trees *t, int fd, struct err *e)
+{
+	return write_archive(t, false, fd, e);
+}
+
+int archive_layer(int upper, int fd, struct err *e)
+{
+	return write_archive(&(struct trees){ .before = -1, .after = upper }, true, fd, e);
 }

@@ -17,4 +17,10 @@ struct trees;
  */
 int archive_difference(const struct trees *t, int fd, struct err *e);
 
+/*
+ * Writes the upper directory @upper of an overlay, which nobody changes: what it hides of the layers below as whiteouts, ".wh.NAME" and
+ * ".wh..wh..opq" (image-spec, layer.md); layers_adopt() reads them.
+ */
+int archive_layer(int upper, int fd, struct err *e);
+
 #endif

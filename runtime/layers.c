@@ -455,6 +455,86 @@ int layers_flatten(const struct layers *l, const struct instance_dir *d, const c
 	return 0;
 }
 
+/* ---- from elsewhere ---- */
+
+int layers_parent(const struct instances *all, const char *id, layer_id parent, struct err *e)
+{
+	return parent_of(all, id, parent, e);
+}
+
+static int mend_one(int dir, const char *name, struct err *e)
+{
+	if (streq(name, ".wh..wh..opq")) {
+		if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) < 0)
+			return err_set(e, errno, "cannot make a directory opaque");
+	} else if (unlinkat(dir, name, 0) < 0 ||
+		   mknodat(dir, name + strlen(".wh."), S_IFCHR, 0) < 0) {
+		return err_set(e, errno, "cannot make a whiteout '%.100s'", name);
+	} else {
+		return 0;
+	}
+	return unlinkat(dir, name, 0) < 0 ? err_set(e, errno, "cannot remove a mark") : 0;
+}
+
+/* Whiteouts as archives have them become those of overlayfs. The tree is nobody else's. */
+static int mend_whiteouts(int dir, struct err *e)
+{
+	auto_dir DIR *d = NULL;
+	struct dirent *ent;
+	struct stat top;
+	int fd = open_dir(dir, ".");
+
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d || fstat(dir, &top) < 0) {
+		if (!d)
+			own_close(&fd);
+		return err_set(e, errno, "cannot read a layer");
+	}
+	while ((errno = 0, ent = readdir(d))) {
+		const char *name = ent->d_name;
+		auto_fd int below = -1;
+		struct stat st;
+
+		if (streq(name, ".") || streq(name, ".."))
+			continue;
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_set(e, errno, "cannot read a layer");
+		if (S_ISDIR(st.st_mode)) {
+			below = open_dir(dir, name);
+			if (below < 0)
+				return err_set(e, errno, "cannot read a layer");
+			if (mend_whiteouts(below, e) < 0)
+				return -1;
+		} else if (str_after(name, ".wh.") && mend_one(dir, name, e) < 0) {
+			return -1;
+		}
+	}
+	if (errno)
+		return err_set(e, errno, "cannot read a layer");
+	if (futimens(dir, (struct timespec[]){ top.st_atim, top.st_mtim }) < 0)
+		return err_set(e, errno, "cannot set the time of a directory");
+	return 0;
+}
+
+int layers_adopt(const struct layers *l, const char *parent, int tree, layer_id id, struct err *e)
+{
+	char from[40], upper[LAYER_ID_LEN + 8], path[PATH_MAX];
+	ssize_t n;
+
+	if (mend_whiteouts(tree, e) < 0 || make_layer(l, parent, tree, id, e) < 0)
+		return -1;
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", tree);
+	snprintf(upper, sizeof(upper), "%s/upper", id);
+	n = readlink(from, path, sizeof(path) - 1);
+	if (n < 0)
+		return err_set(e, errno, "cannot find a layer");
+	path[n] = '\0';
+	/* in place of the empty one, which looks the same */
+	if (sys_renameat2(AT_FDCWD, path, l->fd, upper, RENAME_EXCHANGE) < 0)
+		return err_set(e, errno, "cannot move a layer");
+	return 0;
+}
+
 /* ---- sweeping ---- */
 
 /* The frozen layers that exist, sorted, and which of them are needed. */

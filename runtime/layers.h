@@ -90,6 +90,17 @@ int layers_rollback(const struct layers *l, const struct instance_dir *d, const 
 int layers_flatten(const struct layers *l, const struct instance_dir *d, const char *id,
 		   struct err *e);
 
+/* The one below: 1, or 0 if that is the image; -1 and *e. */
+int layers_parent(const struct instances *all, const char *id, char parent[LAYER_ID_LEN + 1],
+		  struct err *e);
+
+/*
+ * A frozen layer on @parent ("": on the image) of the tree whose top is open as @tree, which leaves the place where it is: what
+ * archive_layer() wrote, unpacked. Until something names it a sweep would take it.
+ */
+int layers_adopt(const struct layers *l, const char *parent, int tree, char id[LAYER_ID_LEN + 1],
+		 struct err *e);
+
 /* Removes frozen layers that nothing stands on or names. */
 int layers_sweep(const struct layers *l, struct err *e);
 

@@ -348,15 +348,17 @@ static int finish_rootfs(struct work *w, struct intake *i, struct tree **t, stru
 	struct work_layer raw = { .fd = -1 };
 	int rc;
 
-	if (refuse_kinds(k->top, e) < 0)
+	bool part = w->b->q->flags & UNPACK_PART;
+
+	if (!part && refuse_kinds(k->top, e) < 0)
 		return -1;
-	if (!(k->top & TOP_ROOTFS) && (k->top & TOP_METADATA))
+	if (!part && !(k->top & TOP_ROOTFS) && (k->top & TOP_METADATA))
 		rootfs = tree_child(*t, top, "rootfs");
 	if (rootfs && !S_ISDIR(rootfs->mode))
 		/* GHSA-2q3f-q5pq-g8wv: the directory as a symbolic link */
 		return err_set(e, ERR_INVALID, "its 'rootfs' is not a directory");
 	r->kind = rootfs ? UNPACK_INCUS : UNPACK_ROOTFS;
-	if (reader_check(w->reader, k, e) < 0 ||
+	if (((!part || k->bad_ids) && reader_check(w->reader, k, e) < 0) ||
 	    stream_digest(i->stream, l->digest, r->input_digest, e) < 0)
 		return -1;
 	if (!(w->b->q->flags & UNPACK_HASH_INPUT))
@@ -388,7 +390,7 @@ static int import_stream(struct work *w, struct tree **t, struct err *e)
 	tree_next_layer(*t, false);
 	if (reader_stream(w->reader, i.stream, i.part, *t, &k, e) < 0)
 		return -1;
-	if (!holds_images(k.top)) {
+	if (w->b->q->flags & UNPACK_PART || !holds_images(k.top)) {
 		rc = finish_rootfs(w, &i, t, &k, &l, e);
 		if (rc == 0)
 			rc = work_image(w, *t, &l, 1, NULL, e);
@@ -478,7 +480,7 @@ int build(struct builder *b, struct err *e)
 		rc = rebuild(&w, t, e);
 	else if (b->q->job == UNPACK_LAYOUT)
 		rc = import_layout_dir(&w, e);
-	else if (!b->q->strip && !(b->q->flags & UNPACK_HASH_INPUT) &&
+	else if (!b->q->strip && !(b->q->flags & (UNPACK_HASH_INPUT | UNPACK_PART)) &&
 		 is_layout_file(b->in, &at, &len))
 		rc = import_layout_file(&w, t, at, len, e);
 	else

@@ -49,7 +49,7 @@
 
 #include "runtime/base/err.h"
 
-#define UNPACK_VERSION	  2
+#define UNPACK_VERSION	  3
 #define UNPACK_LAYERS_MAX 500
 #define UNPACK_NAME_MAX	  200
 
@@ -67,6 +67,9 @@ enum {
 	UNPACK_WHITEOUTS =
 		1 << 2, /* UNPACK_REBUILD: of an image's layers, not of a root filesystem */
 	UNPACK_HASH_INPUT = 1 << 3, /* input_digest is wanted */
+	UNPACK_PART =
+		1
+		<< 4, /* UNPACK_IMPORT: any tree of files, whose names do not tell what it is; maybe empty */
 };
 
 struct unpack_request {
