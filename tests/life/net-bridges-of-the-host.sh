@@ -4,6 +4,7 @@
 # firewall and anti-spoofing of their own; with --vlan they are in that VLAN and no other, where the kernel's bridges have any.
 . "$TESTS/life/net.bash"
 rootfs r
+sysctl -qw net.ipv4.ip_forward=0 # a new namespace has what the machine has
 want 2 "$CTR" net create --bridge br0 lan
 want 2 "$CTR" net create --bridge br0 --subnet 192.0.2.0/24 --internal lan
 want 2 "$CTR" net create --vlan 7 lan
