@@ -7,6 +7,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +30,8 @@ static const struct {
 	uint32_t magic;
 	bool from_file; /* some kernels mount it from a file: the others, and those that do not, want a block device */
 } kinds[] = {
-	{ "squashfs", 0, 0x73717368, false },
-	{ "erofs", 1024, 0xe0f5e1e2, true }, /* Linux 6.12 */
+	{ "squashfs", 0, SQUASHFS_MAGIC, false },
+	{ "erofs", 1024, EROFS_SUPER_MAGIC_V1, true }, /* Linux 6.12 */
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(*kinds))

@@ -549,7 +549,7 @@ static int fill_filesystem(struct job *j, int from, struct err *e)
 	if (store_write_file(image, "layers", &layers, e) < 0 ||
 	    store_write_file(image, "facts", &facts, e) < 0)
 		return -1;
-	digest_of_hex(id, j->report.input_digest);
+	(void)digest_of_hex(id, j->report.input_digest);
 	j->report.kind = UNPACK_ROOTFS;
 	j->report.bytes_in = j->report.bytes_out = j->progress.bytes_read;
 	j->report.images = j->n = 1;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,9 +31,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/base/pinned.h"
 
-#define EROFS_MAGIC    0xe0f5e1e2u
-#define SQUASHFS_MAGIC 0x73717368u
-#define STRING_MAX     255 /* of a parameter given to fsconfig(2) */
+#define STRING_MAX 255 /* of a parameter given to fsconfig(2) */
 
 /* --- One index ------------------------------------------------------------------------------------------ */
 
@@ -168,7 +167,7 @@ static int clone_from(int ns, const char *path)
 
 	/* or it is the empty directory, from between the two halves of pinned_place() or drop_root() */
 	return fd >= 0 && fstatfs(fd, &fs) == 0 &&
-			       ((uint32_t)fs.f_type == EROFS_MAGIC ||
+			       ((uint32_t)fs.f_type == EROFS_SUPER_MAGIC_V1 ||
 				(uint32_t)fs.f_type == SQUASHFS_MAGIC) ?
 		       take_fd(&fd) :
 		       -1;

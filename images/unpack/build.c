@@ -26,18 +26,13 @@
 #include "images/unpack/work.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/sha256.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 
 #define PART "layers/part"
 
 /* --- Files of the target ------------------------------------------------------------------------------ */
-
-static void hex(const uint8_t digest[32], char out[65])
-{
-	for (int i = 0; i < 32; i++)
-		sprintf(out + 2 * i, "%02x", digest[i]);
-}
 
 int work_create(struct work *w, const char *path, struct err *e)
 {
@@ -164,7 +159,7 @@ static int intake_open(struct work *w, struct intake *i, struct stream_input in,
 /* What was read is layer @l: it and its blob get their names. Closes the stream. */
 static int intake_keep(struct work *w, struct intake *i, struct work_layer *l, struct err *e)
 {
-	hex(l->digest, l->id);
+	hex_of_digest(l->digest, l->id);
 	if (keep_file(w, i->part, PART, "layers", l->id, e) < 0)
 		return -1;
 	if (i->blob >= 0 && stream_compression(i->stream) != UNPACK_NONE) {
@@ -196,7 +191,7 @@ int work_layer_read(struct work *w, const struct stream_input *in, struct tree *
 		return reader_check(w->reader, &k, e);
 	if (stream_digest(i.stream, l->digest, blob, e) < 0)
 		return -1;
-	hex(l->digest, id);
+	hex_of_digest(l->digest, id);
 	return intake_keep(w, &i, l, e);
 }
 
@@ -204,7 +199,7 @@ int work_layer_known(struct work *w, int fd, struct tree *t, struct work_layer *
 {
 	struct reading k = { 0 };
 
-	hex(l->digest, l->id);
+	hex_of_digest(l->digest, l->id);
 	l->fd = fd;
 	if (set_size(l, e) < 0 || reader_file(w->reader, fd, 0, l->size, t, &k, e) < 0)
 		return -1;
@@ -329,7 +324,7 @@ static int rewrite_layer(struct work *w, struct tree_node *top, struct work_laye
 	*l = (struct work_layer){ .fd = fd };
 	if (fd < 0 || tar_write(top, &source, fd, l->digest, e) < 0)
 		return -1;
-	hex(l->digest, l->id);
+	hex_of_digest(l->digest, l->id);
 	if (keep_file(w, fd, PART, "layers", l->id, e) < 0 || set_size(l, e) < 0)
 		return -1;
 	tree_free(*t);

@@ -27,6 +27,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
+#include "runtime/base/sha256.h"
 #include "runtime/base/str.h"
 
 #define DOCUMENT_MAX (20u << 20) /* CVE-2023-25153 */
@@ -175,30 +176,13 @@ static const char *read_part(struct import *i, const char *name, size_t *len)
 
 /* --- Digests --------------------------------------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool hex_digest(const char *hex, uint8_t out[32])
-{
-	if (strlen(hex) != 64)
-		return false;
-	for (int i = 0; i < 64; i++)
-		if (hex_value(hex[i]) < 0)
-			return false;
-	for (int i = 0; i < 32; i++)
-		out[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
-	return true;
-}
-
 /* "sha256:" and 64 digits: what everybody writes, and all that is taken. */
 static int parse_digest(struct import *i, const char *text, uint8_t out[32])
 {
 	char q[ENTRY_QUOTED_MAX];
 	const char *hex = text ? str_after(text, "sha256:") : NULL;
 
-	if (hex && hex_digest(hex, out))
+	if (hex && digest_of_hex(hex, out))
 		return 0;
 	return err_set(i->e, ERR_INVALID, "'%s' is not a sha256 digest",
 		       text ? entry_quote(text, q) : "");
@@ -655,7 +639,7 @@ static int check_config_name(struct import *i, const char *name, const struct re
 
 	if (strlen(base) >= 64)
 		snprintf(hex, sizeof(hex), "%.64s", base);
-	if ((base[strlen(hex)] && !streq(base + strlen(hex), ".json")) || !hex_digest(hex, want))
+	if ((base[strlen(hex)] && !streq(base + strlen(hex), ".json")) || !digest_of_hex(hex, want))
 		return 0;
 	digest_of(r->config, r->config_len, got);
 	if (memcmp(want, got, 32) != 0)

@@ -89,14 +89,19 @@ void sha256_text(const void *data, size_t len, char out[65])
 	hex_of_digest(digest, out);
 }
 
-void digest_of_hex(const char hex[65], uint8_t digest[32])
+static int hex_value(char c)
 {
-	static const char digits[] = "0123456789abcdef";
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
-	for (int i = 0; i < 32; i++) {
-		const char *high = strchr(digits, hex[2 * i]),
-			   *low = strchr(digits, hex[2 * i + 1]);
-
-		digest[i] = (uint8_t)((high - digits) << 4 | (low - digits));
-	}
+bool digest_of_hex(const char *hex, uint8_t digest[32])
+{
+	if (strlen(hex) != 64)
+		return false;
+	for (int i = 0; i < 64; i++)
+		if (hex_value(hex[i]) < 0)
+			return false;
+	for (int i = 0; i < 32; i++)
+		digest[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+	return true;
 }

@@ -5,6 +5,7 @@
 #ifndef CTR_SHA256_H
 #define CTR_SHA256_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@ void sha256_text(const void *data, size_t len, char out[65]);
 /* 32 bytes as 64 hex digits, terminated. */
 void hex_of_digest(const uint8_t digest[32], char out[65]);
 
-/* The other way. */
-void digest_of_hex(const char hex[65], uint8_t digest[32]);
+/* The other way; false for anything but 64 digits, those above 9 small. */
+bool digest_of_hex(const char *hex, uint8_t digest[32]);
 
 #endif
