@@ -133,11 +133,7 @@ static void own_exporting(struct exporting *x)
 static void put_snapshot(struct json_writer *w, const struct stack *s, const struct snapshot *k)
 {
 	json_put_i64(w, "layer", number_of(s, k->layer));
-	json_put_i64(w, "created_ns", k->created_ns);
-	json_put_i64(w, "frozen_us", k->frozen_us);
-	json_put_string(w, "consistency", k->consistency);
-	if (k->by)
-		json_put_string(w, "by", k->by);
+	snapshot_put(w, k);
 }
 
 static int describe(const struct exporting *x, struct str *out, struct err *e)
@@ -325,34 +321,15 @@ static void own_importing(struct importing *m)
 	instances_close(&m->all);
 }
 
-/* A snapshot by the grammar of its own file, with its layer as a number in this one. */
+/* Its layer is a number in this file. */
 static int read_snapshot(const struct importing *m, const struct json *j, struct snapshot *out,
 			 int64_t *at, struct err *e)
 {
-	auto_str struct str text = { 0 };
-	struct json_writer w = { .out = &text };
-	int64_t created = 0, frozen = 0;
-	const char *consistency = "", *by = NULL, *name = NULL;
+	const char *name = NULL;
 
-	if (json_expect(j, JSON_OBJECT, e) < 0 ||
+	if (snapshot_get(j, out, e) < 0 ||
 	    json_i64(json_get(j, "layer"), 0, (int64_t)m->n_layers - 1, at, e) < 0 ||
-	    json_i64(json_get(j, "created_ns"), INT64_MIN, INT64_MAX, &created, e) < 0 ||
-	    json_i64(json_get(j, "frozen_us"), 0, INT64_MAX, &frozen, e) < 0 ||
-	    json_string(json_get(j, "consistency"), &consistency, e) < 0 ||
-	    json_string(json_get(j, "by"), &by, e) < 0 ||
 	    json_string(json_get(j, "name"), &name, e) < 0)
-		return -1;
-	json_open(&w, NULL, '{');
-	json_put_string(&w, "layer", "00000000000000000000000000000000");
-	json_put_i64(&w, "created_ns", created);
-	json_put_i64(&w, "frozen_us", frozen);
-	json_put_string(&w, "consistency", consistency);
-	if (by)
-		json_put_string(&w, "by", by);
-	json_close(&w);
-	if (text.failed)
-		return err_set(e, ENOMEM, "snapshot");
-	if (snapshot_parse(text.s, text.len, out, e) < 0)
 		return -1;
 	if (name && snapshot_check_name(name, e) < 0)
 		return -1;

@@ -671,25 +671,17 @@ int snapshot_check_name(const char *name, struct err *e)
 
 static const char *const consistencies[] = { "application", "filesystem", "crash", NULL };
 
-int snapshot_parse(const char *text, size_t len, struct snapshot *s, struct err *e)
+int snapshot_get(const struct json *j, struct snapshot *s, struct err *e)
 {
-	auto_arena struct arena *a = arena_new(1u << 20);
-	const struct json *j = a ? json_parse(a, text, len, e) : NULL;
-	const char *layer = "", *consistency = "", *by = NULL;
+	const char *consistency = "", *by = NULL;
 	struct snapshot got = { .created_ns = 0 };
 
-	if (!a)
-		return err_set(e, ENOMEM, "snapshot");
-	if (!j || json_expect(j, JSON_OBJECT, e) < 0 ||
-	    json_string(json_get(j, "layer"), &layer, e) < 0 ||
+	if (json_expect(j, JSON_OBJECT, e) < 0 ||
 	    json_i64(json_get(j, "created_ns"), INT64_MIN, INT64_MAX, &got.created_ns, e) < 0 ||
 	    json_i64(json_get(j, "frozen_us"), 0, INT64_MAX, &got.frozen_us, e) < 0 ||
 	    json_string(json_get(j, "consistency"), &consistency, e) < 0 ||
 	    json_string(json_get(j, "by"), &by, e) < 0)
 		return -1;
-	if (!is_id(layer))
-		return err_set(e, ERR_INVALID, "'layer' is not the id of a layer");
-	strcpy(got.layer, layer);
 	for (size_t i = 0; consistencies[i]; i++)
 		if (streq(consistencies[i], consistency))
 			got.consistency = consistencies[i];
@@ -702,16 +694,39 @@ int snapshot_parse(const char *text, size_t len, struct snapshot *s, struct err 
 	return 0;
 }
 
+void snapshot_put(struct json_writer *w, const struct snapshot *s)
+{
+	json_put_i64(w, "created_ns", s->created_ns);
+	json_put_i64(w, "frozen_us", s->frozen_us);
+	json_put_string(w, "consistency", s->consistency);
+	json_put_string(w, "by", s->by);
+}
+
+int snapshot_parse(const char *text, size_t len, struct snapshot *s, struct err *e)
+{
+	auto_arena struct arena *a = arena_new(1u << 20);
+	const struct json *j = a ? json_parse(a, text, len, e) : NULL;
+	const char *layer = "";
+	struct snapshot got;
+
+	if (!a)
+		return err_set(e, ENOMEM, "snapshot");
+	if (!j || snapshot_get(j, &got, e) < 0 || json_string(json_get(j, "layer"), &layer, e) < 0)
+		return -1;
+	if (!is_id(layer))
+		return err_set(e, ERR_INVALID, "'layer' is not the id of a layer");
+	strcpy(got.layer, layer);
+	*s = got;
+	return 0;
+}
+
 static void dump(const struct snapshot *s, struct str *out)
 {
 	struct json_writer w = { .out = out };
 
 	json_open(&w, NULL, '{');
 	json_put_string(&w, "layer", s->layer);
-	json_put_i64(&w, "created_ns", s->created_ns);
-	json_put_i64(&w, "frozen_us", s->frozen_us);
-	json_put_string(&w, "consistency", s->consistency);
-	json_put_string(&w, "by", s->by);
+	snapshot_put(&w, s);
 	json_close(&w);
 	str_add(out, "\n");
 }

@@ -31,6 +31,8 @@ struct arena;
 struct err;
 struct instance_dir;
 struct instances;
+struct json;
+struct json_writer;
 
 #define LAYER_ID_LEN	  32
 #define LAYERS_MAX	  400 /* overlay takes 500, and images have some */
@@ -118,6 +120,10 @@ struct snapshot {
 
 /* Letters, digits, '.', '_', '-'; the first is a letter or a digit. 0, or -1 and *e (ERR_INVALID). */
 int snapshot_check_name(const char *name, struct err *e);
+
+/* What a document tells of a snapshot, its name and its layer apart, which each has in its own way. Read: 0, or -1 and *e. */
+int snapshot_get(const struct json *j, struct snapshot *s, struct err *e);
+void snapshot_put(struct json_writer *w, const struct snapshot *s);
 
 int snapshot_parse(const char *text, size_t len, struct snapshot *s, struct err *e);
 int snapshot_write(const struct instance_dir *d, const struct snapshot *s, struct err *e);
