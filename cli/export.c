@@ -101,11 +101,8 @@ static int export(struct cli *c, int argc, char **argv)
 	if (fd < 0)
 		return err_set(c->e, errno, "cannot make '%s'", o->output ? o->output : "a file");
 	code = o->rootfs ? export_rootfs(c, &all, argv[0], fd) : move_export(c, &all, argv[0], fd);
-	if (code < 0 || !o->output)
-		goto out;
-	if (fsync(fd) < 0)
+	if (code >= 0 && o->output && fsync(fd) < 0)
 		code = err_set(c->e, errno, "cannot write '%s'", o->output);
-out:
 	if (code < 0 && o->output)
 		(void)unlink(o->output);
 	return code;
