@@ -82,30 +82,55 @@ static int export_rootfs(struct cli *c, const struct instances *all, const char 
 	return archive_difference(&t, fd, c->e) < 0 ? -1 : EXIT_DONE;
 }
 
-static int export(struct cli *c, int argc, char **argv)
+static int export_whole(struct cli *c, const struct instances *all, const char *name, int fd)
 {
-	const struct export_options *o = c->options;
-	auto_instances struct instances all = INSTANCES_NONE;
+	struct snapshot state;
+	char how[96];
+
+	if (move_out(c, all, &(struct move_request){ .name = name }, fd, &state, c->e) < 0)
+		return -1;
+	describe_state(&state, how, sizeof(how));
+	log_info("'%s': %s", name, how);
+	return EXIT_DONE;
+}
+
+int write_output(struct cli *c, const char *path, output_writer *write, void *arg)
+{
 	auto_fd int fd = -1;
 	int code;
 
-	(void)argc;
-	if (!o->output && isatty(STDOUT_FILENO))
+	if (!path && isatty(STDOUT_FILENO))
 		return err_set(
 			c->e, ERR_USAGE,
 			"an archive is nothing for a terminal: give --output FILE, or a pipe");
+	fd = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) :
+		    fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return err_set(c->e, errno, "cannot make '%s'", path ? path : "a file");
+	code = write(c, arg, fd);
+	if (code >= 0 && path && fsync(fd) < 0)
+		code = err_set(c->e, errno, "cannot write '%s'", path);
+	if (code < 0 && path)
+		(void)unlink(path);
+	return code;
+}
+
+static int export_to(struct cli *c, void *arg, int fd)
+{
+	const struct export_options *o = c->options;
+	auto_instances struct instances all = INSTANCES_NONE;
+
 	if (open_instances(c, &all) < 0)
 		return -1;
-	fd = o->output ? open(o->output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) :
-			 fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return err_set(c->e, errno, "cannot make '%s'", o->output ? o->output : "a file");
-	code = o->rootfs ? export_rootfs(c, &all, argv[0], fd) : move_export(c, &all, argv[0], fd);
-	if (code >= 0 && o->output && fsync(fd) < 0)
-		code = err_set(c->e, errno, "cannot write '%s'", o->output);
-	if (code < 0 && o->output)
-		(void)unlink(o->output);
-	return code;
+	return o->rootfs ? export_rootfs(c, &all, arg, fd) : export_whole(c, &all, arg, fd);
+}
+
+static int export(struct cli *c, int argc, char **argv)
+{
+	const struct export_options *o = c->options;
+
+	(void)argc;
+	return write_output(c, o->output, export_to, argv[0]);
 }
 
 const struct verb verb_export = {

@@ -22,6 +22,13 @@ int no_file(const char *path, struct err *e);
 /* The verb's output: "A /path", ... or with --json an array. The exit code, or -1. */
 int print_difference(struct cli *c, const struct trees *t);
 
+/*
+ * Has @write write an archive to the new file @path, synced, which is removed if that fails; or with NULL to standard output, which is no
+ * terminal. The exit code, or -1.
+ */
+typedef int output_writer(struct cli *c, void *arg, int fd);
+int write_output(struct cli *c, const char *path, output_writer *write, void *arg);
+
 /* An instance's files, as they lie on disk. */
 struct view {
 	struct store *store;

@@ -101,8 +101,7 @@ static int free_name(const struct instance_dir *d, char out[SNAPSHOT_NAME_MAX + 
 	return err_set(e, ERR_EXISTS, "there is a snapshot '%s' already", out);
 }
 
-static int name_snapshot(const struct instance_dir *d, const char *name, struct snapshot *s,
-			 struct err *e)
+int name_snapshot(const struct instance_dir *d, const char *name, struct snapshot *s, struct err *e)
 {
 	struct snapshot old;
 
@@ -119,12 +118,17 @@ static int name_snapshot(const struct instance_dir *d, const char *name, struct 
 	return 0;
 }
 
-/* What goes: of those made with --scheduled, or of @all, those beyond the @keep newest that are from before @before. */
+/* What goes: of those that @by made, or with NULL of all, those beyond the @keep newest that are from before @before. */
 struct retention {
+	const char *by;
 	uint64_t keep;
 	struct when before; /* not set: whenever they are from */
-	bool all;
 };
+
+static bool is_under(const struct retention *r, const struct snapshot *s)
+{
+	return !r->by || (s->by && streq(s->by, r->by));
+}
 
 /* How many went, the oldest first; -1 and *e. */
 static int remove_old(const struct layers *l, const struct instance_dir *d,
@@ -138,9 +142,9 @@ static int remove_old(const struct layers *l, const struct instance_dir *d,
 	if (snapshots_list(d, &list, &n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		left += r->all || list[i].by;
+		left += is_under(r, &list[i]);
 	for (size_t i = 0; i < n && left > r->keep; i++) {
-		if (!r->all && !list[i].by)
+		if (!is_under(r, &list[i]))
 			continue;
 		if (!when_within(list[i].created_ns / 1000000000,
 				 (uint32_t)(list[i].created_ns % 1000000000), &any, &r->before))
@@ -153,11 +157,17 @@ static int remove_old(const struct layers *l, const struct instance_dir *d,
 	return gone && layers_sweep(l, e) < 0 ? -1 : gone;
 }
 
+int keep_newest(const struct layers *l, const struct instance_dir *d, const char *by, uint64_t keep,
+		struct err *e)
+{
+	return remove_old(l, d, &(struct retention){ .by = by, .keep = keep }, e) < 0 ? -1 : 0;
+}
+
 static int create_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
 	const struct create_options *o = c->options;
 	struct instance_dir d = { .fd = -1, .promise = -1 };
-	struct snapshot s = { .by = o->scheduled ? "schedule" : NULL };
+	struct snapshot s = { .by = o->scheduled ? SNAPSHOT_BY_SCHEDULE : NULL };
 	auto_layers struct layers l = LAYERS_NONE;
 	char how[96];
 	int rc = -1;
@@ -166,7 +176,7 @@ static int create_one(struct cli *c, const struct instances *all, const char *na
 		return -1;
 	if (layers_open(all, &l, e) == 0 && name_snapshot(&d, o->snapshot, &s, e) == 0 &&
 	    keep_state(&l, &d, &s, e) == 0 && snapshot_write(&d, &s, e) == 0 &&
-	    (!o->keep.set || remove_old(&l, &d, &(struct retention){ .keep = o->keep.v }, e) >= 0))
+	    (!o->keep.set || keep_newest(&l, &d, SNAPSHOT_BY_SCHEDULE, o->keep.v, e) == 0))
 		rc = 0;
 	instance_close(&d);
 	if (rc < 0)
@@ -231,6 +241,15 @@ static void put_snapshot(struct json_writer *w, const char *instance, const stru
 	json_close(w);
 }
 
+static const char *described_by(const struct snapshot *s)
+{
+	if (!s->by)
+		return "";
+	return streq(s->by, SNAPSHOT_BY_SCHEDULE) ? ", scheduled" :
+	       streq(s->by, SNAPSHOT_BY_BACKUP)	  ? ", of a backup" :
+						    ", of a move";
+}
+
 static int list_one(struct cli *c, const struct instances *all, const char *name,
 		    struct json_writer *w, struct err *e)
 {
@@ -256,7 +275,7 @@ static int list_one(struct cli *c, const struct instances *all, const char *name
 		else
 			str_addf(w->out, "%-32s  %-20s  %s%s\n", full,
 				 format_time(list[i].created_ns / 1000000000, when, sizeof(when)),
-				 how, list[i].by ? ", scheduled" : "");
+				 how, described_by(&list[i]));
 	}
 	return rc;
 }
@@ -359,7 +378,7 @@ static int prune_one(struct cli *c, const struct instances *all, const char *nam
 {
 	const struct prune_options *o = c->options;
 	struct instance_dir d = { .fd = -1, .promise = -1 };
-	struct retention r = { .keep = o->keep.v, .all = o->all };
+	struct retention r = { .by = o->all ? NULL : SNAPSHOT_BY_SCHEDULE, .keep = o->keep.v };
 	auto_layers struct layers l = LAYERS_NONE;
 	int gone = -1;
 
@@ -475,20 +494,26 @@ const struct verb verb_rollback = {
 
 /* ---- mount ---- */
 
-int open_state(struct cli *c, const struct instances *all, const struct instance_dir *d,
-	       const char *snapshot, struct err *e)
+int open_layers(struct cli *c, const struct instances *all, const struct instance_dir *d,
+		const char *layer, struct err *e)
 {
 	auto_instance struct instance *i = instance_load(d, e);
 	auto_store struct store *store = i ? store_open(c->store_root, e) : NULL;
 	auto_image struct image *img = store ? launch_image(store, i, e) : NULL;
 	struct from_image f = { .image = img, .instance = i, .name = d->name, .root = -1 };
-	struct snapshot s;
 
 	if (!img || image_mount(store, c->run_root, img, e) < 0 ||
-	    snapshot_read(d, snapshot, &s, e) < 0 ||
-	    layers_of(all, s.layer, i->arena, &f.below, e) < 0)
+	    layers_of(all, layer, i->arena, &f.below, e) < 0)
 		return -1;
 	return image_open_root(&f, e);
+}
+
+int open_state(struct cli *c, const struct instances *all, const struct instance_dir *d,
+	       const char *snapshot, struct err *e)
+{
+	struct snapshot s;
+
+	return snapshot_read(d, snapshot, &s, e) < 0 ? -1 : open_layers(c, all, d, s.layer, e);
 }
 
 static int snapshot_mount(struct cli *c, int argc, char **argv)

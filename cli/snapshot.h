@@ -6,6 +6,7 @@
 #define CTR_CLI_SNAPSHOT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "runtime/layers.h"
 
@@ -18,10 +19,20 @@ struct cli;
 int keep_state(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
 	       struct err *e);
 
+/* Gives a new snapshot its name: @name, which must be free, or with NULL the time of day. */
+int name_snapshot(const struct instance_dir *d, const char *name, struct snapshot *s,
+		  struct err *e);
+
+/* Removes all but the @keep newest that @by (layers.h) made. */
+int keep_newest(const struct layers *l, const struct instance_dir *d, const char *by, uint64_t keep,
+		struct err *e);
+
 /* "filesystem-consistent, stood still for 12.3 ms" */
 void describe_state(const struct snapshot *s, char *out, size_t size);
 
-/* The files as the snapshot has them: a read-only tree, mounted nowhere, owners as inside; a descriptor, or -1 and *e. */
+/* The files as a frozen layer with all below it has them, or a snapshot: a read-only tree, mounted nowhere, owners as inside; a descriptor, or -1 and *e. */
+int open_layers(struct cli *c, const struct instances *all, const struct instance_dir *d,
+		const char *layer, struct err *e);
 int open_state(struct cli *c, const struct instances *all, const struct instance_dir *d,
 	       const char *snapshot, struct err *e);
 

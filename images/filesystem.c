@@ -11,8 +11,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "images/images.h"
@@ -20,7 +18,6 @@
 #include "runtime/base/err.h"
 #include "runtime/base/loop.h"
 #include "runtime/base/own.h"
-#include "runtime/base/sha256.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 
@@ -93,23 +90,4 @@ int filesystem_mount(struct store *s, const char *path, const char *type, struct
 	}
 	loop = loop_open(fd, true, device, e);
 	return loop < 0 ? -1 : mount_from(type, device, e);
-}
-
-int filesystem_digest(int fd, char out[65], struct err *e)
-{
-	struct stat st;
-	void *at = NULL;
-
-	if (fstat(fd, &st) < 0)
-		return err_set(e, errno, "cannot read a file");
-	if (st.st_size) {
-		at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (at == MAP_FAILED)
-			return err_set(e, errno, "cannot read a file");
-		(void)madvise(at, (size_t)st.st_size, MADV_SEQUENTIAL);
-	}
-	sha256_text(at, (size_t)st.st_size, out);
-	if (at)
-		munmap(at, (size_t)st.st_size);
-	return 0;
 }

@@ -535,8 +535,8 @@ static int fill_filesystem(struct job *j, int from, struct err *e)
 	}
 	if (!j->filesystem && !(j->filesystem = filesystem_type(fd)))
 		return err_set(e, ERR_INVALID, "%s", none);
-	if (fsync(fd) < 0 || filesystem_digest(fd, id, e) < 0)
-		return e->code ? -1 : err_set(e, errno, "cannot write to '%s'", j->s->path);
+	if (fsync(fd) < 0 || sha256_file(fd, id) < 0)
+		return err_set(e, errno, "cannot write to '%s'", j->s->path);
 	snprintf(layer, sizeof(layer), "layers/%s", id);
 	images = store_make_dir(j->out, "images", e);
 	image = images < 0 ? -1 : store_make_dir(images, "0", e);

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -447,18 +446,6 @@ static int new_config(struct store *s, const struct image *base, const struct im
 	return out->failed ? err_set(e, ENOMEM, "cannot commit") : 0;
 }
 
-static int hash_file(int fd, uint64_t size, char out[IMAGE_ID_LEN + 1], struct err *e)
-{
-	void *at = size ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-
-	if (at == MAP_FAILED)
-		return err_set(e, errno, "cannot read a layer");
-	sha256_text(at, (size_t)size, out);
-	if (at)
-		munmap(at, (size_t)size);
-	return 0;
-}
-
 static int write_blob(int dir, const char *id, const struct str *text, struct err *e)
 {
 	char name[BLOB_MAX];
@@ -498,8 +485,8 @@ static int write_layout(struct store *s, const struct image *base, int dir, int 
 			return err_set(e, errno, "cannot read '%s'", path);
 		sizes[i] = (uint64_t)st.st_size;
 	}
-	if (fstat(layer, &st) < 0 || hash_file(layer, (uint64_t)st.st_size, new_layer, e) < 0)
-		return -1;
+	if (fstat(layer, &st) < 0 || sha256_file(layer, new_layer) < 0)
+		return err_set(e, errno, "cannot read a layer");
 	diff_ids[n] = new_layer;
 	sizes[n] = (uint64_t)st.st_size;
 	if (new_config(s, base, c, diff_ids, a, &config, e) < 0)

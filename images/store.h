@@ -102,9 +102,6 @@ bool filesystem_is_known(const char *type);
  */
 int filesystem_mount(struct store *s, const char *path, const char *type, struct err *e);
 
-/* The sha256 of the whole file. */
-int filesystem_digest(int fd, char out[65], struct err *e);
-
 /* fsync of the directory @path, relative to the store. */
 int store_sync_dir(struct store *s, const char *path, struct err *e);
 

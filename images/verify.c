@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,11 +41,10 @@ static const char *check_file(struct store *s, const char *path, const char *id)
 {
 	auto_fd int fd = openat(s->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	char is[IMAGE_ID_LEN + 1];
-	struct err ignored;
 
 	if (fd < 0)
 		return errno == ENOENT ? "is missing" : "cannot be read";
-	if (filesystem_digest(fd, is, &ignored) < 0)
+	if (sha256_file(fd, is) < 0)
 		return "cannot be read";
 	return streq(is, id) ? NULL : "is not what it was";
 }

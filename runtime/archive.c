@@ -32,8 +32,9 @@ struct archive {
 	struct tar tar;
 	struct linked *links; /* an open hash table of `size`, a power of two */
 	size_t n, size;
-	int after;	       /* the tree */
-	bool layer;	       /* it is one of an overlay: archive_layer() */
+	int after;	/* the tree */
+	bool layer;	/* it is one of an overlay: archive_layer() */
+	bool whiteouts; /* names of files that begin like those of whiteouts cannot be told */
 	char within[PATH_MAX]; /* the last entry's path: its directories are in the archive */
 };
 
@@ -254,7 +255,7 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 
 	if (put_parents(a, path, e) < 0)
 		return -1;
-	if (a->layer && str_after(name, ".wh."))
+	if (a->whiteouts && str_after(name ? name : strrchr(path, '/') + 1, ".wh."))
 		return err_set(e, ERR_NOT_SUPPORTED, "the name of '%s' is that of a whiteout",
 			       path);
 	if (what == DIFFERENCE_REMOVED ||
@@ -311,7 +312,9 @@ static int put_entry(void *arg, enum difference what, const char *path, int dir,
 
 static int write_archive(const struct trees *t, bool layer, int fd, struct err *e)
 {
-	struct archive a = { .after = t->after, .layer = layer };
+	struct archive a = { .after = t->after,
+			     .layer = layer,
+			     .whiteouts = layer || t->before >= 0 };
 	int rc = tar_begin(&a.tar, fd, e);
 
 	if (rc == 0)

@@ -162,8 +162,12 @@ static bool is_taken(const struct idranges *r, uint32_t slot)
 	return r->taken[slot / 8] & (1u << (slot % 8));
 }
 
-uint32_t idrange_free_slot(const struct idranges *r, struct err *e)
+uint32_t idrange_free_slot(const struct idranges *r, uint64_t host, struct err *e)
 {
+	uint32_t wanted = idrange_slot(r, host);
+
+	if (wanted != IDRANGE_NONE && !is_taken(r, wanted))
+		return wanted;
 	for (uint32_t i = 0, slot = r->next; i < r->count; i++, slot = (slot + 1) % r->count)
 		if (!is_taken(r, slot))
 			return slot;

@@ -44,8 +44,8 @@ int idrange_open(int run, int (*fill)(struct idranges *r, void *arg, struct err 
 /* Writes the table, which is valid again, and unlocks. */
 int idrange_close(struct idranges *r, struct err *e);
 
-/* A free slot, not yet taken, or IDRANGE_NONE and *e. */
-uint32_t idrange_free_slot(const struct idranges *r, struct err *e);
+/* A free slot, not yet taken, or IDRANGE_NONE and *e. That of the ids from @host on, if it is free; 0: whichever. */
+uint32_t idrange_free_slot(const struct idranges *r, uint64_t host, struct err *e);
 
 /* Takes or gives back a slot; IDRANGE_NONE is accepted and is nothing. */
 void idrange_take(struct idranges *r, uint32_t slot);

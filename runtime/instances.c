@@ -558,6 +558,38 @@ static void drop_promise(struct instance_dir *d)
 	d->promise = -1;
 }
 
+/* Makes the entry and locks it, under the table's lock: see sweep_entries(). */
+static int make_entry(const struct instances *s, const char *entry, int *fd, struct err *e)
+{
+	if (mkdirat(s->tmp, entry, 0700) < 0)
+		return err_set(e, errno, "cannot make '%s/" TMP "/%s'", s->path, entry);
+	*fd = openat(s->tmp, entry, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (*fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, errno, "cannot lock '%s/" TMP "/%s'", s->path, entry);
+	return 0;
+}
+
+int instances_scratch(const struct instances *s, struct instances_scratch *x, struct err *e)
+{
+	struct idranges r;
+	int rc;
+
+	x->fd = -1;
+	if (entry_name("del", 0, x->entry, e) < 0 || open_ranges(s, &r, e) < 0)
+		return -1;
+	rc = make_entry(s, x->entry, &x->fd, e);
+	return idrange_close(&r, e) < 0 ? -1 : rc;
+}
+
+int instances_scratch_end(const struct instances *s, struct instances_scratch *x, struct err *e)
+{
+	int rc = x->fd < 0 ? 0 : remove_entry(s, x->entry, x->fd, e);
+
+	own_close(&x->fd);
+	x->fd = -1;
+	return rc;
+}
+
 /* Makes and locks the staging directory, and takes ids if the instance wants its own. */
 static int stage(const struct instances *s, struct instance *i, char entry[TMP_NAME_MAX], int *fd,
 		 struct err *e)
@@ -568,20 +600,11 @@ static int stage(const struct instances *s, struct instance *i, char entry[TMP_N
 
 	if (open_ranges(s, &r, e) < 0)
 		return -1;
-	if (own_ids && (slot = idrange_free_slot(&r, e)) == IDRANGE_NONE)
+	if (own_ids && (slot = idrange_free_slot(&r, i->ids, e)) == IDRANGE_NONE)
 		goto fail;
 	i->ids = own_ids ? idrange_host(&r, slot) : 0;
-	if (entry_name("new", i->ids, entry, e) < 0)
-		goto fail;
-	if (mkdirat(s->tmp, entry, 0700) < 0) {
-		err_set(e, errno, "cannot make '%s/" TMP "/%s'", s->path, entry);
-		goto fail;
-	}
-	*fd = openat(s->tmp, entry, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (*fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) < 0) {
-		err_set(e, errno, "cannot lock '%s/" TMP "/%s'", s->path, entry);
-		goto fail; /* the next command sweeps it */
-	}
+	if (entry_name("new", i->ids, entry, e) < 0 || make_entry(s, entry, fd, e) < 0)
+		goto fail; /* what is there the next command sweeps */
 	idrange_take(&r, slot);
 	return idrange_close(&r, e);
 fail:

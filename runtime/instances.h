@@ -88,7 +88,7 @@ void instances_sweep(const struct instances *s);
 /*
  * Makes an instance and takes its lock. @name NULL or "": a random one. @parent is the frozen layer that its own
  * stands on (layers.h), or NULL. Fills i->ids (unless i->userns is
- * "host"), i->uuid and i->created. @own_promise: also take the
+ * "host"; those that it has are kept, if they are free), i->uuid and i->created. @own_promise: also take the
  * promise to remove it. Not synced: instance_sync() does that, at a time of the caller's choice.
  * ERR_EXISTS when the name is taken; a random name never is.
  */
@@ -139,6 +139,17 @@ int instance_rename(struct instance_dir *d, const char *to, struct err *e);
  * go in a process of their own that nobody waits for, and if that is killed, the next command removes them.
  */
 int instances_discard(const struct instances *s, int dir, const char *name, struct err *e);
+
+/*
+ * A directory of its own, open as x->fd and called x->entry below <data>/instances/.tmp, for whoever tries something out: it goes, with
+ * all that is in it, with instances_scratch_end(), or if its maker dies by the next command.
+ */
+struct instances_scratch {
+	int fd;
+	char entry[96];
+};
+int instances_scratch(const struct instances *s, struct instances_scratch *x, struct err *e);
+int instances_scratch_end(const struct instances *s, struct instances_scratch *x, struct err *e);
 
 /*
  * Removes it with all its files, and gives its ids back. The lock must be held, and no run state may exist.

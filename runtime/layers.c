@@ -211,7 +211,7 @@ static int open_upper(const struct instance_dir *d, struct err *e)
 
 /*
  * An empty layer on @parent, dressed like @like. "": on the image; NULL: on itself, that is on the one that will have its
- * name after an exchange. What is half made is swept.
+ * name after an exchange. What is half made is swept. An id that it has is kept, if no other layer has it.
  */
 static int make_layer(const struct layers *l, const char *parent, int like, layer_id id,
 		      struct err *e)
@@ -219,8 +219,10 @@ static int make_layer(const struct layers *l, const char *parent, int like, laye
 	const char *below = parent ? parent : id;
 	auto_fd int dir = -1, upper = -1;
 
-	if (new_id(id, e) < 0)
-		return -1;
+	if (!is_id(id) || faccessat(l->fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (new_id(id, e) < 0)
+			return -1;
+	}
 	if (mkdirat(l->fd, id, 0755) == 0)
 		dir = open_dir(l->fd, id);
 	if (dir < 0 || mkdirat(dir, "upper", 0755) < 0 || mkdirat(dir, "work", 0700) < 0 ||
@@ -274,7 +276,7 @@ static int is_untouched(const struct instances *all, int upper, const char *pare
 int layers_freeze(const struct layers *l, const struct instance_dir *d, layer_id id, struct err *e)
 {
 	auto_fd int upper = open_upper(d, e);
-	layer_id parent = "", made;
+	layer_id parent = "", made = "";
 	int r = upper < 0 ? -1 : read_parent(d->fd, INSTANCE_PARENT, parent, e);
 
 	if (r > 0)
@@ -304,7 +306,7 @@ int layers_rollback(const struct layers *l, const struct instance_dir *d, const 
 {
 	char path[LAYER_ID_LEN + 8];
 	auto_fd int like = -1;
-	layer_id made;
+	layer_id made = "";
 
 	snprintf(path, sizeof(path), "%.32s/upper", id);
 	like = open_dir(l->fd, path);
@@ -359,7 +361,7 @@ int layers_copy(const struct layers *l, const struct instance_dir *d, layer_id i
 {
 	char from[PATH_MAX], to[PATH_MAX];
 	auto_fd int upper = open_upper(d, e);
-	layer_id parent = "", made;
+	layer_id parent = "", made = "";
 
 	if (upper < 0 || read_parent(d->fd, INSTANCE_PARENT, parent, e) < 0 ||
 	    instance_path(d, INSTANCE_UPPER, from, sizeof(from), e) < 0 ||
@@ -670,6 +672,16 @@ int snapshot_check_name(const char *name, struct err *e)
 }
 
 static const char *const consistencies[] = { "application", "filesystem", "crash", NULL };
+static const char *const makers[] = { SNAPSHOT_BY_SCHEDULE, SNAPSHOT_BY_BACKUP, SNAPSHOT_BY_MIGRATE,
+				      NULL };
+
+/* The one of @known that @word is, or NULL. */
+static const char *one_of(const char *const *known, const char *word)
+{
+	while (*known && !streq(*known, word))
+		known++;
+	return *known;
+}
 
 int snapshot_get(const struct json *j, struct snapshot *s, struct err *e)
 {
@@ -682,14 +694,11 @@ int snapshot_get(const struct json *j, struct snapshot *s, struct err *e)
 	    json_string(json_get(j, "consistency"), &consistency, e) < 0 ||
 	    json_string(json_get(j, "by"), &by, e) < 0)
 		return -1;
-	for (size_t i = 0; consistencies[i]; i++)
-		if (streq(consistencies[i], consistency))
-			got.consistency = consistencies[i];
-	if (!got.consistency)
-		return err_set(e, ERR_INVALID, "'consistency' is none of those that are known");
-	if (by && !streq(by, "schedule"))
-		return err_set(e, ERR_INVALID, "'by' is not 'schedule'");
-	got.by = by ? "schedule" : NULL;
+	got.consistency = one_of(consistencies, consistency);
+	got.by = by ? one_of(makers, by) : NULL;
+	if (!got.consistency || (by && !got.by))
+		return err_set(e, ERR_INVALID, "'%s' is none of those that are known",
+			       got.consistency ? "by" : "consistency");
 	*s = got;
 	return 0;
 }

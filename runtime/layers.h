@@ -98,7 +98,7 @@ int layers_parent(const struct instances *all, const char *id, char parent[LAYER
 
 /*
  * A frozen layer on @parent ("": on the image) of the tree whose top is open as @tree, which leaves the place where it is: what
- * archive_layer() wrote, unpacked. Until something names it a sweep would take it.
+ * archive_layer() wrote, unpacked. Until something names it a sweep would take it. What @id holds becomes its id, if it is one and free.
  */
 int layers_adopt(const struct layers *l, const char *parent, int tree, char id[LAYER_ID_LEN + 1],
 		 struct err *e);
@@ -115,8 +115,12 @@ struct snapshot {
 	int64_t frozen_us;  /* how long the processes stood still; 0: it did not run */
 	const char *
 		consistency; /* "application": it did not run. "filesystem": frozen, and synced. "crash" */
-	const char *by; /* "schedule", or NULL for a person */
+	const char *by; /* one of the following, or NULL for a person */
 };
+
+#define SNAPSHOT_BY_SCHEDULE "schedule"
+#define SNAPSHOT_BY_BACKUP   "backup"
+#define SNAPSHOT_BY_MIGRATE  "migrate" /* nobody's: of a move that is under way, or was given up */
 
 /* Letters, digits, '.', '_', '-'; the first is a letter or a digit. 0, or -1 and *e (ERR_INVALID). */
 int snapshot_check_name(const char *name, struct err *e);

@@ -1,6 +1,8 @@
 #include "runtime/base/sha256.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 static const uint32_t k[64] = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
@@ -87,6 +89,25 @@ void sha256_text(const void *data, size_t len, char out[65])
 
 	sha256_bytes(data, len, digest);
 	hex_of_digest(digest, out);
+}
+
+int sha256_file(int fd, char out[65])
+{
+	void *at = NULL;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -1;
+	if (st.st_size) {
+		at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (at == MAP_FAILED)
+			return -1;
+		(void)madvise(at, (size_t)st.st_size, MADV_SEQUENTIAL);
+	}
+	sha256_text(at, (size_t)st.st_size, out);
+	if (at)
+		munmap(at, (size_t)st.st_size);
+	return 0;
 }
 
 static int hex_value(char c)

@@ -14,6 +14,9 @@ void sha256_bytes(const void *data, size_t len, uint8_t digest[32]);
 /* The same as 64 hex digits, terminated. */
 void sha256_text(const void *data, size_t len, char out[65]);
 
+/* The same of a whole file, which does not shrink meanwhile. 0, or -1 with errno. */
+int sha256_file(int fd, char out[65]);
+
 /* 32 bytes as 64 hex digits, terminated. */
 void hex_of_digest(const uint8_t digest[32], char out[65]);
 

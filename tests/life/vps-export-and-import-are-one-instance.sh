@@ -80,18 +80,20 @@ nothing_there "one two"
 mkdir e && tar -C e -xf one.tar
 pack() { tar -C e -cf bad.tar .; }
 change() { # change PYTHON: of ctr-instance.json
-	rm -rf e && mkdir e && tar -C e -xf one.tar && python3 - "$1" <<-'PY' && pack
+	rm -rf e && mkdir e && tar -C e -xf one.tar && python3 - "$1" <<-'PY' && sums && pack
 	import json, sys
 	j = json.load(open('e/ctr-instance.json'))
 	exec(sys.argv[1])
 	json.dump(j, open('e/ctr-instance.json', 'w'))
 	PY
 }
+sums() { (cd e && sha256sum ctr-instance.json layers/* >SHA256SUMS); }
 refused() { # refused PATTERN
 	there "$CTR" import bad.tar bad >out 2>err && fail "taken: $1"
 	[ "$(grep -c '^ctr:' err)" = 1 ] && grep -qE -- "$1" err || fail "want '$1' in: $(cat err)"
 	nothing_there "one two"
 }
+change 'j["layers"][0]["parent"] = 0' && refused 'layers'
 change 'j["layers"][0] = 0' && refused 'layers'
 change 'j["layers"] = []' && refused 'not complete'
 change 'j["state"]["layer"] = 99' && refused 'state'
@@ -101,13 +103,14 @@ change 'j["image"] = "0" * 64' && refused 'another image than it holds'
 change 'c = json.loads(j["config"]); c["image-id"] = j["image"] = "1" * 64; j["config"] = json.dumps(c)' && refused 'names image 1111'
 change 'j["config"] = "{}x"' && refused 'config'
 change 'j["name"] = "../x"' && { there "$CTR" import bad.tar >out 2>err && fail "taken"; said err "name"; nothing_there "one two"; }
-rm -rf e && mkdir e && tar -C e -xf one.tar && rm e/layers/0.tar && pack && refused "layer 0"
-rm -rf e && mkdir e && tar -C e -xf one.tar && rm e/layers/0.tar && ln -s /etc/passwd e/layers/0.tar && pack && refused "layer 0"
+rm -rf e && mkdir e && tar -C e -xf one.tar && rm e/layers/0.tar && pack && refused "layers/0.tar"
+rm -rf e && mkdir e && tar -C e -xf one.tar && rm e/layers/0.tar && sums && pack && refused "layer 0"
+rm -rf e && mkdir e && tar -C e -xf one.tar && rm e/layers/0.tar && ln -s /etc/passwd e/layers/0.tar && pack && refused "layers/0.tar"
 rm -rf e && mkdir e && tar -C e -xf one.tar && rm e/layers/0.tar && mkfifo e/layers/0.tar && pack && refused "layers/0.tar"
 head -c 100000 one.tar >bad.tar && refused 'bad.tar'
 echo x >bad.tar && refused 'bad.tar'
 rm bad.tar && want 0 "$CTR" export --rootfs one -o bad.tar && refused 'no instance that'
-mkdir -p w/d && : >w/.wh.d && : >w/d/.wh..wh..opq && : >w/d/.wh.b && rm -rf e && mkdir e && tar -C e -xf one.tar && tar -C w -cf e/layers/0.tar . && pack
+mkdir -p w/d && : >w/.wh.d && : >w/d/.wh..wh..opq && : >w/d/.wh.b && rm -rf e && mkdir e && tar -C e -xf one.tar && tar -C w -cf e/layers/0.tar . && sums && pack
 there "$CTR" import bad.tar odd >out 2>err && want 0 there "$CTR" rm -f odd
 
 # killed at any moment: nothing, or all of it

@@ -47,7 +47,7 @@ static uint32_t take(int dir)
 
 	if (idrange_open(dir, fill_nothing, NULL, &r, &e) < 0)
 		FAIL("%s", e.msg);
-	slot = idrange_free_slot(&r, &e);
+	slot = idrange_free_slot(&r, 0, &e);
 	idrange_take(&r, slot);
 	CHECK(idrange_close(&r, &e) == 0);
 	return slot;
@@ -113,10 +113,10 @@ TEST(a_missing_table_is_made_from_what_is_there)
 	struct idranges r;
 
 	CHECK(idrange_open(open_dir(), fill_two, NULL, &r, &e) == 0);
-	CHECK_INT(idrange_free_slot(&r, &e), 1);
+	CHECK_INT(idrange_free_slot(&r, 0, &e), 1);
 	idrange_take(&r, 1);
 	idrange_take(&r, 2);
-	CHECK_INT(idrange_free_slot(&r, &e), 4);
+	CHECK_INT(idrange_free_slot(&r, 0, &e), 4);
 }
 
 TEST(the_table_of_a_holder_who_died_is_made_anew)
@@ -132,7 +132,7 @@ TEST(the_table_of_a_holder_who_died_is_made_anew)
 	fills = 0;
 	CHECK(idrange_open(dir, fill_two, NULL, &r, &e) == 0);
 	CHECK_INT(fills, 1);
-	CHECK_INT(idrange_free_slot(&r, &e), 1);
+	CHECK_INT(idrange_free_slot(&r, 0, &e), 1);
 }
 
 TEST(a_damaged_table_is_made_anew)
@@ -170,7 +170,7 @@ TEST(eight_processes_never_get_the_same_range)
 
 				if (idrange_open(dir, fill_nothing, NULL, &r, &e) < 0)
 					_exit(1);
-				slot = idrange_free_slot(&r, &e);
+				slot = idrange_free_slot(&r, 0, &e);
 				idrange_take(&r, slot);
 				if (idrange_close(&r, &e) < 0 ||
 				    write(pipefd[1], &slot, sizeof(slot)) != sizeof(slot))
