@@ -35,16 +35,18 @@ static void block(uint32_t h[8], const uint8_t *p)
 		       (ror(b, 17) ^ ror(b, 19) ^ b >> 10);
 	}
 	memcpy(v, h, sizeof(v));
+	/* a to h are V(0) to V(7): their names move, not they, which the compiler keeps in registers once it is unrolled */
+#define V(n) v[((n) - (unsigned)i) & 7]
+#pragma GCC unroll 64
 	for (int i = 0; i < 64; i++) {
-		uint32_t s1 = ror(v[4], 6) ^ ror(v[4], 11) ^ ror(v[4], 25);
-		uint32_t t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-		uint32_t s0 = ror(v[0], 2) ^ ror(v[0], 13) ^ ror(v[0], 22);
-		uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+		uint32_t s1 = ror(V(4), 6) ^ ror(V(4), 11) ^ ror(V(4), 25);
+		uint32_t t1 = V(7) + s1 + ((V(4) & V(5)) ^ (~V(4) & V(6))) + k[i] + w[i];
+		uint32_t s0 = ror(V(0), 2) ^ ror(V(0), 13) ^ ror(V(0), 22);
 
-		memmove(v + 1, v, 7 * sizeof(*v));
-		v[4] += t1;
-		v[0] = t1 + t2;
+		V(3) += t1;
+		V(7) = t1 + s0 + ((V(0) & V(1)) ^ (V(0) & V(2)) ^ (V(1) & V(2)));
 	}
+#undef V
 	for (int i = 0; i < 8; i++)
 		h[i] += v[i];
 }

@@ -1,6 +1,6 @@
 /*
- * sha256.h - FIPS 180-4, for documents of some kilobytes: an image's id is the hash of its configuration, a receipt names the one before.
- * Archives are hashed in the helper program, by a library that uses the processor's instructions.
+ * sha256.h - FIPS 180-4, for documents (an image's id is the hash of its configuration, a receipt names the one before) and for what is
+ * written here: layers of commits and of backups. Archives of strangers are hashed in the helper program, by a library.
  */
 #ifndef CTR_SHA256_H
 #define CTR_SHA256_H
