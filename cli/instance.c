@@ -17,6 +17,7 @@
 #include "cli/clone.h"
 #include "cli/instances.h"
 #include "cli/launch.h"
+#include "cli/migrate.h"
 #include "cli/network.h"
 #include "cli/ready.h"
 #include "cli/verbs.h"
@@ -67,6 +68,17 @@ static int start_what_it_needs(struct cli *c, const struct instances *all, const
 	return ready_dependencies(c, all, i, e);
 }
 
+/* A move was cut off when it may have been started there already. */
+static bool is_elsewhere(const struct instance_dir *d, struct err *e)
+{
+	if (faccessat(d->fd, MIGRATE_MARK, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	err_set(e, ERR_STATE,
+		"it may run where it was being moved to: `ctr migrate --settle %s` finds out",
+		d->name);
+	return true;
+}
+
 int start_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
@@ -81,7 +93,8 @@ int start_one(struct cli *c, const struct instances *all, const char *name, stru
 		return err_in(e, "cannot start '%s'", name);
 	if (instance_open(all, name, &d, e) < 0)
 		return -1;
-	if (restart_may_start(all, name, e) < 0 || running_look(all, name, &r, e) < 0)
+	if (restart_may_start(all, name, e) < 0 || is_elsewhere(&d, e) ||
+	    running_look(all, name, &r, e) < 0)
 		goto out;
 	if (r.exists && r.status != STATUS_STOPPED) {
 		if (r.watcher) {

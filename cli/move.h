@@ -104,12 +104,12 @@ int arrival_preflight(struct arrival *a, const char *name, struct str *wrong, st
 /* The image and the layers. Failing, what nothing names is swept away. */
 int arrival_bring(struct arrival *a, const struct image_import_options *io, struct err *e);
 
-/*
- * The instance, as @name, locked. @promised: it goes when *d is closed with instance_leave(), or with this process. Whoever made it
- * without a promise is told, if it cannot be started as it is.
- */
+/* The instance, as @name, locked. @promised: it is one that goes, with the next command at the latest, until it is said to stay. */
 int arrival_make(struct arrival *a, const char *name, bool promised, struct instance_dir *d,
 		 struct err *e);
+
+/* Whether the instance that was made can be started, as far as can be told beforehand. */
+int arrival_check(struct arrival *a, struct instance_dir *d, struct err *e);
 
 /* An instance made before takes the state, the snapshots and the configuration of the file that was read since. */
 int arrival_update(struct arrival *a, struct instance_dir *d, struct err *e);

@@ -189,6 +189,7 @@ static int make_ours(struct arrival *a, struct err *e)
 			       "its configuration names another image than it holds");
 	i->origin = NULL;
 	i->addresses = NULL;
+	i->ephemeral = false;
 	return 0;
 }
 
@@ -360,23 +361,28 @@ static int name_states(struct arrival *a, struct instance_dir *d, struct err *e)
 	return rc;
 }
 
-static int prepare(struct arrival *a, struct image *image, struct instance_dir *d, bool promised,
-		   struct err *e)
+static int prepare(struct arrival *a, struct image *image, struct instance_dir *d, struct err *e)
 {
 	const struct launch l = {
 		.all = &a->all, .image = image, .instance = a->instance, .dir = d
 	};
-	struct err why;
 
 	if (name_states(a, d, e) < 0 || image_mount(a->store, a->c->run_root, image, e) < 0 ||
 	    network_lease(&a->all, d, a->instance, e) < 0 ||
 	    (!streq(d->name, a->from) && launch_renamed(&l, a->from, e) < 0))
 		return -1;
-	if (syncfs(a->all.dir) < 0)
-		return err_set(e, errno, "cannot sync it");
-	if (!promised && launch_check(&l, &why) < 0)
-		log_warn("'%s' cannot be started as it is: %s", d->name, why.msg);
-	return 0;
+	return syncfs(a->all.dir) < 0 ? err_set(e, errno, "cannot sync it") : 0;
+}
+
+int arrival_check(struct arrival *a, struct instance_dir *d, struct err *e)
+{
+	auto_image struct image *image = image_find(a->store, a->image, e);
+	const struct launch l = {
+		.all = &a->all, .image = image, .instance = a->instance, .dir = d
+	};
+
+	return !image || image_mount(a->store, a->c->run_root, image, e) < 0 ? -1 :
+									       launch_check(&l, e);
 }
 
 int arrival_make(struct arrival *a, const char *name, bool promised, struct instance_dir *d,
@@ -387,7 +393,6 @@ int arrival_make(struct arrival *a, const char *name, bool promised, struct inst
 	int rc;
 
 	*d = (struct instance_dir){ .fd = -1, .promise = -1 };
-	a->instance->ephemeral = promised;
 	rc = store_hold(a->store, e);
 	if (rc == 0) {
 		image = image_find(a->store, a->image, e);
@@ -397,7 +402,7 @@ int arrival_make(struct arrival *a, const char *name, bool promised, struct inst
 		store_release(a->store);
 	}
 	if (rc == 0) {
-		rc = prepare(a, image, d, promised, e);
+		rc = prepare(a, image, d, e);
 		if (rc < 0)
 			(void)instance_remove(d, &ignored);
 	}
@@ -429,23 +434,21 @@ static int drop_old_snapshots(const struct arrival *a, struct instance_dir *d, s
 int arrival_update(struct arrival *a, struct instance_dir *d, struct err *e)
 {
 	auto_instance struct instance *was = instance_load(d, e);
+	auto_image struct image *image = was ? image_find(a->store, a->image, e) : NULL;
 	struct err ignored;
 	int rc = -1;
 
-	if (was) {
+	if (image) {
 		a->instance->uuid = was->uuid;
 		a->instance->created = was->created;
 		a->instance->addresses = was->addresses;
 		a->instance->ids = was->ids;
-		a->instance->ephemeral = was->ephemeral;
-		rc = name_states(a, d, e);
+		rc = instance_save(d, a->instance, false, e);
 	}
 	if (rc == 0)
-		rc = drop_old_snapshots(a, d, e);
+		rc = prepare(a, image, d, e);
 	if (rc == 0)
-		rc = instance_save(d, a->instance, false, e);
-	if (rc == 0 && syncfs(a->all.dir) < 0)
-		rc = err_set(e, errno, "cannot sync it");
+		rc = drop_old_snapshots(a, d, e);
 	if (layers_sweep(&a->layers, rc < 0 ? &ignored : e) < 0)
 		rc = -1;
 	layers_close(&a->layers);
@@ -514,6 +517,10 @@ int arrive(struct cli *c, char **files, const char *name, bool check)
 			       "'%s' does not fit this machine: nothing was changed", file);
 	}
 	if (!check) {
+		struct err why;
+
+		if (arrival_check(&a, &d, &why) < 0)
+			log_warn("'%s' cannot be started as it is: %s", d.name, why.msg);
 		printf("%s\n", d.name);
 		instance_close(&d);
 	}

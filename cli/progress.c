@@ -111,7 +111,9 @@ static void describe(struct progress *p, const struct image_progress *i, struct 
 	} else {
 		str_addf(line, ": %s, ", done);
 	}
-	str_addf(line, "%s/s, %" PRIu64 " entries", rate, i->entries);
+	str_addf(line, "%s/s", rate);
+	if (i->entries)
+		str_addf(line, ", %" PRIu64 " entries", i->entries);
 	if (i->bytes_total > i->bytes_read && p->rate > 0)
 		add_left(line, (double)(i->bytes_total - i->bytes_read) / p->rate);
 }

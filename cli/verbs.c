@@ -58,6 +58,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_backup_restore,
 	&verb_backup_verify,
 	&verb_backup,
+	&verb_migrate,
 	&verb_net_create,
 	&verb_net_ls,
 	&verb_net_inspect,
@@ -89,6 +90,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_help,
 	&verb_version,
 	&verb_health_watch,
+	&verb_migrate_receive,
 	NULL,
 };
 

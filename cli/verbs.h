@@ -187,9 +187,10 @@ extern const struct verb verb_plan;					       /* plan.c */
 extern const struct verb verb_image_tag, verb_image_untag, verb_image_prune, verb_image_inspect,
 	verb_image_history, verb_image_verify, verb_image_save; /* image_names.c */
 extern const struct verb verb_image_files, verb_image_cat, verb_image_diff, verb_image_mount,
-	verb_image_unmount;						       /* image_files.c */
-extern const struct verb verb_diff, verb_export, verb_commit;		       /* export.c */
-extern const struct verb verb_import;					       /* move_in.c */
+	verb_image_unmount;				      /* image_files.c */
+extern const struct verb verb_diff, verb_export, verb_commit; /* export.c */
+extern const struct verb verb_import;			      /* move_in.c */
+extern const struct verb verb_migrate, verb_migrate_receive;  /* migrate.c, migrate_in.c */
 extern const struct verb verb_backup, verb_backup_restore, verb_backup_verify; /* backup.c */
 extern const struct verb verb_cp;					       /* cp.c */
 extern const struct verb verb_usage, verb_usage_verify, verb_usage_sample,

@@ -30,6 +30,7 @@
 
 #define TMP	     ".tmp"
 #define TMP_NAME_MAX 96
+#define UUID_LEN     32 /* of instance.uuid */
 #define EXIT_MAX     4096
 
 /* ---- the roots ---- */
@@ -418,6 +419,16 @@ static int seize(const struct instances *s, const char *entry)
 	return take_fd(&fd);
 }
 
+/* Of an instance of that name, or of another one, that was made since and is to stay? */
+static bool is_promised(int promise, const struct instance *i)
+{
+	char uuid[UUID_LEN];
+
+	return i && i->uuid && strlen(i->uuid) == sizeof(uuid) &&
+	       pread(promise, uuid, sizeof(uuid), 0) == (ssize_t)sizeof(uuid) &&
+	       memcmp(uuid, i->uuid, sizeof(uuid)) == 0;
+}
+
 static void sweep_promise(const struct instances *s, const char *entry, const char *name)
 {
 	auto_fd int promise = seize(s, entry);
@@ -439,8 +450,8 @@ static void sweep_promise(const struct instances *s, const char *entry, const ch
 	}
 	d.promise = take_fd(&promise);
 	i = instance_load(&d, &e);
-	if (!i || !i->ephemeral)
-		instance_close(&d); /* another one, that was made since and is to stay */
+	if (!is_promised(d.promise, i))
+		instance_close(&d);
 	else if (instance_remove(&d, &e) < 0)
 		log_warn("cannot remove what is left of '%s': %s", name, e.msg);
 }
@@ -521,8 +532,8 @@ void instances_sweep(const struct instances *s)
 
 /* ---- one instance ---- */
 
-static int take_promise(const struct instances *s, const char *name, struct instance_dir *d,
-			struct err *e)
+static int take_promise(const struct instances *s, const char *name, const char *uuid,
+			struct instance_dir *d, struct err *e)
 {
 	char entry[TMP_NAME_MAX];
 
@@ -540,6 +551,10 @@ static int take_promise(const struct instances *s, const char *name, struct inst
 				return err_set(e, errno, "cannot lock '%s'", entry);
 		if (!same_entry(s->tmp, entry, fd))
 			continue; /* a sweeper saw it before it was locked */
+		if (write(fd, uuid, UUID_LEN) != UUID_LEN) {
+			(void)unlinkat(s->tmp, entry, 0);
+			return err_set(e, errno, "cannot write '%s'", entry);
+		}
 		d->promise = take_fd(&fd);
 		return 0;
 	}
@@ -636,9 +651,9 @@ static int fill_staged(int fd, struct instance *i, const char *parent, struct er
 
 static int identify(struct instance *i, struct err *e)
 {
-	char uuid[33], created[32];
+	char uuid[UUID_LEN + 1], created[32];
 
-	if (random_hex(uuid, 32, e) < 0)
+	if (random_hex(uuid, UUID_LEN, e) < 0)
 		return -1;
 	uuid[12] = '4'; /* version 4, as RFC 9562 and sd-id128 want it; the variant below */
 	uuid[16] = "89ab"[uuid[16] & 3];
@@ -658,11 +673,11 @@ int instance_check_free(const struct instances *s, const char *name, struct err 
 	return 0;
 }
 
-/* Gives the staged directory its name. 1: that name is taken. */
-static int publish(const struct instances *s, const char *entry, const char *name, bool promise,
-		   struct instance_dir *d, struct err *e)
+/* Gives the staged directory its name, and takes the promise to remove the one of uuid @promise (NULL: none). 1: that name is taken. */
+static int publish(const struct instances *s, const char *entry, const char *name,
+		   const char *promise, struct instance_dir *d, struct err *e)
 {
-	if (promise && take_promise(s, name, d, e) < 0)
+	if (promise && take_promise(s, name, promise, d, e) < 0)
 		return e->code == ERR_EXISTS ? 1 : -1;
 	if (sys_renameat2(s->tmp, entry, s->dir, name, RENAME_NOREPLACE) == 0)
 		return 0;
@@ -698,7 +713,7 @@ int instance_create(const struct instances *s, const char *name, struct instance
 			break;
 		if (!random)
 			snprintf(got.name, sizeof(got.name), "%s", name);
-		rc = publish(s, entry, got.name, own_promise, &got, e);
+		rc = publish(s, entry, got.name, own_promise ? i->uuid : NULL, &got, e);
 		if (rc <= 0 || !random || tries == 100)
 			break;
 	}

@@ -10,7 +10,8 @@
  *	<data>/instances/.tmp/		what is being made or removed; each entry is locked by whoever does that
  *		new-IDS-*		will be renamed to NAME when complete
  *		del-IDS-*		was NAME
- *		rm-NAME			a promise to remove NAME, which a foreground `run --rm` holds
+ *		rm-NAME			a promise to remove NAME, if its uuid is the one that this file holds: of a foreground `run
+ *					--rm`, or of what arrives from another machine
  *	<run>/idrange			which ranges of host ids are taken: idrange.h
  *	<run>/state/			run state, of state.h; a directory there with the name of the instance
  *
