@@ -17,6 +17,7 @@
 #include "cli/snapshot.h"
 #include "cli/verbs.h"
 #include "runtime/archive.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
@@ -30,7 +31,7 @@ struct stacked {
 	layer_id id;
 	long parent; /* a number, or -1: the image */
 	bool held;   /* the reader has it */
-	bool as_difference; /* it stands beside @parent in fact: what of it is other than that is written */
+	bool as_difference; /* it does not stand on @parent itself: what of it is other than that is written */
 };
 
 struct departure {
@@ -66,6 +67,11 @@ static void own_departure(struct departure *x)
 
 /* ---- which layers ---- */
 
+static bool is_of_move(const struct snapshot *s)
+{
+	return s->by && streq(s->by, SNAPSHOT_BY_MIGRATE);
+}
+
 /* -1: not among them. */
 static long number_of(const struct departure *x, const char *id)
 {
@@ -75,38 +81,17 @@ static long number_of(const struct departure *x, const char *id)
 	return -1;
 }
 
-/* A layer that was copied beside that of --since while the instance ran is written as what has changed in between. */
-static int is_beside_base(const struct departure *x, const char *parent, bool has_parent,
-			  struct err *e)
+/* Whether somebody can go to the state that it is the top of. */
+static bool is_named(const struct departure *x, const char *id)
 {
-	layer_id of_base = "";
-	int r = *x->base ? layers_parent(x->all, x->base, of_base, e) : -1;
-
-	if (!*x->base)
-		return 0;
-	return r < 0 ? -1 : r == has_parent && (!r || streq(parent, of_base));
+	for (size_t i = 0; i < x->n_kept; i++)
+		if (streq(x->kept[i].layer, id))
+			return true;
+	return streq(x->now.layer, id);
 }
 
-/* @id and all that it stands on, those first; its number, or -1 and *e. */
-static long need(struct departure *x, const char *id, bool held, struct err *e)
+static long push(struct departure *x, const struct stacked *s, struct err *e)
 {
-	struct stacked new = { .parent = -1, .held = held };
-	long there = number_of(x, id);
-	layer_id parent = "";
-	int r, beside;
-
-	if (there >= 0)
-		return there;
-	snprintf(new.id, sizeof(new.id), "%s", id);
-	r = layers_parent(x->all, id, parent, e);
-	beside = r < 0 || held ? 0 : is_beside_base(x, parent, r > 0, e);
-	if (r < 0 || beside < 0)
-		return -1;
-	new.as_difference = beside;
-	if (beside)
-		new.parent = number_of(x, x->base);
-	else if (r > 0 && (new.parent = need(x, parent, held, e)) < 0)
-		return -1;
 	if (x->n_stack == x->size) {
 		size_t size = x->size ? 2 * x->size : 16;
 		struct stacked *v = realloc(x->stack, size * sizeof(*v));
@@ -116,11 +101,55 @@ static long need(struct departure *x, const char *id, bool held, struct err *e)
 		x->stack = v;
 		x->size = size;
 	}
-	x->stack[x->n_stack] = new;
+	x->stack[x->n_stack] = *s;
 	return (long)x->n_stack++;
 }
 
-/* What a file that ended with --since has told already: that snapshot and all that are older. */
+/* 1: it was copied beside the layer of --since, while the instance ran. */
+static int is_beside_base(const struct departure *x, const char *id, struct err *e)
+{
+	layer_id mine = "", of_base = "";
+	int r;
+
+	if (!*x->base)
+		return 0;
+	r = layers_parent(x->all, x->base, of_base, e);
+	if (r < 0 || layers_parent(x->all, id, mine, e) < 0)
+		return -1;
+	return streq(mine, of_base);
+}
+
+/*
+ * Layer @id, and what it is to stand on, that first; its number, or -1 and *e. Layers below it that nobody can go to are not written:
+ * what they hold is part of it then. So moves and backups do not pile layers up.
+ */
+static long need(struct departure *x, const char *id, struct err *e)
+{
+	struct stacked new = { .parent = -1 };
+	long there = number_of(x, id);
+	layer_id at;
+	int r;
+
+	if (there >= 0)
+		return there;
+	snprintf(new.id, sizeof(new.id), "%s", id);
+	r = is_beside_base(x, id, e);
+	if (r < 0)
+		return -1;
+	if (r > 0) {
+		new.as_difference = true;
+		new.parent = number_of(x, x->base);
+		return push(x, &new, e);
+	}
+	strcpy(at, new.id);
+	while ((r = layers_parent(x->all, at, at, e)) > 0 && !is_named(x, at))
+		new.as_difference = true;
+	if (r < 0 || (r > 0 && (new.parent = need(x, at, e)) < 0))
+		return -1;
+	return push(x, &new, e);
+}
+
+/* What a file that ended with --since has told already: that snapshot and all that are older, but those of a move. */
 static int need_held(struct departure *x, struct err *e)
 {
 	struct snapshot since;
@@ -129,10 +158,15 @@ static int need_held(struct departure *x, struct err *e)
 		return 0;
 	if (snapshot_read(&x->dir, x->r->since, &since, e) < 0)
 		return -1;
-	for (size_t i = 0; i < x->n_kept; i++)
-		if (x->kept[i].created_ns <= since.created_ns &&
-		    need(x, x->kept[i].layer, true, e) < 0)
+	for (size_t i = 0; i < x->n_kept; i++) {
+		struct stacked held = { .parent = -1, .held = true };
+
+		strcpy(held.id, x->kept[i].layer);
+		if (x->kept[i].created_ns <= since.created_ns && number_of(x, held.id) < 0 &&
+		    (!is_of_move(&x->kept[i]) || streq(x->kept[i].name, since.name)) &&
+		    push(x, &held, e) < 0)
 			return -1;
+	}
 	strcpy(x->base, since.layer);
 	return 0;
 }
@@ -145,8 +179,7 @@ static void choose_snapshots(struct departure *x)
 	for (size_t i = 0; i < x->n_kept; i++) {
 		const struct snapshot *s = &x->kept[i];
 
-		if (s->created_ns <= x->now.created_ns &&
-		    (!s->by || !streq(s->by, SNAPSHOT_BY_MIGRATE)))
+		if (s->created_ns <= x->now.created_ns && !is_of_move(s))
 			x->kept[n++] = *s;
 	}
 	x->n_kept = n;
@@ -160,9 +193,9 @@ static int choose(struct departure *x, struct err *e)
 		return -1;
 	choose_snapshots(x);
 	for (size_t i = 0; i < x->n_kept; i++)
-		if (need(x, x->kept[i].layer, false, e) < 0)
+		if (need(x, x->kept[i].layer, e) < 0)
 			return -1;
-	return need(x, x->now.layer, false, e) < 0 ? -1 : 0;
+	return need(x, x->now.layer, e) < 0 ? -1 : 0;
 }
 
 /* ---- what is told ---- */
@@ -280,33 +313,54 @@ static int put_image(struct departure *x, struct err *e)
 	return put_file(x, "image.tar", fd, e);
 }
 
-static char *upper_of(const struct departure *x, const char *id, char *out, size_t size)
+/* The uppermost layers of @s, as paths, that are not part of what it is to stand on: only what they have can be other than that. */
+static const char *const *touched_by(const struct departure *x, const struct stacked *s,
+				     struct arena *a, struct err *e)
 {
-	snprintf(out, size, "%.*sfrozen/%s/upper",
-		 (int)(strlen(x->all->path) - strlen("instances")), x->all->path, id);
-	return out;
+	const char *below = s->parent < 0 ? "" : x->stack[s->parent].id;
+	const char *const *paths, *const *other, **list;
+	size_t n = 0;
+
+	if (layers_of(x->all, s->id, a, &paths, e) < 0 ||
+	    layers_of(x->all, below, a, &other, e) < 0)
+		return NULL;
+	list = arena_array(a, LAYERS_MAX + 2, sizeof(*list));
+	if (!list) {
+		err_set(e, ENOMEM, "layers");
+		return NULL;
+	}
+	while (paths[n] && (!other[0] || !streq(paths[n], other[0])) &&
+	       (!other[0] || !other[1] || !streq(paths[n], other[1]))) {
+		list[n] = paths[n];
+		n++;
+	}
+	/* beside it: what that one has can be missing here */
+	if (other[0] && !(paths[n] && streq(paths[n], other[0])))
+		list[n] = other[0];
+	return list;
 }
 
 static int archive_one(const struct departure *x, const struct stacked *s, int fd, struct err *e)
 {
-	char one[512], two[512];
-	const char *touched[] = { upper_of(x, s->id, one, sizeof(one)), NULL, NULL };
+	auto_arena struct arena *a = arena_new(4u << 20);
 	auto_fd int after = -1, before = -1;
+	struct trees t;
 
+	if (!a)
+		return err_set(e, ENOMEM, "layers");
 	if (!s->as_difference) {
-		after = open(one, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		const char *const *paths;
+
+		if (layers_of(x->all, s->id, a, &paths, e) < 0)
+			return -1;
+		after = open(*paths, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		return after < 0 ? err_set(e, errno, "cannot open layer '%s'", s->id) :
 				   archive_layer(after, fd, e);
 	}
-	/* they stand on the same one, so where neither has anything both are the same */
-	touched[1] = upper_of(x, x->base, two, sizeof(two));
-	before = open_layers(x->c, x->all, &x->dir, x->base, e);
+	before = open_layers(x->c, x->all, &x->dir, s->parent < 0 ? "" : x->stack[s->parent].id, e);
 	after = before < 0 ? -1 : open_layers(x->c, x->all, &x->dir, s->id, e);
-	return after < 0 ? -1 :
-			   archive_difference(&(struct trees){ .before = before,
-							       .after = after,
-							       .layers = touched },
-					      fd, e);
+	t = (struct trees){ .before = before, .after = after, .layers = touched_by(x, s, a, e) };
+	return after < 0 || !t.layers ? -1 : archive_difference(&t, fd, e);
 }
 
 static int put_layer(struct departure *x, size_t i, struct err *e)

@@ -87,6 +87,25 @@ same at-two.tar web
 want 0 there "$CTR" rm -f web
 nothing_there
 
+# layers that nobody can go to any more are one in the file
+want 0 "$CTR" create --name deep box:1 sh -c 'n=$(cat /n/n || echo 0); rm -rf /n; mkdir /n; echo $n >/state; : >/file-$n; rm -f /file-$((n - 1)); echo $((n + 1)) >/n/n'
+for i in 0 1 2 3 4; do
+	want 0 "$CTR" start deep
+	want 0 "$CTR" wait deep
+	want 0 "$CTR" snapshot create deep "s$i"
+done
+want 0 "$CTR" snapshot rm deep s0 s1 s3
+want 0 "$CTR" export --rootfs deep -o at-deep.tar
+want 0 "$CTR" export deep -o deep.tar
+[ "$(tar -tf deep.tar | grep -c '^layers/')" -le 3 ] || fail "layers in the file: $(tar -tf deep.tar)"
+want 0 there "$CTR" import deep.tar
+same at-deep.tar deep
+want 0 there "$CTR" rollback deep s2
+want 0 there "$CTR" cp deep:/state got
+[ "$(cat got)" = 2 ] || fail "s2 of what was merged: $(cat got)"
+want 0 there "$CTR" rm deep
+want 0 "$CTR" rm deep
+
 # the drill
 want 0 "$CTR" backup verify full.tar
 said out "whole: 'web'"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# timeout: 290
 # SPDX-License-Identifier: Apache-2.0
 # An instance goes to another host (another root and run state, in another network namespace) while it runs, with what it writes
 # meanwhile, its snapshots and its address; what does not fit is told before anything is done; and whichever of those who take part is
@@ -128,6 +129,9 @@ for ((i = 0; i < rounds; i++)); do
 	want 0 here "$CTR" snapshot list -q web
 	[ "$(cat out)" = web@before ] || [ "$(wc -l <out)" -le 3 ] || fail "snapshots pile up: $(cat out)"
 done
+# however often it went to and fro
+n=$(find "$CTR_ROOT/frozen" -mindepth 1 -maxdepth 1 | wc -l)
+[ "$n" -lt 16 ] || fail "$n layers have piled up"
 
 # nobody can tell: it is not started here until somebody can
 want 0 here "$CTR" stop -t 0 web
