@@ -42,6 +42,8 @@
 #define WATCHER_TIMEOUT	 15000 /* ms: what a watcher may need after the payload's end */
 #define DEAF_MS		 100   /* for a payload without a handler, should we be wrong about that */
 #define YOUNG_MS	 2000  /* a payload may still be setting up its signal handlers */
+#define COMMAND_SECONDS	 5     /* for a command that tells an init to end */
+#define COMMAND_EVERY	 1000  /* ms: then it is told again */
 
 static struct instance *load(const struct instances *all, const char *name, struct err *e)
 {
@@ -188,18 +190,25 @@ const struct verb verb_start = {
 
 static const struct option_row stop_rows[] = { STOP_ROWS, END_ROW };
 
-/* The init that runs tells how to end it: the program itself, not its name in the image. */
-static int init_signal(pid_t pid)
+/* How an init is told to end: by a signal, or by a command of its own that writes to its FIFO. */
+struct init_end {
+	const char *program, *signal, *command;
+};
+
+/* By the program that runs, not its name in the image. Never NULL. */
+static const struct init_end *init_end(pid_t pid)
 {
-	static const struct {
-		const char *program, *signal;
-	} inits[] = {
-		{ "systemd", "SIGRTMIN+3" }, /* systemd(1): halt */
-		{ "busybox", "SIGUSR2" },    /* init/init.c: poweroff */
-		{ "openrc-init", "SIGUSR2" }, { "runit-init", "SIGCONT" },
-		{ "runit", "SIGCONT" },	      { "init", "SIGPWR" }, /* sysvinit: its inittab says */
-		{ "procd", "SIGUSR2" },
+	static const struct init_end inits[] = {
+		{ "systemd", "SIGRTMIN+3", NULL }, /* systemd(1): halt */
+		{ "busybox", "SIGUSR2", NULL },	   /* init/init.c: poweroff */
+		{ "openrc-init", NULL,
+		  "/sbin/openrc-shutdown -p now" },   /* a signal confuses its boot */
+		{ "runit", NULL, "/sbin/init 0" },    /* runit-init(8): it looks for a file first */
+		{ "init", "SIGPWR", "/sbin/init 0" }, /* sysvinit: of SIGPWR its inittab says */
+		{ "procd", "SIGUSR2", NULL },
+		{ "", "SIGTERM", NULL },
 	};
+	const struct init_end *k = inits;
 	char path[40], exe[PATH_MAX];
 	const char *base;
 	ssize_t n;
@@ -208,10 +217,9 @@ static int init_signal(pid_t pid)
 	n = readlink(path, exe, sizeof(exe) - 1);
 	exe[n > 0 ? n : 0] = '\0';
 	base = strrchr(exe, '/') ? strrchr(exe, '/') + 1 : exe;
-	for (size_t k = 0; k < sizeof(inits) / sizeof(*inits); k++)
-		if (streq(base, inits[k].program))
-			return signal_number(inits[k].signal);
-	return SIGTERM;
+	while (*k->program && !streq(base, k->program))
+		k++;
+	return k;
 }
 
 static const char *image_signal(struct cli *c, const struct instance *i, struct arena *a)
@@ -225,17 +233,15 @@ static const char *image_signal(struct cli *c, const struct instance *i, struct 
 	return img && img->config.stop_signal ? arena_strdup(a, img->config.stop_signal) : NULL;
 }
 
-static int stop_signal(struct cli *c, const struct stop_options *o, const struct instance *i,
-		       pid_t pid)
+/* The signal that somebody has chosen for it, or 0. */
+static int chosen_signal(struct cli *c, const struct stop_options *o, const struct instance *i)
 {
 	const char *name = o->signal	  ? o->signal :
 			   i->stop_signal ? i->stop_signal :
 					    image_signal(c, i, i->arena);
-	int sig = name ? signal_number(name) : -1;
+	int sig = name ? signal_number(name) : 0;
 
-	if (sig > 0)
-		return sig;
-	return i->system ? init_signal(pid) : SIGTERM;
+	return sig > 0 ? sig : 0;
 }
 
 /*
@@ -293,6 +299,33 @@ static void ask(const struct running *r, int sig, bool system, int ms)
 			return;
 	(void)sys_pidfd_send_signal(r->pidfd, sig);
 	(void)pidfd_wait(r->pidfd, is_caught(r->pid, sig) ? ms : DEAF_MS);
+}
+
+/* Has an init end by a command of its own, again and again: as long as it boots it may not listen, or forget what it heard. */
+static void ask_by_command(const struct running *r, const char *name, const char *command, int ms)
+{
+	int64_t until = age_ms(r) + ms, left;
+
+	while ((left = until - age_ms(r)) > 0) {
+		(void)ready_exec(name, command, COMMAND_SECONDS, NULL);
+		if (pidfd_wait(r->pidfd, left < COMMAND_EVERY ? (int)left : COMMAND_EVERY))
+			return;
+	}
+}
+
+/* As was chosen, or as its init wants it. */
+static void ask_to_end(struct cli *c, const struct stop_options *o, const struct instance *i,
+		       const struct running *r, const char *name, int ms)
+{
+	const struct init_end *init = i->system ? init_end(r->pid) : NULL;
+	int sig = chosen_signal(c, o, i);
+
+	if (sig == SIGKILL)
+		return;
+	if (!sig && init && init->command)
+		ask_by_command(r, name, init->command, ms);
+	else
+		ask(r, sig ? sig : init ? signal_number(init->signal) : SIGTERM, i->system, ms);
 }
 
 /* SIGKILL to all that is in its cgroup. */
@@ -354,7 +387,6 @@ int end_instance(struct cli *c, const struct instances *all, const char *name,
 	if (o && r->pidfd >= 0) {
 		auto_instance struct instance *i = load(all, name, e);
 		uint64_t seconds;
-		int sig;
 
 		if (!i)
 			return -1;
@@ -364,9 +396,8 @@ int end_instance(struct cli *c, const struct instances *all, const char *name,
 						STOP_APPLICATION;
 		if (r->status == STATUS_PAUSED && set_frozen(all, name, false, e) < 0)
 			return -1; /* or it could not hear */
-		sig = stop_signal(c, o, i, r->pid);
-		if (sig != SIGKILL && seconds)
-			ask(r, sig, i->system, (int)seconds * 1000);
+		if (seconds)
+			ask_to_end(c, o, i, r, name, (int)seconds * 1000);
 	}
 	if (r->pidfd >= 0 && !pidfd_wait(r->pidfd, 0) && kill_all(all, name, e) < 0)
 		return -1;

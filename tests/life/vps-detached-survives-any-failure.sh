@@ -49,7 +49,7 @@ tolerated+=('* (exe)' 'ppoll *' 'read * */stdout (ctr)' 'read * */stderr (ctr)' 
 tolerated+=('access */run/mounts (ctr)' 'openat version (ctr)' 'read */version (ctr)' 'fstatfs * (ctr)' 'open */root (ctr)' 'open */rootfs (ctr)' 'newfstatat etc (ctr)' 'openat lock (ctr)'
 	'readlink /* (ctr)' 'pidfd_send_signal *' 'openat /proc/*/status (ctr)')
 # what only hints at names and restarts, or tells of what went before; its own clocks, once the command has been told (launch.c)
-tolerated+=('openat names (ctr)' 'openat restarts/* (ctr)' 'open */events (ctr)' 'faccessat2 log.1 (ctr)' 'faccessat2 */stopping (ctr)'
+tolerated+=('openat names (ctr)' 'openat restarts/* (ctr)' 'open */events (ctr)' 'write {"time":* (ctr)' 'faccessat2 log.1 (ctr)' 'faccessat2 */stopping (ctr)'
 	'open /proc/self/ns/time (ctr, child)' 'setns * 0x80 (ctr, child)')
 
 # shellcheck disable=SC2034 # used by sweep.bash

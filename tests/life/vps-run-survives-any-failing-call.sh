@@ -21,5 +21,7 @@ check() {
 }
 # whose network is counted is found by it: without, the receipt says less
 tolerated+=("openat /proc/self/fdinfo/*")
+# it is in no network: there is no line with its name to take away
+tolerated+=("openat names")
 sweep fail 250 "${command[@]}"
 [ $bad = 0 ]
