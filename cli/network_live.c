@@ -43,8 +43,8 @@ static int filter_all_inside(pid_t pid, const struct traffic *t, struct err *e)
 		index = if_nametoindex(path);
 		rc = index ? filter_inside(index, t, e) : 0;
 	}
-	if (setns(own, CLONE_NEWNET) < 0)
-		return err_set(e, errno, "cannot return to the network namespace");
+	if (netns_return(own, e) < 0)
+		return -1;
 	return rc;
 }
 
@@ -127,8 +127,8 @@ static int free_index(pid_t pid, unsigned *index, struct err *e)
 		if (!if_nametoindex(path))
 			break;
 	}
-	if (setns(own, CLONE_NEWNET) < 0)
-		return err_set(e, errno, "cannot return to the network namespace");
+	if (netns_return(own, e) < 0)
+		return -1;
 	return *index < 2 + NICS_MAX ?
 		       0 :
 		       err_set(e, ERR_INVALID, "net: more than %d interfaces", NICS_MAX);

@@ -200,7 +200,7 @@ int netns_move_device(const char *device, int netns, const char *name, struct er
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot enter the container's network namespace");
 	r = receive_device(name, &all, e);
-	if (setns(own, CLONE_NEWNET) < 0)
-		return err_set(e, errno, "cannot return to the network namespace");
+	if (netns_return(own, e) < 0)
+		return -1;
 	return r < 0 ? -1 : 0;
 }

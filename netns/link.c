@@ -3,7 +3,9 @@
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "netns/netns.h"
 #include "runtime/base/err.h"
@@ -53,4 +55,14 @@ int netns_loopback_up(struct err *e)
 	r = request_now(nl, request, e);
 	mnl_socket_close(nl);
 	return r < 0 ? err_in(e, "cannot bring up the loopback interface") : 0;
+}
+
+int netns_return(int own, struct err *e)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		if (setns(own, CLONE_NEWNET) == 0)
+			return 0;
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	return err_set(e, errno, "cannot return to the network namespace");
 }

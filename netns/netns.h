@@ -22,6 +22,12 @@ struct str;
 int netns_loopback_up(struct err *e);
 
 /*
+ * Back to the network namespace @own that the caller has left for a moment. A failure, for want of memory, is not accepted at once:
+ * whatever is undone after it would be undone in the wrong place. 0, or after a second -1 and *e.
+ */
+int netns_return(int own, struct err *e);
+
+/*
  * Moves the device @device of the caller's network namespace into @netns, under @name, with its permanent addresses of
  * global scope, and brings it up. The caller enters @netns meanwhile: it must be single-threaded and have CAP_NET_ADMIN
  * in both, CAP_SYS_ADMIN in that. 0, or -1 and *e; it may have been moved then. With the namespace a physical device

@@ -777,8 +777,8 @@ int nic_attach(const struct nic *nic, int netns, struct err *e)
 		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 		rc = attach_inside(nic, e);
 	}
-	if (setns(own, CLONE_NEWNET) < 0)
-		return err_set(e, errno, "cannot return to the network namespace");
+	if (netns_return(own, e) < 0)
+		return -1;
 	return rc;
 }
 

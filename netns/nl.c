@@ -38,13 +38,14 @@ static struct mnl_socket *take_kept(void)
 {
 	struct mnl_socket *sock = kept;
 	char answer[256];
+	int failed = 0;
 
 	if (!sock || kept_of != own_namespace())
 		return NULL;
 	kept = NULL;
 	while (recv(mnl_socket_get_fd(sock), answer, sizeof(answer), MSG_DONTWAIT) >= 0 ||
-	       errno == EINTR)
-		;
+	       (errno != EAGAIN && ++failed < 100))
+		; /* one that was left would be taken for the answer to what is asked next */
 	return sock;
 }
 

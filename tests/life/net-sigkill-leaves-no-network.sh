@@ -21,7 +21,11 @@ check() {
 # a name that is not taken out of /etc/hosts is replaced by whoever has the name next
 # a netlink socket that is not kept is closed at once, and waits; so does the end of a process that cannot make another
 tolerated+=('stat /proc/self/ns/net (ctr)' 'fork *' 'prctl 1 *')
-tolerated+=("openat refs (ctr)" "openat names (ctr)" "openat bridge (ctr)" "read */run/names/* (ctr)" "fstat */run/names/* (ctr)" "pwrite64 #*")
+# back from the container's namespace it goes in any case
+tolerated+=('setns * 0x40000000 (ctr)')
+tolerated+=("openat refs (ctr)" "openat names (ctr)" "openat bridge (ctr)" "read */run/names/* (ctr)" "fstat */run/names/* (ctr)" "pwrite64 *")
+# what the program is that is to run, whose network is counted, that memory is given back: hints
+tolerated+=("read * */busybox (ctr)" "openat /proc/self/fdinfo/* (ctr)" "madvise *")
 tolerated+=("setsockopt *" "openat /proc/sys/net/*" "open /proc/sys/net/*" "write 0" "write 1" "flock *" "ioctl * 0x8933 *" "socket 1 *" "read * /etc/resolv.conf (ctr)" "openat /etc/resolv.conf (ctr)" "open /etc/resolv.conf (ctr)" "mmap 0 * (ctr)" "stat * (ctr, child)" "openat /etc/resolv.conf*")
 # a request or an answer that is lost when elements and neighbours are taken away: each is looked at alone then, and check() sees what stays
 tolerated+=("recvfrom *" "sendto *")
