@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -24,8 +26,10 @@
 #include "runtime/base/sys.h"
 #include "runtime/caps.h"
 #include "runtime/instance.h"
+#include "runtime/overlay.h"
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
+#include "runtime/userns.h"
 
 #define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define NOFILE_SOFT  1024 /* select(2) breaks beyond; programs that want more raise it */
@@ -217,15 +221,9 @@ static int name_layers(int fs, const int *fds, size_t n)
 
 static int name_upper(int fs, const struct from_image *f)
 {
-	static const char *const off[] = { "index", "redirect_dir", "metacopy" };
-
-	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", f->upper, 0) < 0 ||
-	    sys_fsconfig(fs, FSCONFIG_SET_STRING, "workdir", f->work, 0) < 0)
-		return -1;
-	for (size_t i = 0; i < sizeof(off) / sizeof(*off); i++)
-		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, off[i], "off", 0) < 0)
-			return -1;
-	return 0;
+	return sys_fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", f->upper, 0) < 0 ?
+		       -1 :
+		       sys_fsconfig(fs, FSCONFIG_SET_STRING, "workdir", f->work, 0);
 }
 
 /* An overlay to be made. */
@@ -255,7 +253,7 @@ static int make_overlay(void *arg)
 	opened = n;
 	s->fds[n++] = s->image;
 	if (fs >= 0 && name_layers(fs, s->fds, n) == 0 &&
-	    (!s->writable || name_upper(fs, f) == 0) &&
+	    (!s->writable || name_upper(fs, f) == 0) && overlay_settings(fs) == 0 &&
 	    sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		s->fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, attr);
 	error = errno;
@@ -447,7 +445,10 @@ static int set_namespaces(const struct from_image *f, struct spec *s, struct err
 	return 0;
 }
 
-/* The instance's clocks begin with it: uptime, and what `ps` derives from the boot time. */
+/*
+ * The instance's clocks begin with it: uptime, and what `ps` derives from the boot time. Not in an instance of an instance, whose root may
+ * not set clocks.
+ */
 static int set_clocks(struct spec *s, struct err *e)
 {
 	static const struct {
@@ -458,6 +459,8 @@ static int set_clocks(struct spec *s, struct err *e)
 
 	if (!o)
 		return err_set(e, ENOMEM, "clocks");
+	if (prctl(PR_CAPBSET_READ, CAP_SYS_TIME) == 0)
+		return 0;
 	for (int k = 0; k < 2; k++) {
 		struct timespec now;
 
@@ -488,7 +491,7 @@ static int set_sysctls(const struct from_image *f, struct spec *s, struct err *e
 		return err_set(e, ENOMEM, "sysctls");
 	kv[0] = (struct key_value){ "net.ipv4.ip_unprivileged_port_start", "0" };
 	kv[1] = (struct key_value){ "net.ipv4.ping_group_range",
-				    i->ids ? "0 65535" : "0 2147483647" };
+				    i->ids || !userns_is_first() ? "0 65535" : "0 2147483647" };
 	s->sysctl = kv;
 	s->n_sysctl = 2;
 	return 0;
@@ -651,6 +654,26 @@ static int set_process(const struct from_image *f, struct spec *s, struct err *e
 	return s->seccomp ? 0 : err_set(e, ENOMEM, "seccomp profile");
 }
 
+/*
+ * FUSE is for user namespaces since Linux 4.18: what is mounted so is seen in there alone. Engines in it need it for their layers
+ * (fuse-overlayfs), since overlayfs is not made on top of an overlay.
+ */
+static int set_devices(const struct instance *i, struct spec *s, struct err *e)
+{
+	static const struct device_spec fuse = {
+		.type = 'c', .path = "/dev/fuse", .major = 10, .minor = 229
+	};
+
+	if (!i->system || !i->ids || access(fuse.path, F_OK) < 0)
+		return 0;
+	s->devices = arena_array(s->arena, 1, sizeof(*s->devices));
+	if (!s->devices)
+		return err_set(e, ENOMEM, "devices");
+	s->devices[0] = fuse;
+	s->n_devices = 1;
+	return 0;
+}
+
 static int set_root(const struct from_image *f, struct spec *s, struct err *e)
 {
 	const struct instance *i = f->instance;
@@ -699,8 +722,8 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e)
 	s->masked_paths = i->system ? masked_system : masked_application;
 	s->readonly_paths = i->system && i->ids ? readonly_system : readonly_application;
 	if (set_root(f, s, e) < 0 || set_namespaces(f, s, e) < 0 || set_clocks(s, e) < 0 ||
-	    set_sysctls(f, s, e) < 0 || set_mounts(f, s, e) < 0 || set_limits(f, s, e) < 0 ||
-	    set_process(f, s, e) < 0)
+	    set_sysctls(f, s, e) < 0 || set_mounts(f, s, e) < 0 || set_devices(i, s, e) < 0 ||
+	    set_limits(f, s, e) < 0 || set_process(f, s, e) < 0)
 		return NULL;
 	return take_ptr(s);
 }
@@ -856,7 +879,6 @@ int instance_write_files(const struct from_image *f, int upper, struct err *e)
 static int find_in_etc(const struct from_image *f, int etc, const char *name)
 {
 	struct stat st;
-	char opaque;
 
 	if (fstatat(etc, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return fcntl(etc, F_DUPFD_CLOEXEC, 3);
@@ -871,7 +893,7 @@ static int find_in_etc(const struct from_image *f, int etc, const char *name)
 			continue;
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return take_fd(&dir);
-		if (fgetxattr(dir, "trusted.overlay.opaque", &opaque, 1) == 1)
+		if (overlay_is_opaque(dir))
 			break;
 	}
 	return -1;

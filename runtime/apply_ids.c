@@ -25,6 +25,17 @@
 #include "runtime/spec.h"
 #include "runtime/userns.h"
 
+/* Its number in the file system of namespaces: PROC_USER_INIT_INO, include/linux/proc_ns.h. */
+#define FIRST_USERNS "user:[4026531837]"
+
+bool userns_is_first(void)
+{
+	char text[sizeof(FIRST_USERNS)] = "";
+
+	return readlink("/proc/self/ns/user", text, sizeof(text) - 1) < 0 ||
+	       streq(text, FIRST_USERNS);
+}
+
 /* One write(2) each, as user_namespaces(7) demands. */
 static int write_map(pid_t pid, const char *file, const struct id_map *map, size_t n, struct err *e)
 {
@@ -36,7 +47,14 @@ static int write_map(pid_t pid, const char *file, const struct id_map *map, size
 	if (text.failed)
 		return err_set(e, ENOMEM, "cannot map ids");
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	return file_write_kernel(AT_FDCWD, path, str_text(&text), e);
+	if (file_write_kernel(AT_FDCWD, path, str_text(&text), e) == 0)
+		return 0;
+	return e->code == EPERM && n ?
+		       err_set(e, EPERM,
+			       "the ids from %u on cannot be given away here, as in an instance of an instance: "
+			       "`--userns host` shares those that there are",
+			       map[0].host) :
+		       -1;
 }
 
 /* newuidmap(1) or newgidmap(1): they may map what /etc/subuid or /etc/subgid gives the user. */

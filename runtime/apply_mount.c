@@ -39,6 +39,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/host.h"
+#include "runtime/overlay.h"
 #include "runtime/spec.h"
 #include "runtime/views.h"
 #include "runtime/userns.h"
@@ -270,11 +271,22 @@ static int name_lowers(int fs, const struct lowers *l)
 	return 0;
 }
 
-/* The layers as one detached overlay: settings in which an upper directory stays self-contained. */
+static int overlay_failure(int fs, int error, int upper, struct err *e)
+{
+	struct statfs f;
+
+	if (upper >= 0 && fstatfs(upper, &f) == 0 && f.f_type == OVERLAYFS_SUPER_MAGIC)
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"what instances write cannot lie on an overlay, as the root of an instance is "
+			"one: give the one in which ctr runs a volume for it (-v DIR:/var/lib/ctr)");
+	return fs_failure(fs, error, "overlay", e);
+}
+
+/* The layers as one detached overlay. */
 static int make_overlay(const struct apply *a, const struct mount_step *m, bool attach,
 			struct err *e)
 {
-	static const char *const off[] = { "index", "redirect_dir", "metacopy" };
 	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
 	auto_fd int upper = -1, upper_dir = -1, work_dir = -1;
 	__attribute__((cleanup(own_lowers))) struct lowers lowers = { .n = 0 };
@@ -321,18 +333,17 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 				       upper_dir < 0 ? m->upper : m->work);
 		if (overlay_layer(fs, "upperdir", upper_dir) < 0 ||
 		    overlay_layer(fs, "workdir", work_dir) < 0)
-			return fs_failure(fs, errno, "overlay", e);
+			return overlay_failure(fs, errno, upper_dir, e);
 		if (m->volatile_upper &&
 		    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
 			return fs_failure(fs, errno, "overlay", e);
 	}
-	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-		if (sys_fsconfig(fs, FSCONFIG_SET_STRING, off[i], "off", 0) < 0)
-			return fs_failure(fs, errno, "overlay", e);
+	if (overlay_settings(fs) < 0)
+		return fs_failure(fs, errno, "overlay", e);
 	if (m->idmap ? create_as(fs, host_id(a->spec->uid_maps, a->spec->n_uid_maps),
 				 host_id(a->spec->gid_maps, a->spec->n_gid_maps)) < 0 :
 		       sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fs_failure(fs, errno, "overlay", e);
+		return overlay_failure(fs, errno, upper_dir, e);
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)m->attr_set);
 	if (fd < 0)
 		return fs_failure(fs, errno, "overlay", e);

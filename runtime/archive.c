@@ -19,6 +19,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/base/tar.h"
 #include "runtime/difference.h"
+#include "runtime/overlay.h"
 #include "runtime/xattrs.h"
 
 /* The first name of a file that has several. */
@@ -233,11 +234,11 @@ static int put_whiteout(struct archive *a, const char *path, struct err *e)
 /* What is in the directory is all that there is: the layers below have nothing to add. */
 static int put_opaque(struct archive *a, int dir, const char *name, const char *path, struct err *e)
 {
-	char file[PATH_MAX + 24], y;
+	char file[PATH_MAX + 24];
 	const struct tar_entry en = { .name = file, .link = "", .type = '0', .mode = 0644 };
 	auto_fd int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0 || fgetxattr(fd, "trusted.overlay.opaque", &y, 1) != 1 || y != 'y')
+	if (fd < 0 || !overlay_is_opaque(fd))
 		return 0;
 	snprintf(file, sizeof(file), ".%s/.wh..wh..opq", path);
 	return tar_put(&a->tar, &en, NULL, e);

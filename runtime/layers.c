@@ -25,6 +25,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/instances.h"
+#include "runtime/overlay.h"
 
 #define FROZEN	     "../frozen" /* seen from the directory of instances */
 #define SNAPSHOTS    "snapshots"
@@ -378,13 +379,6 @@ int layers_copy(const struct layers *l, const struct instance_dir *d, layer_id i
 	return sync_both(l, d, e);
 }
 
-static bool is_opaque(int dir)
-{
-	char y;
-
-	return fgetxattr(dir, "trusted.overlay.opaque", &y, 1) == 1 && y == 'y';
-}
-
 /*
  * Removes from directory @lower what @upper, which is to be copied over it, hides: all but directories that both
  * have. overlayfs.rst: whiteouts and opaque directories.
@@ -416,7 +410,7 @@ static int remove_hidden(int upper, int lower, struct err *e)
 			low = open_dir(lower, name);
 			if (up < 0)
 				return err_set(e, errno, "cannot read a layer");
-			if (low >= 0 && !is_opaque(up)) {
+			if (low >= 0 && !overlay_is_opaque(up)) {
 				if (remove_hidden(up, low, e) < 0)
 					return -1;
 				continue;
@@ -467,7 +461,7 @@ int layers_parent(const struct instances *all, const char *id, layer_id parent, 
 static int mend_one(int dir, const char *name, struct err *e)
 {
 	if (streq(name, ".wh..wh..opq")) {
-		if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) < 0)
+		if (overlay_make_opaque(dir) < 0)
 			return err_set(e, errno, "cannot make a directory opaque");
 	} else if (unlinkat(dir, name, 0) < 0 ||
 		   mknodat(dir, name + strlen(".wh."), S_IFCHR, 0) < 0) {

@@ -281,7 +281,7 @@ static bool devices_are_confined(const struct spec *s)
 {
 	const struct ns_spec *user = spec_namespace(s, CLONE_NEWUSER);
 
-	if (!user || user->path || !s->root.layers || s->resources.n_devices || s->n_devices)
+	if (!user || user->path || !s->root.layers || s->resources.n_devices)
 		return false;
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		const struct mount_spec *m = &s->mounts[i];
@@ -298,15 +298,15 @@ static bool devices_are_confined(const struct spec *s)
 static int plan_devices(struct limits *l, const struct spec *s)
 {
 	const struct resources_spec *r = &s->resources;
+	size_t own = s->root.layers ? s->n_devices : 0, n = 0;
 	struct device_rule *rules;
 	struct step *st;
-	size_t n = 0;
 
 	if (devices_are_confined(s))
 		return 0;
 	if (l->h->euid != 0 || !l->h->initial_userns)
 		return 0; /* BPF_PROG_TYPE_CGROUP_DEVICE needs the host's CAP_BPF; mknod is refused there anyway */
-	rules = arena_array(l->p->arena, N_DEFAULT + r->n_devices + 1, sizeof(*rules));
+	rules = arena_array(l->p->arena, N_DEFAULT + own + r->n_devices + 1, sizeof(*rules));
 	/* not needed before the payload runs: it is loaded while the child mounts */
 	st = plan_add(l->p, STAGE_HOST_WITH_PID, STEP_CGROUP_DEVICES, R("devices"), l->e);
 	if (!rules || !st)
@@ -315,6 +315,10 @@ static int plan_devices(struct limits *l, const struct spec *s)
 					   DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD };
 	memcpy(rules + n, default_rules, sizeof(default_rules));
 	n += N_DEFAULT;
+	for (size_t i = 0; i < own; i++) /* an instance is given no device that it is not to use */
+		rules[n++] = (struct device_rule){ true, s->devices[i].type, s->devices[i].major,
+						   s->devices[i].minor,
+						   DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD };
 	for (size_t i = 0; i < r->n_devices; i++) {
 		const struct device_rule *d = &r->devices[i];
 

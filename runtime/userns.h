@@ -20,6 +20,9 @@ struct id_map;
 int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const struct id_map *gid,
 		      size_t n_gid, bool unprivileged, struct err *e);
 
+/* Whether ours is the machine's first one, in which all ids are and the host's root is root. */
+bool userns_is_first(void);
+
 /* The user namespace of process @pid, as a descriptor. */
 int userns_of(pid_t pid, struct err *e);
 
