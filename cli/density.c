@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include "cli/network.h"
 #include "cli/spawn.h"
 #include "cli/verbs.h"
+#include "netns/netns.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
@@ -69,7 +71,8 @@ static const struct option_row density_rows[] = {
 struct outcome {
 	uint32_t start,
 		answer; /* until `ctr run` returned, until it answered, both from the same moment */
-	uint32_t again; /* how long it took to answer when all were there */
+	uint32_t again,
+		neighbour; /* how long it took to answer when all were there: us, the one after it */
 };
 
 /* Shared by the workers. */
@@ -235,6 +238,69 @@ static int ask_again(const struct density *d, unsigned i, struct err *e)
 		return -1;
 	d->sh->v[i].again = (uint32_t)(now_us() - from);
 	return 0;
+}
+
+static int enter(const struct density *d, unsigned i, struct err *e)
+{
+	auto_running struct running r = RUNNING_NONE;
+	char name[INSTANCE_NAME_MAX + 1], path[40];
+	auto_fd int fd = -1;
+
+	name_of(d, i, name);
+	if (running_look(&d->all, name, &r, e) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", r.pid);
+	fd = r.pidfd < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 || setns(fd, CLONE_NEWNET) < 0 ?
+		       err_set(e, errno, "cannot enter the network namespace of '%s'", name) :
+		       0;
+}
+
+/* In the namespace of @i: that it has spoken with @other. */
+static void forget(const struct density *d, unsigned other)
+{
+	char name[INSTANCE_NAME_MAX + 1];
+	struct err ignored;
+	uint32_t ip;
+
+	name_of(d, other, name);
+	if (address_of(d, name, &ip, &ignored) == 0)
+		net_forget_neighbour("eth0", ip);
+}
+
+/* From inside the network namespace of the one after it. Afterwards both forget each other: a thousand pairs are more than the kernel remembers. */
+static int ask_from_neighbour(const struct density *d, unsigned i, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	unsigned next = (i + 1) % d->n;
+	uint64_t from;
+	int rc;
+
+	if (own < 0)
+		return err_set(e, errno, "cannot open the network namespace");
+	if (enter(d, next, e) < 0)
+		return -1;
+	from = now_us();
+	rc = ask_it(d, i, e);
+	d->sh->v[i].neighbour = (uint32_t)(now_us() - from);
+	if (rc < 0)
+		return err_in(e, "seen from the one after it");
+	forget(d, i);
+	if (enter(d, i, e) < 0)
+		return -1;
+	forget(d, next);
+	return netns_return(own, e);
+}
+
+/* Whether they can reach each other at all. */
+static bool have_neighbours(const struct density *d)
+{
+	char network[NET_NAME_MAX + 1];
+	struct network n;
+	struct err ignored;
+
+	return !d->exec && d->n > 1 && network_of_words(d->net, network) &&
+	       network_read(&d->all, network, &n, &ignored) == 0 && !n.isolated;
 }
 
 /* ---- workers ---- */
@@ -480,6 +546,10 @@ static void print_report(const struct density *d)
 	printf("answer     p50 %.1f ms  p99 %.1f ms after the start began; p50 %.1f ms  p99 %.1f ms when all were there\n",
 	       PERCENTILE(d, answer, 0, d->n, 50), PERCENTILE(d, answer, 0, d->n, 99),
 	       PERCENTILE(d, again, 0, d->n, 50), PERCENTILE(d, again, 0, d->n, 99));
+	if (have_neighbours(d))
+		printf("           p50 %.1f ms  p99 %.1f ms to the one after it\n",
+		       PERCENTILE(d, neighbour, 0, d->n, 50),
+		       PERCENTILE(d, neighbour, 0, d->n, 99));
 	printf("memory     %.0f KiB each:", kib_sum(d));
 	for (int c = 0; c < MEM_CAUSES; c++)
 		if (c != MEM_CACHES)
@@ -552,6 +622,9 @@ static int print_json(const struct density *d)
 	}
 	put_percentiles(&w, d, "answer_ms", offsetof(struct outcome, answer), 0, d->n);
 	put_percentiles(&w, d, "answer_again_ms", offsetof(struct outcome, again), 0, d->n);
+	if (have_neighbours(d))
+		put_percentiles(&w, d, "answer_neighbour_ms", offsetof(struct outcome, neighbour),
+				0, d->n);
 	json_open(&w, "kib_each", '{');
 	put_double(&w, "sum", kib_sum(d));
 	for (int c = 0; c < MEM_CAUSES; c++)
@@ -620,7 +693,10 @@ static int run_all(struct density *d, struct err *e)
 	for (int c = 0; c < MEM_CAUSES; c++) /* what is shared was all the first one's */
 		d->one.kib[c] = d->after.kib[c] / d->n;
 	d->one.available = d->after.available;
-	return look_at_budgets(d, d->n, d->n, e);
+	if (look_at_budgets(d, d->n, d->n, e) < 0)
+		return -1;
+	/* when all is measured: what is remembered of neighbours takes memory, too */
+	return have_neighbours(d) ? work(d, 0, ask_from_neighbour, "asked by a neighbour", e) : 0;
 }
 
 static int density(struct cli *c, int argc, char **argv)

@@ -229,6 +229,9 @@ int nic_detach(const char *link, struct err *e);
 void nic_journal(const struct nic *nic, struct str *out);
 int nic_undo(const char *journal, struct err *e);
 
+/* Forgets who has that address on the caller's device: the kernel's table is one for all network namespaces, and not large. */
+void net_forget_neighbour(const char *device, uint32_t ip);
+
 /* The host's ends that a journal names, in the order of the interfaces: how many. */
 size_t nic_links(const char *journal, char links[][IFNAMSIZ], size_t max);
 

@@ -833,6 +833,20 @@ size_t nic_links(const char *journal, char links[][IFNAMSIZ], size_t max)
 	return n;
 }
 
+void net_forget_neighbour(const char *device, uint32_t ip)
+{
+	unsigned index = if_nametoindex(device);
+	uint32_t be = htonl(ip);
+	struct err ignored;
+	struct nl nl;
+
+	if (!index || nl_open(&nl, NETLINK_ROUTE, &ignored) < 0)
+		return;
+	add_neighbour(&nl, RTM_DELNEIGH, index, AF_INET, &be, NULL);
+	(void)nl_send(&nl, NULL, &ignored);
+	nl_close(&nl);
+}
+
 /* A line "neigh BRIDGE IPV4 [IPV6]". What is not there is as good as removed. */
 static int forget_neighbours(const char *line, struct err *e)
 {

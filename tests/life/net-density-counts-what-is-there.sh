@@ -10,6 +10,7 @@ number() { sed -n "s/^ *\"$1\": \([0-9.]*\),*$/\1/p" out | head -n 1; }
 for net in bridge routed; do
 	want 0 "$CTR" density --net $net --json 12 "${SERVE[@]}"
 	[ "$(number answered)" = 12 ] || fail "$(cat out)"
+	said out '"answer_neighbour_ms"'
 	for key in p50 sum payload supervisor 'kernel stacks'; do
 		awk "BEGIN { exit !($(number "$key") > 0) }" || fail "$key: $(cat out)"
 	done

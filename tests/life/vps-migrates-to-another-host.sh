@@ -42,7 +42,7 @@ one_copy() { # exactly one runs, whole; the other side has none, or one that doe
 for where in here there; do
 	$where "$CTR" net create --subnet 10.77.0.0/16 lan >/dev/null || fail "net create"
 done
-want 0 here "$CTR" run -d --name web --net lan:ip=10.77.255.9 --restart always box:1 sh -c 'echo >>/starts; while :; do echo x >>/count; sleep 0.01; done'
+want 0 here "$CTR" run -d --name web --net lan:ip=10.77.255.9 -p 8080:80 --restart always box:1 sh -c 'echo >>/starts; while :; do echo x >>/count; sleep 0.01; done'
 want 0 here "$CTR" exec web sh -c 'echo mine >/mine'
 want 0 here "$CTR" snapshot create web before
 here ping -c 1 -W 1 10.77.255.9 >/dev/null || fail "it does not answer here"
@@ -63,6 +63,15 @@ want 0 migrate --dry-run web b
 clean there there
 one_copy "after what was refused" mine
 
+# what is seen only when it is to start there: it starts here again
+want 0 there "$CTR" run -d --name other --net lan -p 8080:80 "$PWD/r" sleep 1000
+want 6 migrate web ssh://b
+said err "port 8080"
+said err "not moved, and runs here as before"
+one_copy "after a start that failed" mine
+want 0 there "$CTR" rm -f other
+clean there there
+
 # it goes
 want 0 migrate web ssh://b
 for phase in '1 snapshot' '2 copy' '3 changes' '4 switch'; do
@@ -74,7 +83,7 @@ one_copy "after a move" mine
 [ "$at" = there ] || fail "it runs $at"
 there ping -c 1 -W 1 10.77.255.9 >/dev/null || fail "it does not answer there"
 want 0 there "$CTR" exec web wc -l /starts
-[ "$(cut -d' ' -f1 out)" = 2 ] || fail "started $(cat out) times"
+[ "$(cut -d' ' -f1 out)" = 3 ] || fail "started $(cat out) times"
 want 0 there "$CTR" snapshot list -q web
 [ "$(cat out)" = web@before ] || fail "snapshots: $(cat out)"
 n=$(there "$CTR" exec web wc -l /count | cut -d' ' -f1)
