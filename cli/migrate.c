@@ -2,7 +2,7 @@
 /*
  * migrate.c - `ctr migrate NAME ssh://HOST`: an instance goes to another machine, in four phases.
  *
- *	1 snapshot	its state is kept, and it goes on
+ *	1 snapshot	a copy of what it has written, while it goes on
  *	2 copy		of that state, which takes as long as it takes
  *	3 changes	what it has written meanwhile; again, as long as each time there is much less
  *	4 switch	it stops here; the last changes; it starts there
@@ -38,11 +38,12 @@
 #include "runtime/base/str.h"
 #include "runtime/running.h"
 
-#define ROUNDS	  4	     /* of phase 3, at most */
-#define LITTLE	  (1u << 20) /* bytes of changes that are not worth another round */
-#define ASK_TRIES 5	     /* a second apart */
-#define ASK_MS	  20000	     /* for an answer: who started it there may still be at it */
-#define MARK_MAX  4096
+#define ROUNDS	    4	       /* of phase 3, at most */
+#define LITTLE	    (1u << 20) /* bytes of changes that are not worth another round */
+#define ASK_TRIES   5	       /* a second apart */
+#define ASK_MS	    20000      /* for an answer: who started it there may still be at it */
+#define MARK_MAX    4096
+#define PROGRESS_MS 200
 
 struct migrate_options {
 	struct stop_options stop; /* first: STOP_ROWS */
@@ -257,21 +258,25 @@ static int pump(struct moving *m, int in, const char *what)
 {
 	static char chunk[MIGRATE_CHUNK];
 	struct image_progress done = { .phase = IMAGE_READING };
+	struct pollfd more = { .fd = in, .events = POLLIN };
 	struct progress p;
-	ssize_t n = 0;
+	ssize_t n = 1;
 
 	progress_start(&p, what);
 	(void)signal(SIGINT, SIG_DFL); /* who waits for us all undoes it */
-	while ((n = read(in, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)) {
-		uint32_t len = htonl((uint32_t)n);
+	while (n > 0) {
+		uint32_t len;
 
-		if (n < 0)
-			continue;
-		if (migrate_write(m->line.to, &len, sizeof(len)) < 0 ||
-		    migrate_write(m->line.to, chunk, (size_t)n) < 0)
-			break;
-		done.bytes_read = m->shared->sent += (uint64_t)n;
+		done.bytes_read = m->shared->sent;
 		(void)progress_image(&p, &done);
+		if (poll(&more, 1, PROGRESS_MS) == 0)
+			continue; /* the next part is being made */
+		n = read(in, chunk, sizeof(chunk));
+		len = htonl((uint32_t)n);
+		if (n > 0 && (migrate_write(m->line.to, &len, sizeof(len)) < 0 ||
+			      migrate_write(m->line.to, chunk, (size_t)n) < 0))
+			break;
+		m->shared->sent += n > 0 ? (uint64_t)n : 0;
 	}
 	progress_stop(&p);
 	return n == 0 ? 0 : 1;
@@ -324,13 +329,10 @@ static const char *seconds(int64_t us, char out[24])
 }
 
 /* @away: for how long it ran nowhere; -1: it ran on, or did not before. */
-static void report(struct moving *m, int number, const char *phase, int64_t us, int64_t away,
-		   const char *how)
+static void report(struct moving *m, int number, const char *phase, int64_t us, int64_t away)
 {
-	char size[16], took[24], lost[24], more[128] = "";
+	char size[16], took[24], lost[24], more[64] = "";
 
-	if (*how)
-		snprintf(more, sizeof(more), ", %s", how);
 	if (away >= 0)
 		snprintf(more, sizeof(more), ", it was away for %s", seconds(away, lost));
 
@@ -354,7 +356,10 @@ static void report(struct moving *m, int number, const char *phase, int64_t us, 
 
 /* ---- the phases ---- */
 
-/* Its state, named, so that it stays while it is written. The instance's lock is held, or is taken meanwhile. */
+/*
+ * Its state, named, so that it stays while it is written. Of one that runs it is of no one moment: what is torn in it is written again after
+ * it has stopped. The instance's lock is held then; else it is taken meanwhile.
+ */
 static int keep(struct moving *m, struct snapshot *s, struct err *e)
 {
 	struct instance_dir own = { .fd = -1, .promise = -1 };
@@ -369,7 +374,8 @@ static int keep(struct moving *m, struct snapshot *s, struct err *e)
 		d = &own;
 	}
 	rc = layers_open(&m->all, &l, e) < 0 || name_snapshot(d, NULL, s, e) < 0 ||
-			     keep_state(&l, d, s, e) < 0 || snapshot_write(d, s, e) < 0 ?
+			     (d == &own ? keep_moving(&l, d, s, e) : keep_state(&l, d, s, e)) < 0 ||
+			     snapshot_write(d, s, e) < 0 ?
 		     -1 :
 		     0;
 	if (own.fd >= 0)
@@ -403,7 +409,7 @@ static int copy_changes(struct moving *m, struct snapshot *last, struct err *e)
 		if (keep(m, &s, e) < 0 || copy_state(m, &s, last, "copying changes", e) < 0)
 			return -1;
 		*last = s;
-		report(m, 3, "changes", now_us() - since, -1, "");
+		report(m, 3, "changes", now_us() - since, -1);
 		if (m->shared->sent < LITTLE || m->shared->sent > before / 2)
 			break;
 		before = m->shared->sent;
@@ -480,7 +486,7 @@ static int switch_over(struct moving *m, const struct snapshot *last, struct err
 	}
 	m->shared->step = STEP_MOVED;
 	done = now_us();
-	report(m, 4, "switch", done - since, m->shared->ran ? done - m->shared->ended_us : -1, "");
+	report(m, 4, "switch", done - since, m->shared->ran ? done - m->shared->ended_us : -1);
 	return 0;
 }
 
@@ -535,8 +541,8 @@ static int move_it(struct moving *m, struct err *e)
 	const struct migrate_options *o = m->c->options;
 	const struct move_request about = { .name = m->name, .about_only = true };
 	auto_running struct running r = RUNNING_NONE;
-	char rest[MIGRATE_LINE], how[96];
 	struct snapshot first, last;
+	char rest[MIGRATE_LINE];
 	int64_t since;
 
 	if (may_move(m, e) < 0 || running_look(&m->all, m->name, &r, e) < 0)
@@ -551,13 +557,12 @@ static int move_it(struct moving *m, struct err *e)
 	since = now_us();
 	if (keep(m, &first, e) < 0)
 		return -1;
-	describe_state(&first, how, sizeof(how));
 	m->shared->sent = 0;
-	report(m, 1, "snapshot", now_us() - since, -1, how);
+	report(m, 1, "snapshot", now_us() - since, -1);
 	since = now_us();
 	if (copy_state(m, &first, NULL, "copying", e) < 0)
 		return -1;
-	report(m, 2, "copy", now_us() - since, -1, "");
+	report(m, 2, "copy", now_us() - since, -1);
 	last = first;
 	if (m->shared->ran && (copy_changes(m, &last, e) < 0 || stop_it(m, &r, e) < 0))
 		return -1;
@@ -732,7 +737,8 @@ static int wait_for_work(struct moving *m, pid_t pid, struct err *e)
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
 	*e = m->shared->e;
-	if (!e->code)
+	if (!WIFEXITED(status) ||
+	    !e->code) /* else what is in there is of something that it got over */
 		err_set(e, ECANCELED, "it was broken off");
 	if (settle(m, &moved, &why) < 0) {
 		*e = why;

@@ -26,12 +26,16 @@
 #include "runtime/base/tar.h"
 #include "runtime/difference.h"
 
+/* ns: how much earlier than it is a change may seem to be, by the kernel's coarse clock, and some more. */
+#define CLOCK_SLACK 1000000000
+
 /* A layer of the file. */
 struct stacked {
 	layer_id id;
 	long parent; /* a number, or -1: the image */
 	bool held;   /* the reader has it */
 	bool as_difference; /* it does not stand on @parent itself: what of it is other than that is written */
+	bool beside; /* @parent is a copy of it as it was, or was one of what it is a copy of */
 };
 
 struct departure {
@@ -48,6 +52,7 @@ struct departure {
 	struct snapshot now, *kept;
 	size_t n_kept;
 	layer_id base; /* of r->since; "" */
+	int64_t base_ns;
 	struct tar tar;
 	struct str sums;
 };
@@ -137,7 +142,7 @@ static long need(struct departure *x, const char *id, struct err *e)
 	if (r < 0)
 		return -1;
 	if (r > 0) {
-		new.as_difference = true;
+		new.as_difference = new.beside = true;
 		new.parent = number_of(x, x->base);
 		return push(x, &new, e);
 	}
@@ -168,6 +173,7 @@ static int need_held(struct departure *x, struct err *e)
 			return -1;
 	}
 	strcpy(x->base, since.layer);
+	x->base_ns = since.created_ns;
 	return 0;
 }
 
@@ -359,7 +365,9 @@ static int archive_one(const struct departure *x, const struct stacked *s, int f
 	}
 	before = open_layers(x->c, x->all, &x->dir, s->parent < 0 ? "" : x->stack[s->parent].id, e);
 	after = before < 0 ? -1 : open_layers(x->c, x->all, &x->dir, s->id, e);
-	t = (struct trees){ .before = before, .after = after, .layers = touched_by(x, s, a, e) };
+	t = (struct trees){
+		.before = before, .after = after, .layers = touched_by(x, s, a, e), .contents = true
+	}; /* a copy may be torn, and as old */
 	return after < 0 || !t.layers ? -1 : archive_difference(&t, fd, e);
 }
 

@@ -33,29 +33,44 @@
 
 /* ---- taking one ---- */
 
+/* The time is that of the beginning: what is changed later is not in it, or not whole (move_out.c). */
+static void stamp(struct snapshot *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int keep_state(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
 	       struct err *e)
 {
-	struct timespec now;
 	struct still still;
 	struct err other;
-	int rc = still_begin(l->all, d->name, &still, e);
+	int rc;
 
+	stamp(s);
+	rc = still_begin(l->all, d->name, &still, e);
 	if (rc == 0)
-		rc = still.alive ? layers_copy(l, d, s->layer, e) :
+		rc = still.alive ? layers_copy(l, d, false, s->layer, e) :
 				   layers_freeze(l, d, s->layer, e);
 	if (still_end(&still, &other) < 0) {
 		if (rc == 0)
 			*e = other;
 		rc = -1;
 	}
-	if (rc < 0)
-		return -1;
 	s->consistency = !still.alive ? "application" : still.frozen ? "filesystem" : "crash";
 	s->frozen_us = still.us;
-	clock_gettime(CLOCK_REALTIME, &now);
-	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	return 0;
+	return rc;
+}
+
+int keep_moving(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
+		struct err *e)
+{
+	stamp(s);
+	s->consistency = "crash";
+	s->frozen_us = 0;
+	return layers_copy(l, d, true, s->layer, e);
 }
 
 /* "stood still for 12.3 ms"; for one that did not run, nothing. */

@@ -19,6 +19,10 @@ struct cli;
 int keep_state(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
 	       struct err *e);
 
+/* The same of one that runs, and goes on meanwhile: a copy of no one moment, to which the state is compared that follows. */
+int keep_moving(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
+		struct err *e);
+
 /* Gives a new snapshot its name: @name, which must be free, or with NULL the time of day. */
 int name_snapshot(const struct instance_dir *d, const char *name, struct snapshot *s,
 		  struct err *e);

@@ -320,8 +320,11 @@ int layers_rollback(const struct layers *l, const struct instance_dir *d, const 
 
 /* ---- copying ---- */
 
-/* cp(1) of coreutils: links, holes, special files, times and attributes are kept, and reflinks are made if they can be. */
-static int copy_tree(const char *from, const char *to, struct err *e)
+/*
+ * cp(1) of coreutils: links, holes, special files, times and attributes are kept, and reflinks are made if they can be. @lives: what goes or
+ * changes meanwhile is no failure.
+ */
+static int copy_tree(const char *from, const char *to, bool lives, struct err *e)
 {
 	char source[PATH_MAX];
 	char *argv[] = { "cp",
@@ -340,6 +343,10 @@ static int copy_tree(const char *from, const char *to, struct err *e)
 	(void)fflush(NULL); /* or the child could write it again */
 	pid = fork();
 	if (pid == 0) {
+		int null = lives ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+
+		if (null >= 0)
+			(void)dup2(null, STDERR_FILENO);
 		execvp(argv[0], argv);
 		_exit(127);
 	}
@@ -348,6 +355,8 @@ static int copy_tree(const char *from, const char *to, struct err *e)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot copy a layer");
+	if (lives && WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		return 0;
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		return err_set(
 			e, ERR_INVALID,
@@ -358,7 +367,8 @@ static int copy_tree(const char *from, const char *to, struct err *e)
 	return 0;
 }
 
-int layers_copy(const struct layers *l, const struct instance_dir *d, layer_id id, struct err *e)
+int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives, layer_id id,
+		struct err *e)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 	auto_fd int upper = open_upper(d, e);
@@ -369,7 +379,7 @@ int layers_copy(const struct layers *l, const struct instance_dir *d, layer_id i
 	    make_layer(l, parent, upper, made, e) < 0)
 		return -1;
 	snprintf(to, sizeof(to), "%.*sfrozen/%s/upper", data_len(l->all), l->all->path, made);
-	if (copy_tree(from, to, e) < 0) {
+	if (copy_tree(from, to, lives, e) < 0) {
 		struct err ignored; /* the next sweep finds it as well */
 
 		(void)instances_discard(l->all, l->fd, made, &ignored);
@@ -445,7 +455,7 @@ int layers_flatten(const struct layers *l, const struct instance_dir *d, const c
 
 		if (layer < 0)
 			return err_set(e, errno, "cannot open layer '%s'", paths[n]);
-		if (remove_hidden(layer, upper, e) < 0 || copy_tree(paths[n], to, e) < 0)
+		if (remove_hidden(layer, upper, e) < 0 || copy_tree(paths[n], to, false, e) < 0)
 			return -1;
 	}
 	return 0;

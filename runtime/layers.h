@@ -75,11 +75,11 @@ int layers_freeze(const struct layers *l, const struct instance_dir *d, char id[
 		  struct err *e);
 
 /*
- * Copies the layer of an instance whose processes stand still (reflinks where the file system has them) into a
- * new frozen one beside it, on the same parent.
+ * Copies the layer of an instance whose processes stand still (reflinks where the file system has them) into a new frozen one beside it, on
+ * the same parent. @lives: they do not, and the copy is of no one moment: for whoever compares it afterwards.
  */
-int layers_copy(const struct layers *l, const struct instance_dir *d, char id[LAYER_ID_LEN + 1],
-		struct err *e);
+int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives,
+		char id[LAYER_ID_LEN + 1], struct err *e);
 
 /* Throws away what the instance has in its layer, and lets it stand on @id. It does not run. */
 int layers_rollback(const struct layers *l, const struct instance_dir *d, const char *id,
