@@ -42,6 +42,7 @@
 #define LITTLE	    (1u << 20) /* bytes of changes that are not worth another round */
 #define ASK_TRIES   5	       /* a second apart */
 #define ASK_MS	    20000      /* for an answer: who started it there may still be at it */
+#define UUID_LEN    32
 #define MARK_MAX    4096
 #define PROGRESS_MS 200
 
@@ -74,6 +75,7 @@ struct shared {
 	bool ran;	  /* it ran, and is to run in the end */
 	uint64_t sent;	  /* bytes of the present part */
 	int64_t ended_us; /* when its first process ended; 0: not yet */
+	char uuid[33];	  /* of the one there */
 	struct err e;
 };
 
@@ -94,7 +96,6 @@ struct moving {
 	struct line line;
 	int patience;	       /* ms to wait for an answer; 0: as long as it takes */
 	struct instance_dir d; /* locked, once it does not run */
-	char uuid[64];	       /* of the one there */
 	struct str out;	       /* of --json */
 	struct json_writer w;
 };
@@ -309,8 +310,12 @@ static int send_part(struct moving *m, const char *word, const struct move_reque
 	close(ends[1]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (status) /* it is gone; why, it may have said already */
+	if (pid > 0 &&
+	    status) { /* it is gone, or who wrote to it is; why, it may have said already */
+		own_close(&m->line.to);
+		m->line.to = -1;
 		return hear(m, rest, e) < 0 ? -1 : lost(m, e);
+	}
 	/* what is not complete stays without its end, and goes with the line */
 	if (rc < 0)
 		return -1;
@@ -335,7 +340,6 @@ static void report(struct moving *m, int number, const char *phase, int64_t us, 
 
 	if (away >= 0)
 		snprintf(more, sizeof(more), ", it was away for %s", seconds(away, lost));
-
 	if (m->c->json) {
 		json_open(&m->w, NULL, '{');
 		json_put_string(&m->w, "phase", phase);
@@ -393,8 +397,9 @@ static int copy_state(struct moving *m, const struct snapshot *s, const struct s
 
 	if (send_part(m, "state", &r, what, uuid, e) < 0)
 		return -1;
-	snprintf(m->uuid, sizeof(m->uuid), "%.63s", uuid);
-	return 0;
+	return snprintf(m->shared->uuid, sizeof(m->shared->uuid), "%s", uuid) == UUID_LEN ?
+		       0 :
+		       err_set(e, ERR_INVALID, "'%s' does not say which one it has made", m->host);
 }
 
 /* As long as each round leaves much less to the next, of which the last one is made while it stands still. */
@@ -458,7 +463,8 @@ static int set_mark(struct moving *m, struct err *e)
 	auto_str struct str text = { 0 };
 
 	str_addf(&text, "%s\n%s\n%s\n%s\n%s\n%s\n%s%s\n", m->host, m->port, m->ssh, m->remote,
-		 m->there, m->uuid, m->shared->ran ? "ran" : "idle", m->keep ? " keep" : "");
+		 m->there, m->shared->uuid, m->shared->ran ? "ran" : "idle",
+		 m->keep ? " keep" : "");
 	return text.failed ? err_set(e, ENOMEM, "cannot mark '%s'", m->name) :
 			     file_replace(m->d.fd, MIGRATE_MARK, text.s, text.len, 0600, true, e);
 }
@@ -612,16 +618,20 @@ static int ask(struct moving *m, struct err *e)
 	int rc = call(m, e);
 
 	m->patience = ASK_MS;
-	snprintf(word, sizeof(word), "ask %s", m->uuid);
+	snprintf(word, sizeof(word), "ask %s", m->shared->uuid);
 	if (rc == 0)
 		rc = tell(m, word, rest, e);
 	if (rc == 0 && streq(rest, "arrived")) { /* never started: the one here is the newer */
-		snprintf(word, sizeof(word), "remove %s", m->uuid);
+		snprintf(word, sizeof(word), "remove %s", m->shared->uuid);
 		rc = tell(m, word, rest, e);
 		strcpy(rest, "absent");
 	}
-	if (rc == 0)
-		m->shared->step = streq(rest, "started") ? STEP_MOVED : STEP_STOPPED;
+	if (rc == 0 && streq(rest, "started"))
+		m->shared->step = STEP_MOVED;
+	else if (rc == 0 && streq(rest, "absent"))
+		m->shared->step = STEP_STOPPED;
+	else if (rc == 0)
+		rc = err_set(e, ERR_INVALID, "'%s' answers something else", m->host);
 	hang_up(&m->line);
 	return rc;
 }
@@ -678,7 +688,7 @@ static int read_mark(struct moving *m, struct str *text, struct err *e)
 	m->ssh = line[2];
 	m->remote = line[3];
 	m->there = line[4];
-	snprintf(m->uuid, sizeof(m->uuid), "%s", line[5]);
+	snprintf(m->shared->uuid, sizeof(m->shared->uuid), "%s", line[5]);
 	m->shared->ran = str_after(line[6], "ran") != NULL;
 	m->keep = strstr(line[6], "keep") != NULL;
 	m->shared->step = STEP_TOLD;

@@ -138,6 +138,41 @@ for ((i = 0; i < rounds; i++)); do
 	want 0 here "$CTR" snapshot list -q web
 	[ "$(cat out)" = web@before ] || [ "$(wc -l <out)" -le 3 ] || fail "snapshots pile up: $(cat out)"
 done
+# killed when it has been told to start, and the answer is on its way: it is asked again
+cat >rsh-slow <<-SH
+	#!/bin/bash
+	"$PWD/rsh" "\$@" | while IFS= read -r line; do
+		case \$line in "ok "*) come=1 ;; ok) [ -z "\$come" ] || { : >started; sleep 2; } ;; esac
+		echo "\$line"
+	done
+SH
+chmod +x rsh-slow
+for victim in worker ssh; do
+	rm -f started
+	"$CTR" migrate --ssh "$PWD/rsh-slow" --remote-ctr "$CTR" -t 1 web b >out 2>err &
+	pid=$!
+	for ((k = 0; k < 1000; k++)); do [ -e started ] && break; sleep 0.02; done
+	worker=$(children $pid | head -n 1)
+	[ $victim = worker ] || worker=$(children "$worker" | head -n 1)
+	kill -9 "$worker"
+	wait $pid || fail "$victim killed in the last moment: $(cat out err)"
+	one_copy "$victim killed in the last moment" mine
+	[ $at = there ] || fail "it runs $at, $victim killed"
+	has here && fail "one is left here, $victim killed"
+	want 0 back web a
+done
+# killed while it writes to the line
+"$CTR" migrate --ssh "$PWD/rsh" --remote-ctr "$CTR" -t 1 web b >out 2>err &
+pid=$!
+for ((k = 0; k < 500; k++)); do
+	victim=$(for p in $(children $pid); do children "$p"; done | sed -n 2p)
+	[ -z "$victim" ] || break
+done
+kill -9 "$victim" 2>/dev/null
+wait $pid
+one_copy "its writer killed" mine
+[ $at = here ] || want 0 back web a
+
 # however often it went to and fro
 n=$(find "$CTR_ROOT/frozen" -mindepth 1 -maxdepth 1 | wc -l)
 [ "$n" -lt 16 ] || fail "$n layers have piled up"
