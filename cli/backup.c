@@ -45,59 +45,47 @@ static const struct option_row backup_rows[] = {
 };
 
 /* The state of now, as a snapshot that stays. */
-static int keep_one(const struct instances *all, const char *name, struct snapshot *s,
-		    struct err *e)
+static int keep_one(const struct layers *l, const struct instance_dir *d, void *arg, struct err *e)
 {
-	struct instance_dir d = { .fd = -1, .promise = -1 };
-	auto_layers struct layers l = LAYERS_NONE;
-	int rc;
+	struct snapshot *s = arg;
 
-	if (instance_open(all, name, &d, e) < 0)
-		return -1;
-	rc = layers_open(all, &l, e) < 0 || name_snapshot(&d, NULL, s, e) < 0 ||
-			     keep_state(&l, &d, s, e) < 0 || snapshot_write(&d, s, e) < 0 ?
-		     -1 :
-		     0;
-	instance_close(&d);
-	return rc;
+	return name_snapshot(d, NULL, s, e) < 0 || keep_state(l, d, s, e) < 0 ?
+		       -1 :
+		       snapshot_write(d, s, e);
 }
 
-/* Of a backup that was written the older ones, of one that was not its own. */
-static int drop(const struct instances *all, const char *name, const char *own, uint64_t keep,
-		struct err *e)
+/* Of a backup that was not written. */
+static int drop_one(const struct layers *l, const struct instance_dir *d, void *arg, struct err *e)
 {
-	struct instance_dir d = { .fd = -1, .promise = -1 };
-	auto_layers struct layers l = LAYERS_NONE;
-	int rc;
+	const struct snapshot *s = arg;
 
-	if (instance_open(all, name, &d, e) < 0)
-		return -1;
-	rc = layers_open(all, &l, e);
-	if (rc == 0)
-		rc = own ? snapshot_remove(&d, own, e) :
-			   keep_newest(&l, &d, SNAPSHOT_BY_BACKUP, keep, e);
-	if (rc == 0 && own)
-		rc = layers_sweep(&l, e);
-	instance_close(&d);
-	return rc;
+	return snapshot_remove(d, s->name, e) < 0 ? -1 : layers_sweep(l, e);
+}
+
+static int drop_older(const struct layers *l, const struct instance_dir *d, void *arg,
+		      struct err *e)
+{
+	const struct opt_u64 *keep = arg;
+
+	return keep_newest(l, d, SNAPSHOT_BY_BACKUP, keep->v, e);
 }
 
 static int backup_to(struct cli *c, void *arg, int fd)
 {
-	const struct backup_options *o = c->options;
+	struct backup_options *o = c->options;
 	auto_instances struct instances all = INSTANCES_NONE;
 	struct snapshot s = { .by = SNAPSHOT_BY_BACKUP }, written;
 	const struct move_request r = { .name = arg, .snapshot = s.name, .since = o->since };
 	struct err ignored;
 	char how[96];
 
-	if (open_instances(c, &all) < 0 || keep_one(&all, r.name, &s, c->e) < 0)
+	if (open_instances(c, &all) < 0 || with_layers(&all, r.name, keep_one, &s, c->e) < 0)
 		return -1;
 	if (move_out(c, &all, &r, fd, &written, c->e) < 0) {
-		(void)drop(&all, r.name, s.name, 0, &ignored);
+		(void)with_layers(&all, r.name, drop_one, &s, &ignored);
 		return -1;
 	}
-	if (o->keep.set && drop(&all, r.name, NULL, o->keep.v, c->e) < 0)
+	if (o->keep.set && with_layers(&all, r.name, drop_older, &o->keep, c->e) < 0)
 		return -1;
 	describe_state(&s, how, sizeof(how));
 	/* the name is what the next one says after --since; beside an archive it goes to the person */

@@ -172,6 +172,22 @@ static int remove_old(const struct layers *l, const struct instance_dir *d,
 	return gone && layers_sweep(l, e) < 0 ? -1 : gone;
 }
 
+int with_layers(const struct instances *all, const char *name,
+		int (*act)(const struct layers *l, const struct instance_dir *d, void *arg,
+			   struct err *e),
+		void *arg, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_layers struct layers l = LAYERS_NONE;
+	int rc;
+
+	if (instance_open(all, name, &d, e) < 0)
+		return -1;
+	rc = layers_open(all, &l, e) < 0 ? -1 : act(&l, &d, arg, e);
+	instance_close(&d);
+	return rc;
+}
+
 int keep_newest(const struct layers *l, const struct instance_dir *d, const char *by, uint64_t keep,
 		struct err *e)
 {
@@ -389,20 +405,21 @@ static const struct option_row prune_rows[] = {
 	END_ROW,
 };
 
+static int prune_locked(const struct layers *l, const struct instance_dir *d, void *arg,
+			struct err *e)
+{
+	return remove_old(l, d, arg, e);
+}
+
 static int prune_one(struct cli *c, const struct instances *all, const char *name, struct err *e)
 {
 	const struct prune_options *o = c->options;
-	struct instance_dir d = { .fd = -1, .promise = -1 };
 	struct retention r = { .by = o->all ? NULL : SNAPSHOT_BY_SCHEDULE, .keep = o->keep.v };
-	auto_layers struct layers l = LAYERS_NONE;
-	int gone = -1;
+	int gone;
 
-	if (when_parse(o->older_than, "--older-than", &r.before, e) < 0 ||
-	    instance_open(all, name, &d, e) < 0)
+	if (when_parse(o->older_than, "--older-than", &r.before, e) < 0)
 		return -1;
-	if (layers_open(all, &l, e) == 0)
-		gone = remove_old(&l, &d, &r, e);
-	instance_close(&d);
+	gone = with_layers(all, name, prune_locked, &r, e);
 	if (gone < 0)
 		return err_in(e, "cannot remove snapshots of '%s'", name);
 	if (!gone) {

@@ -27,6 +27,12 @@ int keep_moving(const struct layers *l, const struct instance_dir *d, struct sna
 int name_snapshot(const struct instance_dir *d, const char *name, struct snapshot *s,
 		  struct err *e);
 
+/* Has @act done with the locks of the instance and of the frozen layers held. What it returns; or -1 and *e. */
+int with_layers(const struct instances *all, const char *name,
+		int (*act)(const struct layers *l, const struct instance_dir *d, void *arg,
+			   struct err *e),
+		void *arg, struct err *e);
+
 /* Removes all but the @keep newest that @by (layers.h) made. */
 int keep_newest(const struct layers *l, const struct instance_dir *d, const char *by, uint64_t keep,
 		struct err *e);
