@@ -74,14 +74,14 @@ static int backup_to(struct cli *c, void *arg, int fd)
 {
 	struct backup_options *o = c->options;
 	auto_instances struct instances all = INSTANCES_NONE;
-	struct snapshot s = { .by = SNAPSHOT_BY_BACKUP }, written;
+	struct snapshot s = { .by = SNAPSHOT_BY_BACKUP };
 	const struct move_request r = { .name = arg, .snapshot = s.name, .since = o->since };
 	struct err ignored;
 	char how[96];
 
 	if (open_instances(c, &all) < 0 || with_layers(&all, r.name, keep_one, &s, c->e) < 0)
 		return -1;
-	if (move_out(c, &all, &r, fd, &written, c->e) < 0) {
+	if (move_out(c, &all, &r, fd, NULL, c->e) < 0) {
 		(void)with_layers(&all, r.name, drop_one, &s, &ignored);
 		return -1;
 	}

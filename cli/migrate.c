@@ -288,7 +288,6 @@ static int send_part(struct moving *m, const char *word, const struct move_reque
 {
 	const uint32_t end = 0;
 	int ends[2], status = 1, rc;
-	struct snapshot ignored;
 	char line[32];
 	pid_t pid;
 
@@ -306,7 +305,7 @@ static int send_part(struct moving *m, const char *word, const struct move_reque
 	}
 	close(ends[0]);
 	rc = pid < 0 ? err_set(e, errno, "cannot fork") :
-		       move_out(m->c, &m->all, r, ends[1], &ignored, e);
+		       move_out(m->c, &m->all, r, ends[1], NULL, e);
 	close(ends[1]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;

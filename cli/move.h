@@ -44,7 +44,7 @@ struct move_request {
 	bool about_only; /* neither image nor layers, for who looks whether it would fit */
 };
 
-/* Writes the instance, whether it runs or not, to @fd; what is told of its state into *state. 0, or -1 and *e. */
+/* Writes the instance, whether it runs or not, to @fd; what is told of its state into *state (NULL: not wanted). 0, or -1 and *e. */
 int move_out(struct cli *c, const struct instances *all, const struct move_request *r, int fd,
 	     struct snapshot *state, struct err *e);
 

@@ -26,16 +26,12 @@
 #include "runtime/base/tar.h"
 #include "runtime/difference.h"
 
-/* ns: how much earlier than it is a change may seem to be, by the kernel's coarse clock, and some more. */
-#define CLOCK_SLACK 1000000000
-
 /* A layer of the file. */
 struct stacked {
 	layer_id id;
 	long parent; /* a number, or -1: the image */
 	bool held;   /* the reader has it */
 	bool as_difference; /* it does not stand on @parent itself: what of it is other than that is written */
-	bool beside; /* @parent is a copy of it as it was, or was one of what it is a copy of */
 };
 
 struct departure {
@@ -52,7 +48,6 @@ struct departure {
 	struct snapshot now, *kept;
 	size_t n_kept;
 	layer_id base; /* of r->since; "" */
-	int64_t base_ns;
 	struct tar tar;
 	struct str sums;
 };
@@ -142,7 +137,7 @@ static long need(struct departure *x, const char *id, struct err *e)
 	if (r < 0)
 		return -1;
 	if (r > 0) {
-		new.as_difference = new.beside = true;
+		new.as_difference = true;
 		new.parent = number_of(x, x->base);
 		return push(x, &new, e);
 	}
@@ -173,7 +168,6 @@ static int need_held(struct departure *x, struct err *e)
 			return -1;
 	}
 	strcpy(x->base, since.layer);
-	x->base_ns = since.created_ns;
 	return 0;
 }
 
@@ -436,6 +430,7 @@ int move_out(struct cli *c, const struct instances *all, const struct move_reque
 	rc = choose(&x, e) < 0 || write_all(&x, fd, e) < 0 ? -1 : 0;
 	if (x.layers.fd >= 0 && layers_sweep(&x.layers, rc < 0 ? &ignored : e) < 0)
 		rc = -1;
-	*state = x.now;
+	if (state)
+		*state = x.now;
 	return rc;
 }

@@ -33,7 +33,7 @@
 
 /* ---- taking one ---- */
 
-/* The time is that of the beginning: what is changed later is not in it, or not whole (move_out.c). */
+/* The time is that of the beginning: what is changed later is not in it, or not whole. */
 static void stamp(struct snapshot *s)
 {
 	struct timespec now;

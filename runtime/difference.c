@@ -115,11 +115,6 @@ static bool same_times(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static int64_t ns_of(const struct timespec *t)
-{
-	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
-}
-
 static bool same_link(int a, int b, const char *name)
 {
 	char one[PATH_MAX], two[PATH_MAX];
@@ -181,8 +176,6 @@ static int is_same(const struct walk *w, int before, const struct stat *x, int a
 		return 1;
 	if (x->st_size != y->st_size || !same_times(&x->st_mtim, &y->st_mtim))
 		return 0;
-	if (ns_of(&y->st_ctim) < w->t->copied_ns)
-		return 1;
 	/* who sets the time back cannot set the time of change back */
 	if (!w->t->contents && same_times(&x->st_ctim, &y->st_ctim))
 		return 1;

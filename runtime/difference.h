@@ -9,7 +9,6 @@
 #define CTR_DIFFERENCE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/stat.h>
 
 struct err;
@@ -33,11 +32,6 @@ struct trees {
 	const char *const *layers;
 	/* Two files of one size and one time of change may differ all the same: they are not of one file system. */
 	bool contents;
-	/*
-	 * Since 1970; 0: not known. What is of the same size and time, and was changed for the last time before then, is the same: @before is a
-	 * copy of @after that was begun after it. Nobody sets the time of change back (inode(7)).
-	 */
-	int64_t copied_ns;
 };
 
 /* 0; what @told returned; or -1 and *e. */
