@@ -321,7 +321,7 @@ static int clone_to(struct cli *c, const char *from, const struct name_list *nam
 
 struct kin {
 	char name[INSTANCE_NAME_MAX + 1];
-	char uuid[33], origin[33]; /* "": none */
+	char uuid[UUID_LEN + 1], origin[UUID_LEN + 1]; /* "": none */
 	size_t snapshots;
 };
 

@@ -42,7 +42,6 @@
 #define LITTLE	    (1u << 20) /* bytes of changes that are not worth another round */
 #define ASK_TRIES   5	       /* a second apart */
 #define ASK_MS	    20000      /* for an answer: who started it there may still be at it */
-#define UUID_LEN    32
 #define MARK_MAX    4096
 #define PROGRESS_MS 200
 
@@ -72,10 +71,10 @@ enum step { STEP_COPYING, STEP_STOPPING, STEP_STOPPED, STEP_TOLD, STEP_MOVED };
 /* What move_it() and who waits for it both see. */
 struct shared {
 	enum step step;
-	bool ran;	  /* it ran, and is to run in the end */
-	uint64_t sent;	  /* bytes of the present part */
-	int64_t ended_us; /* when its first process ended; 0: not yet */
-	char uuid[33];	  /* of the one there */
+	bool ran;		 /* it ran, and is to run in the end */
+	uint64_t sent;		 /* bytes of the present part */
+	int64_t ended_us;	 /* when its first process ended; 0: not yet */
+	char uuid[UUID_LEN + 1]; /* of the one there */
 	struct err e;
 };
 

@@ -30,8 +30,6 @@
 #include "runtime/running.h"
 #include "runtime/usage.h"
 
-#define UUID_LEN 32
-
 /* An instance, there or gone; or with --by all that have the label's value in common. */
 struct account {
 	char uuid[UUID_LEN + 1]; /* with --by: "" */

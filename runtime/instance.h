@@ -24,6 +24,7 @@ struct err;
 struct str;
 
 #define INSTANCE_NAME_MAX   63
+#define UUID_LEN	    32	       /* hex digits of instance.uuid */
 #define INSTANCE_CONFIG_MAX (1u << 20) /* bytes of a config.json */
 #define INSTANCE_IDS	    65536u     /* ids of an instance's own range */
 

@@ -30,7 +30,6 @@
 
 #define TMP	     ".tmp"
 #define TMP_NAME_MAX 96
-#define UUID_LEN     32 /* of instance.uuid */
 #define EXIT_MAX     4096
 
 /* ---- the roots ---- */
