@@ -21,8 +21,6 @@ check() {
 # a name that is not taken out of /etc/hosts is replaced by whoever has the name next
 # a netlink socket that is not kept is closed at once, and waits; so does the end of a process that cannot make another
 tolerated+=('stat /proc/self/ns/net (ctr)' 'fork *' 'prctl 1 *')
-# EPERM is what a user namespace says in which groups are denied, as one that a user without privileges made: nothing is gained there
-tolerated+=('setgroups 0 0 (ctr, child)')
 # back from the container's namespace it goes in any case
 tolerated+=('setns * 0x40000000 (ctr)')
 tolerated+=("openat refs (ctr)" "openat names (ctr)" "openat bridge (ctr)" "read */run/names/* (ctr)" "fstat */run/names/* (ctr)" "pwrite64 *")
