@@ -440,15 +440,23 @@ static void check_store(const struct examination *x, struct finding *f)
 static void check_disk_limits(const struct examination *x, struct finding *f)
 {
 	const char *where = access(x->c->store_root, F_OK) == 0 ? x->c->store_root : "/var/lib";
-	auto_fd int dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int root = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int own = openat(root, "instances", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err ignored;
 
-	if (dir >= 0 && disk_check(dir, &ignored) == 0) {
+	if (root >= 0 && disk_check(own < 0 ? root : own, &ignored) == 0) {
 		say(f, FINE, "what instances write can be limited (project quotas)");
 		return;
 	}
-	say(f, LIMITED, "no project quotas below %s: --disk is refused", where);
-	cure(f, "%s", DISK_CURE);
+	if (access("/dev/loop-control", F_OK) == 0) {
+		say(f, FINE,
+		    "no project quotas below %s: the first --disk makes a file that has them",
+		    where);
+		return;
+	}
+	say(f, LIMITED, "no project quotas below %s, and no loop devices: --disk is refused",
+	    where);
+	cure(f, "`modprobe loop`, or %s", DISK_CURE);
 }
 
 static void check_run_root(const struct examination *x, struct finding *f)

@@ -14,6 +14,8 @@
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
+#include "runtime/disk.h"
+#include "runtime/disk_file.h"
 
 #define JOBS 16
 
@@ -22,6 +24,20 @@ int open_instances(struct cli *c, struct instances *all)
 	if (instances_open(c->store_root, c->run_root, all, c->e) < 0)
 		return -1;
 	instances_sweep(all);
+	return 0;
+}
+
+int make_room_for_limits(struct instances *all, struct err *e)
+{
+	struct err ignored;
+
+	if (disk_check(all->dir, &ignored) == 0)
+		return 0;
+	if (disk_file_make(all, e) < 0)
+		return -1;
+	(void)!dprintf(STDERR_FILENO,
+		       "instances lie in '" DISK_FILE
+		       "' from now on, beside the images: a file system that has quotas\n");
 	return 0;
 }
 

@@ -27,6 +27,9 @@ struct str;
  */
 int open_instances(struct cli *c, struct instances *all);
 
+/* Disk limits are to hold, of those open as @all: from now on they do, or -1 and *e. No lock is held. */
+int make_room_for_limits(struct instances *all, struct err *e);
+
 /*
  * What a verb does to one instance. 0: done. 1: nothing was to be done, *e says why: a note on standard error, or with
  * --strict a failure. -1: *e.

@@ -338,7 +338,8 @@ int arrival_bring(struct arrival *a, const struct image_import_options *io, stru
 
 	if (!a->n_stack)
 		return err_set(e, ERR_INVALID, MOVE_ABOUT " is not complete");
-	if (bring_image(a, io, e) < 0 ||
+	if ((a->instance->disk && make_room_for_limits(&a->all, e) < 0) ||
+	    bring_image(a, io, e) < 0 ||
 	    (a->layers.fd < 0 && layers_open(&a->all, &a->layers, e) < 0))
 		return -1;
 	for (size_t i = 0; i < a->n_stack; i++)

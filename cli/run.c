@@ -297,6 +297,8 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 			c->e->code = ERR_USAGE;
 		return -1;
 	}
+	if (m->instance->disk && make_room_for_limits(&m->all, c->e) < 0)
+		return -1;
 	m->store = store_open(c->store_root, c->e);
 	m->image = m->store ? find(m->store, what, c->e) : NULL;
 	if (!m->image || set_image(m->instance, m->image, what, c->e) < 0 ||

@@ -293,7 +293,12 @@ static int change_many(struct cli *c, char **names, char **words, one_function *
 	int rc;
 
 	c->options = &words;
-	rc = open_instances(c, &all) < 0 ? -1 : each_instance(c, &all, names, 0, one);
+	rc = open_instances(c, &all);
+	for (char **w = words; rc == 0 && *w; w++)
+		if (str_after(*w, "disk=") && *str_after(*w, "disk="))
+			rc = make_room_for_limits(&all, c->e);
+	if (rc == 0)
+		rc = each_instance(c, &all, names, 0, one);
 	c->options = options;
 	return rc;
 }

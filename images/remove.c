@@ -76,10 +76,12 @@ int image_users(struct store *s, const char *id, struct arena *a, const char *co
 		struct err *e)
 {
 	struct user_search u = { .s = s, .id = id };
+	struct stat there;
 
 	if (names_start(&u.users, a, e) < 0)
 		return -1;
-	if (faccessat(s->fd, "instances", F_OK, 0) == 0 &&
+	/* a link that leads nowhere is not none: what it leads to is not mounted (disk_file.h) */
+	if (fstatat(s->fd, "instances", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    store_each(s, "instances", look_at_instance, &u, e) < 0)
 		return -1;
 	*users = u.users.list;

@@ -49,8 +49,11 @@ void store_close(struct store *s)
 
 static int look_for_strangers(void *arg, const char *name, struct err *e)
 {
-	static const char *const known[] = { "instances",  "events", "networks", "frozen", "usage",
-					     "lost+found", "lock",   "version",	 "run",	   NULL };
+	static const char *const known[] = { "instances", "events",    "networks",
+					     "frozen",	  "usage",     "lost+found",
+					     "lock",	  "version",   "run",
+					     "disk",	  "disk.ext4", "instances.old",
+					     NULL };
 
 	(void)arg;
 	(void)e;

@@ -39,7 +39,8 @@ int disk_check(int dir, struct err *e)
 		return 0;
 	return err_set(
 		e, ERR_NOT_SUPPORTED,
-		"disk: the file system that instances lie on has no project quotas; cure: " DISK_CURE);
+		"disk: the file system that instances lie on has no project quotas: `ctr set "
+		"NAME disk=SIZE` makes one that has");
 }
 
 /* ---- projects ---- */

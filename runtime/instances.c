@@ -24,6 +24,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/disk.h"
+#include "runtime/disk_file.h"
 #include "runtime/events.h"
 #include "runtime/idrange.h"
 #include "runtime/state.h"
@@ -58,6 +59,28 @@ static int set_path(char *out, size_t size, const char *dir, const char *name, s
 	return 0;
 }
 
+static int open_instances_dir(struct instances *s, const char *data, struct err *e)
+{
+	s->dir = openat(AT_FDCWD, s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir < 0 && errno == ENOENT && disk_file_attach(data, e) < 0)
+		return -1;
+	if (s->dir < 0)
+		s->dir = open_dir(AT_FDCWD, s->path, 0700, e);
+	s->tmp = s->dir < 0 ? -1 : open_dir(s->dir, TMP, 0700, e);
+	return s->tmp < 0 ? -1 : 0;
+}
+
+int instances_reopen(struct instances *s, struct err *e)
+{
+	auto_str struct str data = { 0 };
+
+	own_close(&s->dir);
+	own_close(&s->tmp);
+	s->dir = s->tmp = -1;
+	str_add_n(&data, s->path, strlen(s->path) - strlen("/instances"));
+	return data.failed ? err_set(e, ENOMEM, "instances") : open_instances_dir(s, data.s, e);
+}
+
 int instances_open(const char *data, const char *run, struct instances *s, struct err *e)
 {
 	auto_instances struct instances got = INSTANCES_NONE;
@@ -75,11 +98,9 @@ int instances_open(const char *data, const char *run, struct instances *s, struc
 	    set_path(states, sizeof(states), run, "state", e) < 0 ||
 	    dir_make_all(data, 0700, e) < 0 || dir_make_all(run, 0700, e) < 0)
 		return -1;
-	got.dir = open_dir(AT_FDCWD, got.path, 0700, e);
-	if (got.dir < 0)
+	if (open_instances_dir(&got, data, e) < 0)
 		return -1;
-	got.tmp = open_dir(got.dir, TMP, 0700, e);
-	got.run = got.tmp < 0 ? -1 : open_dir(AT_FDCWD, run, 0700, e);
+	got.run = open_dir(AT_FDCWD, run, 0700, e);
 	got.states = got.run < 0 ? -1 : state_open_root(states, e);
 	if (got.states < 0)
 		return -1;
@@ -339,6 +360,25 @@ static int open_ranges(const struct instances *s, struct idranges *r, struct err
 	return idrange_open(s->run, mark_all, (void *)(uintptr_t)s, r, e);
 }
 
+int instances_block(const struct instances *s, size_t n, const char *entry, struct idranges *r,
+		    struct err *e)
+{
+	auto_names struct names made = { 0 };
+	auto_free char **names = NULL;
+	size_t there;
+
+	if (open_ranges(s, r, e) < 0)
+		return -1;
+	if (list_dir(s->tmp, true, &made, e) == 0 &&
+	    instances_match(s, NULL, &names, &there, e) == 0) {
+		if (there == n && made.n == 1 && streq(*made.v, entry))
+			return 0;
+		err_set(e, EBUSY, "instances are being made or removed");
+	}
+	close(r->fd); /* invalid as it is: the next one learns the truth again */
+	return -1;
+}
+
 /* ---- entries of .tmp ---- */
 
 static int random_hex(char *out, size_t digits, struct err *e)
@@ -474,7 +514,8 @@ static void sweep_entries(const struct instances *s)
 		return;
 	}
 	for (size_t i = 0; i < l.n; i++)
-		fds[i] = str_after(l.v[i], "rm-") ? -1 : seize(s, l.v[i]);
+		fds[i] = str_after(l.v[i], "rm-") || streq(l.v[i], DISK_FILE) ? -1 :
+										seize(s, l.v[i]);
 	if (idrange_close(&r, &e) < 0)
 		log_warn("%s", e.msg);
 	for (size_t i = 0; i < l.n; i++) {
@@ -482,6 +523,8 @@ static void sweep_entries(const struct instances *s)
 
 		if (name)
 			sweep_promise(s, l.v[i], name);
+		else if (streq(l.v[i], DISK_FILE))
+			disk_file_settle(s);
 		else if (fds[i] >= 0 && remove_entry(s, l.v[i], fds[i], &e) < 0)
 			log_warn("cannot remove what is left of an instance: %s", e.msg);
 		own_close(&fds[i]);

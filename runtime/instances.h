@@ -36,6 +36,7 @@
 #include "runtime/instance.h"
 
 struct err;
+struct idranges;
 struct str;
 
 #define INSTANCE_UPPER	"layer/upper"
@@ -46,7 +47,7 @@ struct str;
 
 /* The open roots. Descriptors are -1 when not open; paths have no slash at their end. */
 struct instances {
-	int dir;	    /* <data>/instances */
+	int dir;	    /* <data>/instances, which may be a symbolic link: disk_file.h */
 	int tmp;	    /* <data>/instances/.tmp */
 	int run;	    /* <run> */
 	int states;	    /* <run>/state */
@@ -73,6 +74,16 @@ static inline void own_instances(struct instances *s)
 {
 	instances_close(s);
 }
+
+/* The same roots anew: <data>/instances may be another one now (disk_file.h). */
+int instances_reopen(struct instances *s, struct err *e);
+
+/*
+ * Nobody makes an instance until idrange_close(@r), which is soon: and @n there are, and below .tmp nothing but @entry. EBUSY if that is not so.
+ */
+int instances_block(const struct instances *s, size_t n, const char *entry, struct idranges *r,
+		    struct err *e);
+
 #define auto_instances __attribute__((cleanup(own_instances)))
 #define INSTANCES_NONE                                        \
 	{                                                     \

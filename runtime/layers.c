@@ -12,7 +12,6 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
+#include "runtime/base/program.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/instances.h"
@@ -111,12 +111,6 @@ static int parent_of(const struct instances *all, const char *id, layer_id paren
 	return read_parent(all->dir, path, parent, e);
 }
 
-/* The path of the directory of frozen layers: beside that of the instances. */
-static int data_len(const struct instances *all)
-{
-	return (int)(strlen(all->path) - strlen("instances"));
-}
-
 int layers_of(const struct instances *all, const char *id, struct arena *a,
 	      const char *const **paths, struct err *e)
 {
@@ -132,7 +126,7 @@ int layers_of(const struct instances *all, const char *id, struct arena *a,
 		if (n == LAYERS_MAX)
 			return err_set(e, ERR_INVALID,
 				       "more than %d snapshots on top of each other", LAYERS_MAX);
-		list[n] = arena_printf(a, "%.*sfrozen/%s/upper", data_len(all), all->path, at);
+		list[n] = arena_printf(a, "%s/" FROZEN "/%s/upper", all->path, at);
 		if (!list[n++])
 			return err_set(e, ENOMEM, "layers");
 		r = parent_of(all, at, at, e);
@@ -320,51 +314,13 @@ int layers_rollback(const struct layers *l, const struct instance_dir *d, const 
 
 /* ---- copying ---- */
 
-/*
- * cp(1) of coreutils: links, holes, special files, times and attributes are kept, and reflinks are made if they can be. @lives: what goes or
- * changes meanwhile is no failure.
- */
-static int copy_tree(const char *from, const char *to, bool lives, struct err *e)
+/* Where layer @id is written: beside what "instances" leads to (disk_file.h). */
+static int path_of(const struct instances *all, const char *id, char *out, size_t size,
+		   struct err *e)
 {
-	char source[PATH_MAX];
-	char *argv[] = { "cp",
-			 "-dR",
-			 "--preserve=mode,ownership,timestamps,links,xattr",
-			 "--reflink=auto",
-			 "--",
-			 source,
-			 (char *)(uintptr_t)to,
-			 NULL };
-	int status;
-	pid_t pid;
-
-	if (snprintf(source, sizeof(source), "%s/.", from) >= (int)sizeof(source))
-		return err_set(e, ENAMETOOLONG, "layer '%s'", from);
-	(void)fflush(NULL); /* or the child could write it again */
-	pid = fork();
-	if (pid == 0) {
-		int null = lives ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
-
-		if (null >= 0)
-			(void)dup2(null, STDERR_FILENO);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	if (pid < 0)
-		return err_set(e, errno, "cannot copy a layer");
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_set(e, errno, "cannot copy a layer");
-	if (lives && WIFEXITED(status) && WEXITSTATUS(status) == 1)
-		return 0;
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return err_set(
-			e, ERR_INVALID,
-			WIFEXITED(status) && WEXITSTATUS(status) == 127 ?
-				"cannot copy a layer: cp is not installed (Debian: coreutils)" :
-				"cannot copy layer '%s'",
-			from);
-	return 0;
+	return snprintf(out, size, "%s/" FROZEN "/%.32s/upper", all->path, id) < (int)size ?
+		       0 :
+		       err_set(e, ENAMETOOLONG, "layer '%s'", id);
 }
 
 int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives, layer_id id,
@@ -376,10 +332,10 @@ int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives
 
 	if (upper < 0 || read_parent(d->fd, INSTANCE_PARENT, parent, e) < 0 ||
 	    instance_path(d, INSTANCE_UPPER, from, sizeof(from), e) < 0 ||
-	    make_layer(l, parent, upper, made, e) < 0)
+	    make_layer(l, parent, upper, made, e) < 0 ||
+	    path_of(l->all, made, to, sizeof(to), e) < 0)
 		return -1;
-	snprintf(to, sizeof(to), "%.*sfrozen/%s/upper", data_len(l->all), l->all->path, made);
-	if (copy_tree(from, to, lives, e) < 0) {
+	if (program_copy_tree(from, to, lives, e) < 0) {
 		struct err ignored; /* the next sweep finds it as well */
 
 		(void)instances_discard(l->all, l->fd, made, &ignored);
@@ -455,7 +411,8 @@ int layers_flatten(const struct layers *l, const struct instance_dir *d, const c
 
 		if (layer < 0)
 			return err_set(e, errno, "cannot open layer '%s'", paths[n]);
-		if (remove_hidden(layer, upper, e) < 0 || copy_tree(paths[n], to, false, e) < 0)
+		if (remove_hidden(layer, upper, e) < 0 ||
+		    program_copy_tree(paths[n], to, false, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -524,7 +481,7 @@ static int mend_whiteouts(int dir, struct err *e)
 
 int layers_adopt(const struct layers *l, const char *parent, int tree, layer_id id, struct err *e)
 {
-	char from[40], upper[LAYER_ID_LEN + 8], path[PATH_MAX];
+	char from[40], upper[LAYER_ID_LEN + 8], path[PATH_MAX], to[PATH_MAX];
 	ssize_t n;
 
 	if (mend_whiteouts(tree, e) < 0 || make_layer(l, parent, tree, id, e) < 0)
@@ -536,9 +493,12 @@ int layers_adopt(const struct layers *l, const char *parent, int tree, layer_id 
 		return err_set(e, errno, "cannot find a layer");
 	path[n] = '\0';
 	/* in place of the empty one, which looks the same */
-	if (sys_renameat2(AT_FDCWD, path, l->fd, upper, RENAME_EXCHANGE) < 0)
+	if (sys_renameat2(AT_FDCWD, path, l->fd, upper, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno != EXDEV) /* disk_file.h */
 		return err_set(e, errno, "cannot move a layer");
-	return 0;
+	return path_of(l->all, id, to, sizeof(to), e) < 0 ? -1 :
+							    program_copy_tree(path, to, false, e);
 }
 
 /* ---- sweeping ---- */

@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A limit of disk holds, is shown inside, changes at once, goes along with snapshots, rollbacks and clones, and is forgotten with the
-# instance; where the file system has no project quotas it is refused.
+# instance. Where the file system has no project quotas, instances go into one that has, in a file, with all that they are, whenever who moves
+# them is killed; where there is no loop device for it a limit is refused.
 . "$TESTS/life/vps.bash"
 rootfs r
 enforced() { quota_of 0 >/dev/null 2>&1; }
+place=$CTR_ROOT
 # quota_of ID: bytes in use and the limit of the project
 quota_of() {
-	python3 - "$CTR_ROOT" "$1" <<-'PY'
+	python3 - "$place" "$1" <<-'PY'
 	import ctypes, os, struct, sys
 	libc = ctypes.CDLL(None, use_errno=True)
 	fd = os.open(sys.argv[1], os.O_RDONLY)
@@ -24,26 +26,79 @@ quota_of() {
 	    print(used, hard * 1024)
 	PY
 }
+devices() { losetup -n -O BACK-FILE 2>/dev/null | grep -c "$CTR_ROOT/" || :; }
 if ! enforced; then
-	want 125 "$CTR" run --rm --disk 20M r true
-	said err 'disk: the file system that instances lie on has no project quotas; cure: '
-	want 6 "$CTR" create --name web --disk 20M r true
-	want 0 "$CTR" create --name web r true
-	want 6 "$CTR" set web disk=20M
-	want 0 "$CTR" get web disk
-	[ ! -s out ] || fail "what was refused is written: $(cat out)"
-	want 0 "$CTR" rm web
-	nothing_left
-	# the rest on a file system that has them
 	command -v mkfs.ext4 >/dev/null || { echo "needs mkfs.ext4"; exit 77; }
-	truncate -s 400M disk.img
-	mkfs.ext4 -q -O quota,project -E quotatype=prjquota disk.img || { echo "needs an mkfs.ext4 that knows of quotas"; exit 77; }
-	mkdir -p quotas
-	mount -o loop,prjquota disk.img quotas 2>err || { echo "needs a kernel with project quotas and loop devices"; exit 77; }
-	trap 'umount "$PWD/quotas" || umount -l "$PWD/quotas"' EXIT
-	export CTR_ROOT=$PWD/quotas/root
-	mkdir "$CTR_ROOT"
-	enforced || fail "mounted with prjquota, but quotas are not enforced"
+	place=$CTR_ROOT/disk # as it will be
+	tar -C r -cf r.tar . && want 0 "$CTR" image import r.tar box:1
+	trap '"$CTR" rm -f "*" >/dev/null 2>&1; while umount "$place" elsewhere/disk 2>/dev/null; do :; done' EXIT
+	want 0 "$CTR" run -d --name early box:1 sh -c '[ -e /second ] || { echo first >/first; mkfifo /pipe; ln /first /second; }; exec sleep 1000'
+	soon "$CTR" exec early test -e /second
+	want 0 "$CTR" run -d --name other r sleep 1000
+	want 0 "$CTR" stop -t 0 early
+	want 0 "$CTR" snapshot create early one
+	want 0 "$CTR" clone early twin
+	# what runs would be left behind
+	want 125 "$CTR" run --rm --disk 20M r true
+	said err "'other' runs"
+	[ ! -L "$CTR_ROOT/instances" ] && [ ! -e "$place" ] || fail "something was made: $(ls -la "$CTR_ROOT")"
+	want 0 "$CTR" rm -f other
+	CTR_ROOT=$PWD/probe "$CTR" run --rm --disk 20M r true >out 2>err
+	while umount probe/disk 2>/dev/null; do :; done
+	if grep -q 'no project quotas, and one in a file cannot be made: \(no loop device\|this kernel\)' err; then
+		want 6 "$CTR" create --name web --disk 20M r true
+		want 6 "$CTR" set early disk=20M
+		want 0 "$CTR" get early disk
+		[ ! -s out ] || fail "what was refused is written: $(cat out)"
+		[ ! -e "$place" ] && [ "$(devices)" = 0 ] || fail "left behind: $(ls -la "$CTR_ROOT")"
+		want 0 "$CTR" rm twin
+		want 0 "$CTR" rm early
+		want 0 "$CTR" image rm box:1
+		nothing_left
+		echo "needs a kernel with project quotas and loop devices"
+		exit 77
+	fi
+	# killed at any moment, there is all of it, in the one or the other
+	for ((i = 0; i < 200; i++)); do
+		timeout -s KILL "$((i / 25)).$(printf %02d $((i % 25 * 4)))" "$CTR" set early disk=50M >/dev/null 2>&1
+		[ "$("$CTR" list -q | xargs)" = "early twin" ] || fail "after kill $i: $("$CTR" list)"
+		if [ ! -L "$CTR_ROOT/instances" ]; then
+			[ ! -e "$place" ] && [ "$(devices)" = 0 ] || fail "left behind by kill $i: $(ls -la "$CTR_ROOT"; losetup)"
+			continue
+		fi
+		[ ! -e "$CTR_ROOT/instances.old" ] && [ ! -e "$CTR_ROOT/frozen" ] || fail "kill $i: $(ls -la "$CTR_ROOT")"
+		break
+	done
+	want 0 "$CTR" set early disk=50M
+	[ -L "$CTR_ROOT/instances" ] || fail "where do they lie? $(ls -la "$CTR_ROOT")"
+	enforced || fail "quotas are not enforced in $place"
+	[ "$(stat -c %b "$CTR_ROOT/disk.ext4")" -lt 262144 ] || fail "it takes $(stat -c %b "$CTR_ROOT/disk.ext4") blocks"
+	# after a boot it is mounted by whoever needs it, once
+	umount "$place" || fail "umount"
+	want 0 "$CTR" image ls
+	("$CTR" list >/dev/null & "$CTR" list >/dev/null & "$CTR" list >/dev/null; wait)
+	[ "$(devices)" = 1 ] && [ "$(grep -c " $place " /proc/self/mountinfo)" = 1 ] || fail "mounted: $(losetup; grep " $place " /proc/self/mountinfo)"
+	unshare -m sh -c "umount '$place' && '$CTR' list -q" >out || fail "in another mount namespace: $(cat out)"
+	[ "$(devices)" = 1 ] && [ "$(xargs <out)" = "early twin" ] || fail "in another mount namespace: $(cat out; losetup)"
+	want 0 "$CTR" start early
+	want 0 "$CTR" exec early sh -c 'cat /first; [ /first -ef /second ] && [ -p /pipe ] && df -k / | awk "NR == 2 { print \$2 }"'
+	[ "$(xargs <out)" = "first 51200" ] || fail "what it is: $(cat out)"
+	want 0 "$CTR" snapshot list -q early
+	[ "$(cat out)" = early@one ] || fail "its snapshots: $(cat out)"
+	want 0 "$CTR" stop -t 0 early
+	want 0 "$CTR" rollback early one
+	want 0 "$CTR" export -o early.tar early
+	want 0 "$CTR" rm twin
+	want 0 "$CTR" rm early
+	want 0 "$CTR" import early.tar back
+	want 0 "$CTR" start back
+	want 0 "$CTR" exec back cat /first
+	want 0 "$CTR" rm -f back
+	want 0 "$CTR" image rm box:1
+	# one with a limit that comes from elsewhere
+	CTR_ROOT=$PWD/elsewhere want 0 "$CTR" import early.tar
+	CTR_ROOT=$PWD/elsewhere want 0 "$CTR" rm early
+	umount elsewhere/disk || fail "where did it go? $(ls -la elsewhere)"
 fi
 fill() { # NAME MIB: whether so much more can be written
 	"$CTR" exec "$1" sh -c "dd if=/dev/zero of=/fill.$2 bs=1M count=$2 conv=fsync || { rm /fill.$2; exit 1; }" >filled 2>&1
