@@ -13,6 +13,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/statfs.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -281,6 +282,39 @@ int apply_keyring(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
+/* Whether from the working directory the way up ends at "/". */
+static bool is_below_root(void)
+{
+	auto_fd int at = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat root, now, up;
+
+	if (at < 0 || stat("/", &root) < 0 || fstat(at, &now) < 0)
+		return false;
+	for (int depth = 0; depth < PATH_MAX / 2; depth++) {
+		int above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		close(at);
+		at = above;
+		if (now.st_dev == root.st_dev && now.st_ino == root.st_ino)
+			return true;
+		if (at < 0 || fstat(at, &up) < 0 ||
+		    (up.st_dev == now.st_dev && up.st_ino == now.st_ino))
+			return false;
+		now = up;
+	}
+	return false;
+}
+
+static bool cwd_is_inside(void)
+{
+	char now[PATH_MAX];
+
+	/* the system call says "(unreachable)" where the C library's getcwd() may search */
+	if (syscall(SYS_getcwd, now, sizeof(now)) >= 0)
+		return now[0] == '/';
+	return errno != ENOENT && is_below_root(); /* the payload's filter may refuse it */
+}
+
 /*
  * As the payload's user, so that its permissions count; and the result must lie in the new root: a
  * descriptor of the host that leaked could be named as /proc/self/fd/N (CVE-2024-21626).
@@ -288,13 +322,11 @@ int apply_keyring(struct apply *a, const struct step *st, struct err *e)
 int apply_cwd(struct apply *a, const struct step *st, struct err *e)
 {
 	const char *cwd = st->process->cwd;
-	char now[PATH_MAX];
 
 	(void)a;
 	if (chdir(cwd) < 0)
 		return err_set(e, errno, "cannot change to the working directory '%s'", cwd);
-	/* the system call says "(unreachable)" where the C library's getcwd() may search */
-	if (syscall(SYS_getcwd, now, sizeof(now)) < 0 || now[0] != '/')
+	if (!cwd_is_inside())
 		return err_set(e, ERR_INVALID,
 			       "the working directory '%s' is outside of the container", cwd);
 	return 0;

@@ -217,8 +217,11 @@ static int close_files(struct birth *b, struct err *e)
 	return exec_close_files(b->o->preserve_fds, keep, sizeof(keep) / sizeof(keep[0]), e);
 }
 
+/* "process" is required when `start` is called (config.md): a container without one can be made, and not started. */
 static int find_program(struct birth *b, struct err *e)
 {
+	if (!b->spec->has_process && b->o->wait_for_start)
+		return 0;
 	if (exec_find(&b->spec->process, e) < 0)
 		return -1;
 	exec_find_home(&b->spec->process, b->home);

@@ -10,6 +10,7 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/handshake.h"
@@ -133,6 +134,7 @@ static int read_options(const struct mount_spec *m, struct mount_step *ms, struc
 			const char *why, struct err *e)
 {
 	auto_str struct str data = { 0 };
+	bool odd = false;
 
 	for (const char *const *opt = m->options; opt && *opt; opt++) {
 		const struct mount_option *o = find_option(*opt);
@@ -170,6 +172,7 @@ static int read_options(const struct mount_spec *m, struct mount_step *ms, struc
 			if (data.len)
 				str_add(&data, ",");
 			str_add(&data, *opt);
+			odd = odd || !strchr(*opt, '=');
 			break;
 		default:
 			break;
@@ -177,9 +180,13 @@ static int read_options(const struct mount_spec *m, struct mount_step *ms, struc
 	}
 	if (data.failed)
 		return err_set(e, ENOMEM, "cannot plan");
-	if (ms->what == MOUNT_BIND && data.len)
+	if (ms->what == MOUNT_BIND && odd)
 		return err_set(e, ERR_INVALID, "%s: unknown option '%s' of a bind mount", why,
 			       data.s);
+	if (ms->what == MOUNT_BIND && data.len) { /* of a file system, which is mounted already */
+		log_warn("%s: '%s' means nothing for a bind mount", why, data.s);
+		return 0;
+	}
 	if (data.len && !(ms->data = arena_strdup(a, data.s)))
 		return err_set(e, ENOMEM, "cannot plan");
 	return 0;

@@ -64,3 +64,23 @@ contains "does not exist" "$REFUSAL" "state of what was deleted"
 create --bundle b "$ID"
 oci delete "$ID" || fail "delete of a created container"
 no_traces
+
+# without a process it is made, and not started
+change b "del c['process']"
+refused oci run --bundle b "$ID"
+contains "nothing to execute" "$REFUSAL" "run without a process"
+create --bundle b "$ID"
+equal created "$(status "$ID")" "created without a process"
+refused oci start "$ID"
+contains "process.args is empty: nothing to execute" "$REFUSAL" "start without a process"
+until_true is_status "$ID" stopped
+oci delete "$ID" || fail "delete of one without a process"
+no_traces
+
+# options of a file system mean nothing for one that is mounted already, and are not misspelt ones
+bundle m "sh('ls /mnt'); mount('/mnt', type='bind', source='$PWD/b', options=['bind', 'ro', 'mode=755', 'size=1k'])"
+contains rootfs "$(oci run --bundle m "$ID" 2>err </dev/null)" "a bind mount with options of a file system"
+contains "'mode=755,size=1k' means nothing for a bind mount" "$(cat err)" "what is said of them"
+bundle m "sh('ls /mnt'); mount('/mnt', type='bind', source='$PWD/b', options=['bind', 'size=1k', 'noexe'])"
+refused oci run --bundle m "$ID"
+contains "unknown option" "$REFUSAL" "a misspelt option of a bind mount"

@@ -39,4 +39,15 @@ for fd in 3 4 5 6 7 8 9 10 11 12; do
 	lacks "the host's own" "$out" "exec --cwd /proc/self/fd/$fd"
 	lacks passwd "$out" "exec --cwd /proc/self/fd/$fd"
 done
-true
+oci delete --force "$ID"
+
+# nor through one that is passed on; a filter of the payload's that refuses getcwd(2) makes no difference
+exec 3<.
+for filter in '' "c['linux']['seccomp'] = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [{'names': ['getcwd'], 'action': 'SCMP_ACT_ERRNO'}]}"; do
+	change b "c['process']['cwd'] = '/proc/self/fd/3'; sh('cat host-marker'); $filter"
+	refused oci run --preserve-fds 1 -b b "$ID"
+	contains "is outside of the container" "$REFUSAL" "a passed descriptor as working directory${filter:+ with a filter}"
+	change b "c['process']['cwd'] = '/bin'; sh('[ -x ./sh ] && echo there')"
+	equal there "$(oci run -b b "$ID" </dev/null)" "a working directory inside${filter:+ with a filter}"
+done
+no_traces
