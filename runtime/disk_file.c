@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/disk_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "runtime/base/err.h"
+#include "runtime/base/loop.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
@@ -32,7 +32,6 @@
 #include "runtime/layers.h"
 
 #define PLACE	      "disk"
-#define LOOP_CONTROL  "/dev/loop-control"
 #define LINK	      PLACE "/instances" /* what "instances" says then */
 #define OLD	      "instances.old"
 #define ENTRY	      ".tmp/" DISK_FILE
@@ -78,65 +77,7 @@ static bool is_made(int data)
 	       memcmp(text, LINK, strlen(LINK)) == 0;
 }
 
-/* ---- loop devices ---- */
-
-/* The one that the file is on. -1: none. */
-static int find_loop(const struct stat *file)
-{
-	auto_dir DIR *d = opendir("/sys/block");
-	struct dirent *ent;
-
-	while (d && (ent = readdir(d))) {
-		struct loop_info64 info;
-		char path[NAME_MAX + 8];
-		auto_fd int fd = -1;
-
-		if (!str_after(ent->d_name, "loop"))
-			continue;
-		snprintf(path, sizeof(path), "/dev/%.255s", ent->d_name);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0 &&
-		    info.lo_inode == file->st_ino && info.lo_device == file->st_dev)
-			return take_fd(&fd);
-	}
-	return -1;
-}
-
-static int no_loop(struct err *e)
-{
-	return err_set(e, ERR_NOT_SUPPORTED, "no loop device can be had (`modprobe loop`?): %s",
-		       strerror(errno));
-}
-
-/* It goes with the last mount. */
-static int new_loop(int file, struct err *e)
-{
-	auto_fd int control = open(LOOP_CONTROL, O_RDWR | O_CLOEXEC);
-	struct loop_config config = { .fd = (uint32_t)file,
-				      .info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
-				      .info.lo_file_name = DISK_FILE };
-
-	while (control >= 0) {
-		int n = ioctl(control, LOOP_CTL_GET_FREE);
-		auto_fd int fd = -1;
-		char path[32];
-
-		if (n < 0)
-			break;
-		snprintf(path, sizeof(path), "/dev/loop%d", n);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			break;
-		if (ioctl(fd, LOOP_CONFIGURE, &config) == 0) /* Linux 5.8 */
-			return take_fd(&fd);
-		if (errno == EBUSY)
-			continue; /* another one was faster */
-		if (errno != EINVAL || !(config.info.lo_flags & LO_FLAGS_DIRECT_IO))
-			return err_set(e, errno, "cannot set up '%s'", path);
-		config.info.lo_flags &= ~(uint32_t)LO_FLAGS_DIRECT_IO;
-	}
-	return no_loop(e);
-}
+/* ---- mounting it ---- */
 
 /* Where the file system below has grown, so does this one: what is free there is free here. */
 static void grow(int file, int loop, int mounted)
@@ -160,23 +101,19 @@ static void grow(int file, int loop, int mounted)
 
 static int mount_file(int data, const char *path, int file, struct err *e)
 {
-	char where[PATH_MAX], device[32], link[64];
+	char where[PATH_MAX], device[32];
 	auto_fd int loop = -1, mounted = -1;
 	struct stat st;
-	ssize_t n;
 
 	if (fstat(file, &st) < 0)
 		return err_set(e, errno, "cannot look at '" DISK_FILE "'");
-	loop = find_loop(&st);
+	loop = loop_find(&st, device);
 	if (loop < 0)
-		loop = new_loop(file, e);
+		loop = loop_open(file, false, device, e);
 	if (loop < 0)
 		return -1;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", loop);
-	n = readlink(link, device, sizeof(device) - 1);
-	if (n < 0 || snprintf(where, sizeof(where), "%s/" PLACE, path) >= (int)sizeof(where))
-		return err_set(e, n < 0 ? errno : ENAMETOOLONG, "cannot find a loop device");
-	device[n] = '\0';
+	if (snprintf(where, sizeof(where), "%s/" PLACE, path) >= (int)sizeof(where))
+		return err_set(e, ENAMETOOLONG, "'%s'", path);
 	if (mount(device, where, "ext4", 0, OPTIONS) < 0)
 		return errno == EINVAL ?
 			       err_set(e, ERR_NOT_SUPPORTED, "this kernel's ext4 has no quotas") :
@@ -409,8 +346,7 @@ int disk_file_make(struct instances *s, struct err *e)
 		return -1;
 	if (!is_made(data)) { /* else another one was faster */
 		undo(data, path);
-		rc = faccessat(AT_FDCWD, LOOP_CONTROL, F_OK, 0) < 0 ? no_loop(e) :
-								      hold(s, &held, e);
+		rc = hold(s, &held, e);
 		if (rc == 0 && (rc = build(s, data, path, &held, e)) < 0)
 			undo(data, path);
 		if (rc == 0)

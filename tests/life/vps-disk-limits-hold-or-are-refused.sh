@@ -31,7 +31,7 @@ if ! enforced; then
 	command -v mkfs.ext4 >/dev/null || { echo "needs mkfs.ext4"; exit 77; }
 	place=$CTR_ROOT/disk # as it will be
 	tar -C r -cf r.tar . && want 0 "$CTR" image import r.tar box:1
-	trap '"$CTR" rm -f "*" >/dev/null 2>&1; while umount "$place" elsewhere/disk 2>/dev/null; do :; done' EXIT
+	trap '"$CTR" rm -f "*" >/dev/null 2>&1; while umount "$place" elsewhere/disk below/root/disk below 2>/dev/null; do :; done' EXIT
 	want 0 "$CTR" run -d --name early box:1 sh -c '[ -e /second ] || { echo first >/first; mkfifo /pipe; ln /first /second; }; exec sleep 1000'
 	soon "$CTR" exec early test -e /second
 	want 0 "$CTR" run -d --name other r sleep 1000
@@ -45,7 +45,7 @@ if ! enforced; then
 	want 0 "$CTR" rm -f other
 	CTR_ROOT=$PWD/probe "$CTR" run --rm --disk 20M r true >out 2>err
 	while umount probe/disk 2>/dev/null; do :; done
-	if grep -q 'no project quotas, and one in a file cannot be made: \(no loop device\|this kernel\)' err; then
+	if grep -q 'no project quotas, and one in a file cannot be made: \(this machine has no loop devices\|this kernel\)' err; then
 		want 6 "$CTR" create --name web --disk 20M r true
 		want 6 "$CTR" set early disk=20M
 		want 0 "$CTR" get early disk
@@ -99,6 +99,17 @@ if ! enforced; then
 	CTR_ROOT=$PWD/elsewhere want 0 "$CTR" import early.tar
 	CTR_ROOT=$PWD/elsewhere want 0 "$CTR" rm early
 	umount elsewhere/disk || fail "where did it go? $(ls -la elsewhere)"
+	# it grows with what it lies on
+	truncate -s 200M below.img && mkfs.ext4 -q below.img && mkdir below && mount -o loop below.img below || fail "a file system to lie on"
+	CTR_ROOT=$PWD/below/root want 0 "$CTR" create --name small --disk 20M r true
+	[ "$(df -m below/root/disk | awk 'NR == 2 { print $2 }')" -lt 200 ] || fail "it is larger than what it lies on: $(df -m below/root/disk)"
+	umount below/root/disk
+	device=$(findmnt -n -o SOURCE below)
+	truncate -s 700M below.img && losetup -c "$device" && resize2fs "$device" >/dev/null 2>&1 || fail "resize"
+	CTR_ROOT=$PWD/below/root want 0 "$CTR" list
+	[ "$(df -m below/root/disk | awk 'NR == 2 { print $2 }')" -gt 500 ] || fail "it has not grown: $(df -m below/root/disk)"
+	CTR_ROOT=$PWD/below/root want 0 "$CTR" rm small
+	umount below/root/disk && umount below || fail "umount"
 fi
 fill() { # NAME MIB: whether so much more can be written
 	"$CTR" exec "$1" sh -c "dd if=/dev/zero of=/fill.$2 bs=1M count=$2 conv=fsync || { rm /fill.$2; exit 1; }" >filled 2>&1
