@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "netns/announce.h"
 #include "netns/conntrack.h"
 #include "netns/netns.h"
 #include "netns/nft.h"
@@ -724,6 +725,8 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	nl_close(&nl);
 	if (rc == 0 && nic->traffic.rate.up)
 		rc = filter_inside(index, &nic->traffic, e);
+	if (rc == 0 && (net_is_shared(nic->network) || nic->network->unmanaged))
+		announce(index, nic->ip, nic->ip6);
 	return rc < 0 ? err_in(e, "cannot set up '%s' inside", nic->name) : 0;
 }
 
