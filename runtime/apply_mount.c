@@ -29,6 +29,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "runtime/apply.h"
@@ -84,6 +85,21 @@ static int fs_option(int fs, char *option)
 	return sys_fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0);
 }
 
+/* No option of mqueue's: there the label of its root directory is set. */
+static bool has_context(const struct mount_step *m)
+{
+	return m->label && !streq(m->type, "mqueue");
+}
+
+/* Without a policy there is nothing that it could be refused for. */
+static void label_root(int fd, const char *label)
+{
+	auto_fd int root = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0 || fsetxattr(root, "security.selinux", label, strlen(label), 0) < 0)
+		log_debug("no context '%s' for a mount: %s", label, strerror(errno));
+}
+
 /* A new file system of @type, detached. -1 with errno and maybe *e; e->code stays 0 for a missing call. */
 static int open_new_fs(const struct mount_step *m, struct err *e)
 {
@@ -99,6 +115,12 @@ static int open_new_fs(const struct mount_step *m, struct err *e)
 	for (rest = data; rest && (option = strsep(&rest, ","));)
 		if (*option && fs_option(fs, option) < 0)
 			return fs_failure(fs, errno, m->type, e);
+	if (has_context(m) && sys_fsconfig(fs, FSCONFIG_SET_STRING, "context", m->label, 0) < 0)
+		return errno == EINVAL ?
+			       err_set(e, ERR_NOT_SUPPORTED,
+				       "linux.mountLabel: SELinux does not take context '%.200s' here",
+				       m->label) :
+			       fs_failure(fs, errno, m->type, e);
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fs_failure(fs, errno, m->type, e);
 	/* what begins with a copy is made read-only after it */
@@ -106,6 +128,8 @@ static int open_new_fs(const struct mount_step *m, struct err *e)
 			 (unsigned)(m->attr_set & ~(m->copy_up ? MOUNT_ATTR_RDONLY : 0ull)));
 	if (fd < 0)
 		return fs_failure(fs, errno, m->type, e);
+	if (m->label && !has_context(m))
+		label_root(fd, m->label);
 	return fd;
 }
 
@@ -710,7 +734,7 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	bool bind = m->what == MOUNT_BIND || (m->what == MOUNT_CGROUP && !own_cgroup);
 	const char *type = m->what == MOUNT_CGROUP ? "cgroup2" : m->type;
 	auto_fd int source = -1, target = -1, placed = -1;
-	char from[PATH_MAX], to[40];
+	char from[PATH_MAX], to[40], data[PATH_MAX];
 	struct stat s = { .st_mode = S_IFDIR };
 
 	if (m->idmap || m->copy_up || m->what == MOUNT_OVERLAY)
@@ -723,6 +747,10 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 		if (source < 0 || fstat(source, &s) < 0)
 			return err_set(e, errno, "cannot open '%s'", mount_name(m));
 	}
+	if (has_context(m) &&
+	    snprintf(data, sizeof(data), "%s%scontext=\"%s\"", m->data ? m->data : "",
+		     m->data ? "," : "", m->label) >= (int)sizeof(data))
+		return err_set(e, ENAMETOOLONG, "options of '%s'", m->target);
 	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
 	if (target < 0)
 		return -1;
@@ -733,7 +761,7 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 		   mount(own_cgroup ? "cgroup" :
 			 m->source  ? m->source :
 				      type,
-			 to, type, ms_flags(m->attr_set), m->data) < 0)
+			 to, type, ms_flags(m->attr_set), has_context(m) ? data : m->data) < 0)
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
 	placed = open_placed(a, m->target, m->target_nofollow, source, target, e);
 	return placed < 0 ? -1 : set_attrs(m, placed, bind, e);
@@ -810,7 +838,10 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
  */
 static int empty_dir(struct apply *a, struct err *e)
 {
-	struct mount_step m = { .type = "tmpfs", .data = EMPTY_DATA, .attr_set = EMPTY_ATTR };
+	struct mount_step m = { .type = "tmpfs",
+				.data = EMPTY_DATA,
+				.label = a->spec->mount_label,
+				.attr_set = EMPTY_ATTR };
 	int fd;
 
 	if (a->empty_dir < 0) {

@@ -223,9 +223,6 @@ static int check_supported(const struct spec *s, struct err *e)
 	if (s->intel_rdt.given)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "linux.intelRdt: groups of resctrl are not supported");
-	if (s->mount_label)
-		return err_set(e, ERR_NOT_SUPPORTED,
-			       "linux.mountLabel: SELinux contexts of mounts are not supported");
 	return 0;
 }
 

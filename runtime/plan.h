@@ -101,6 +101,7 @@ struct mount_step {
 	enum mount_source what;
 	const char *type, *source, *target;
 	const char *data;		 /* file system options "a=b,c", or NULL */
+	const char *label;		 /* SELinux context of all that is in it, or NULL */
 	uint64_t attr_set, attr_clear;	 /* MOUNT_ATTR_* on the mount itself */
 	uint64_t rattr_set, rattr_clear; /* and on everything below it (rro, rnosuid, ...) */
 	unsigned propagation;		 /* MS_PRIVATE, ... | MS_REC; 0: leave */

@@ -305,6 +305,9 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 			NULL; /* the words of cgroup v1, such as "memory,cpu", mean nothing here */
 	if (ms->what == MOUNT_NEW_FS)
 		bind_if_not_ours(s, ms);
+	/* as runc and crun: what the kernel shows has labels of the kernel's, and what is bound those that it has */
+	if (ms->what == MOUNT_NEW_FS && !streq(ms->type, "proc") && !streq(ms->type, "sysfs"))
+		ms->label = s->mount_label;
 	ms->uid_maps = m->uid_maps;
 	ms->n_uid_maps = m->n_uid_maps;
 	ms->gid_maps = m->gid_maps;

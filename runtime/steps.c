@@ -375,6 +375,8 @@ static void print_mount(const struct plan *p, const struct step *st, struct str 
 	print_map(out, "gid", m->gid_maps, m->n_gid_maps);
 	if (m->data)
 		str_addf(out, " %s", m->data);
+	if (m->label)
+		str_addf(out, " context=%s", m->label);
 	if (m->copy_up)
 		str_add(out, " [begins with what is there]");
 	if (m->slot >= 0)
