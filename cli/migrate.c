@@ -73,6 +73,7 @@ struct shared {
 	enum step step;
 	bool ran;		 /* it ran, and is to run in the end */
 	uint64_t sent;		 /* bytes of the present part */
+	int64_t asked_us;	 /* when it was asked to stop */
 	int64_t ended_us;	 /* when its first process ended; 0: not yet */
 	char uuid[UUID_LEN + 1]; /* of the one there */
 	struct err e;
@@ -331,20 +332,24 @@ static const char *seconds(int64_t us, char out[24])
 	return out;
 }
 
-/* @away: for how long it ran nowhere; -1: it ran on, or did not before. */
-static void report(struct moving *m, int number, const char *phase, int64_t us, int64_t away)
+/* @away: for how long nobody could count on it, and what of that it took to stop; -1: it ran on, or did not before. */
+static void report(struct moving *m, int number, const char *phase, int64_t us, int64_t away,
+		   int64_t stopping)
 {
-	char size[16], took[24], lost[24], more[64] = "";
+	char size[16], took[24], lost[24], part[24], more[96] = "";
 
 	if (away >= 0)
-		snprintf(more, sizeof(more), ", it was away for %s", seconds(away, lost));
+		snprintf(more, sizeof(more), ", it was away for %s, %s of it stopping",
+			 seconds(away, lost), seconds(stopping, part));
 	if (m->c->json) {
 		json_open(&m->w, NULL, '{');
 		json_put_string(&m->w, "phase", phase);
 		json_put_u64(&m->w, "bytes", m->shared->sent);
 		json_put_i64(&m->w, "us", us);
-		if (away >= 0)
+		if (away >= 0) {
 			json_put_i64(&m->w, "downtime_us", away);
+			json_put_i64(&m->w, "stop_us", stopping);
+		}
 		json_close(&m->w);
 		return;
 	}
@@ -412,7 +417,7 @@ static int copy_changes(struct moving *m, struct snapshot *last, struct err *e)
 		if (keep(m, &s, e) < 0 || copy_state(m, &s, last, "copying changes", e) < 0)
 			return -1;
 		*last = s;
-		report(m, 3, "changes", now_us() - since, -1);
+		report(m, 3, "changes", now_us() - since, -1, -1);
 		if (m->shared->sent < LITTLE || m->shared->sent > before / 2)
 			break;
 		before = m->shared->sent;
@@ -447,6 +452,7 @@ static int stop_it(struct moving *m, struct running *r, struct err *e)
 	const struct migrate_options *o = m->c->options;
 
 	m->shared->step = STEP_STOPPING;
+	m->shared->asked_us = now_us();
 	note_end(m, r->pidfd);
 	if (end_instance(m->c, &m->all, m->name, &o->stop, r, e) < 0)
 		return -1;
@@ -490,7 +496,8 @@ static int switch_over(struct moving *m, const struct snapshot *last, struct err
 	}
 	m->shared->step = STEP_MOVED;
 	done = now_us();
-	report(m, 4, "switch", done - since, m->shared->ran ? done - m->shared->ended_us : -1);
+	report(m, 4, "switch", done - since, m->shared->ran ? done - m->shared->asked_us : -1,
+	       m->shared->ended_us - m->shared->asked_us);
 	return 0;
 }
 
@@ -562,11 +569,11 @@ static int move_it(struct moving *m, struct err *e)
 	if (keep(m, &first, e) < 0)
 		return -1;
 	m->shared->sent = 0;
-	report(m, 1, "snapshot", now_us() - since, -1);
+	report(m, 1, "snapshot", now_us() - since, -1, -1);
 	since = now_us();
 	if (copy_state(m, &first, NULL, "copying", e) < 0)
 		return -1;
-	report(m, 2, "copy", now_us() - since, -1);
+	report(m, 2, "copy", now_us() - since, -1, -1);
 	last = first;
 	if (m->shared->ran && (copy_changes(m, &last, e) < 0 || stop_it(m, &r, e) < 0))
 		return -1;

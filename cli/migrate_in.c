@@ -18,12 +18,15 @@
 #include "cli/migrate.h"
 #include "cli/move.h"
 #include "cli/network.h"
+#include "cli/ready.h"
 #include "cli/verbs.h"
 #include "netns/netns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/running.h"
+
+#define MIGRATE_READY_SECONDS 60
 
 struct receiving {
 	struct cli *c;
@@ -235,14 +238,25 @@ static int stay(struct receiving *r, struct err *e)
 	return 0;
 }
 
+/* Those who use it wait until it is ready, if it says when that is. It runs in any case. */
+static void wait_until_ready(const struct receiving *r)
+{
+	struct err why;
+
+	if (r->a.instance->ready && ready_wait(&r->a.all, r->name, MIGRATE_READY_SECONDS, &why) < 0)
+		say("note it runs, but: %s", why.msg);
+}
+
 static int stay_and_start(struct receiving *r, struct err *e)
 {
 	struct err ignored;
 
 	if (stay(r, e) < 0)
 		return -1;
-	if (start_one(r->c, &r->a.all, r->name, e) >= 0)
+	if (start_one(r->c, &r->a.all, r->name, e) >= 0) {
+		wait_until_ready(r);
 		return 0;
+	}
 	if (instance_open(&r->a.all, r->name, &r->d, &ignored) == 0)
 		(void)forget(r, &ignored);
 	return -1;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +19,14 @@
 #include "cli/instances.h"
 #include "cli/network.h"
 #include "cli/verbs.h"
+#include "netns/netns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/running.h"
 
-#define TRY_MS 50
+#define TRY_MS 20
 #define DEPTH  32 /* of instances that wait for others */
 
 static int64_t now_ms(void)
@@ -67,17 +69,38 @@ bool ready_exec(const char *name, const char *command, unsigned seconds, const c
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* Whether something of the instance listens: from here, as from its neighbours. */
-static int listens(const struct instances *all, const struct instance *i, uint16_t port,
+/* A socket of the network namespace that process @pidfd is in (setns(2) with a pidfd: Linux 5.8). */
+static int socket_there(int pidfd, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd = -1;
+
+	if (own < 0 || setns(pidfd, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot enter its network");
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (netns_return(own, e) < 0)
+		return -1;
+	return fd < 0 ? err_set(e, errno, "cannot make a socket") : take_fd(&fd);
+}
+
+static int socket_here(struct err *e)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? err_set(e, errno, "cannot make a socket") : fd;
+}
+
+/* Whether something of the instance listens: from here, as from its neighbours, or if the host is none of those, from itself. */
+static int listens(const struct instances *all, const struct instance *i, int pidfd, uint16_t port,
 		   struct err *e)
 {
 	char name[NET_NAME_MAX + 1];
 	struct network n;
 
 	for (const char *const *w = i->nets; w && *w; w++) {
-		auto_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
-		struct pollfd p = { .fd = fd, .events = POLLOUT };
+		auto_fd int fd = -1;
+		bool away = false;
+		struct pollfd p;
 		int error = 0;
 		socklen_t len = sizeof(error);
 
@@ -85,12 +108,16 @@ static int listens(const struct instances *all, const struct instance *i, uint16
 			to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		else if (!network_of_words(*w, name))
 			continue;
-		else if (network_read(all, name, &n, e) < 0)
-			return -1;
-		else
+		else {
+			if (network_read(all, name, &n, e) < 0)
+				return -1;
 			to.sin_addr.s_addr = htonl(network_address(i, *w, &n));
+			away = n.unmanaged || net_is_shared(&n);
+		}
+		fd = away ? socket_there(pidfd, e) : socket_here(e);
 		if (fd < 0)
-			return err_set(e, errno, "cannot make a socket");
+			return -1;
+		p = (struct pollfd){ .fd = fd, .events = POLLOUT };
 		if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
 			return 1;
 		if (errno == EINPROGRESS && poll(&p, 1, 1000) > 0 &&
@@ -103,14 +130,14 @@ static int listens(const struct instances *all, const struct instance *i, uint16
 }
 
 static int is_ready(const struct instances *all, const char *name, const struct instance *i,
-		    struct err *e)
+		    int pidfd, struct err *e)
 {
 	const char *port = i->ready ? str_after(i->ready, "tcp:") : NULL;
 	const char *command = i->ready ? str_after(i->ready, "exec:") : NULL;
 	uint64_t n = 0;
 
 	if (port && parse_u64(port, 1, 65535, &n) == 0)
-		return listens(all, i, (uint16_t)n, e);
+		return listens(all, i, pidfd, (uint16_t)n, e);
 	if (command)
 		return ready_exec(name, command, 10, NULL);
 	if (i->ready && streq(i->ready, "healthy"))
@@ -138,7 +165,7 @@ int ready_wait(const struct instances *all, const char *name, unsigned seconds, 
 			return -1;
 		if (!r.exists || r.pidfd < 0)
 			return err_set(e, ERR_STATE, "'%s' does not run", name);
-		ready = is_ready(all, name, i, e);
+		ready = is_ready(all, name, i, r.pidfd, e);
 		if (ready)
 			return ready < 0 ? -1 : 0;
 		if (now_ms() > end)
