@@ -226,6 +226,31 @@ struct scheduling {
 	uint64_t runtime, deadline, period;
 };
 
+/* What sched_setattr(2) only calls invalid: sched(7), in crun's words. */
+static int check_deadline(const struct scheduler_spec *s, struct err *e)
+{
+	static const char name[] = "sched_setattr: `SCHED_DEADLINE`";
+	const unsigned long long runtime = s->runtime, deadline = s->deadline, period = s->period;
+	const unsigned long long least = 1024, most = 1ull << 63;
+
+	if (!s->has_runtime)
+		return err_set(e, ERR_INVALID, "%s requires `runtime`", name);
+	if (!s->has_deadline)
+		return err_set(e, ERR_INVALID, "%s requires `deadline`", name);
+	if (!runtime)
+		return err_set(e, ERR_INVALID, "%s runtime must be greater than 0", name);
+	if (runtime < least || runtime >= most)
+		return err_set(e, ERR_INVALID, "%s runtime %llu must be between %llu and %llu",
+			       name, runtime, least, most - 1);
+	if (runtime > deadline)
+		return err_set(e, ERR_INVALID, "%s runtime %llu must be <= deadline %llu", name,
+			       runtime, deadline);
+	if (period && deadline > period)
+		return err_set(e, ERR_INVALID, "%s deadline %llu must be <= period %llu", name,
+			       deadline, period);
+	return 0;
+}
+
 int apply_scheduler(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct scheduler_spec *s = &st->process->scheduler;
@@ -238,6 +263,8 @@ int apply_scheduler(struct apply *a, const struct step *st, struct err *e)
 	long policy, flag;
 
 	(void)a;
+	if (streq(s->policy, "SCHED_DEADLINE") && check_deadline(s, e) < 0)
+		return -1;
 	if (!table_value(sched_policy_names, s->policy, &policy))
 		return err_set(e, ERR_INVALID, "unknown scheduling policy '%s'", s->policy);
 	attr.policy = (uint32_t)policy;

@@ -174,8 +174,8 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 		return err_set(e, ERR_INVALID, "hook '%s' was killed by signal %d", h->path,
 			       WTERMSIG(code));
 	if (WEXITSTATUS(code))
-		return err_set(e, ERR_INVALID, "hook '%s' failed with exit code %d", h->path,
-			       WEXITSTATUS(code));
+		return err_set(e, ERR_INVALID, "hook failed with exit code %d: '%s'",
+			       WEXITSTATUS(code), h->path);
 	return 0;
 }
 
@@ -187,7 +187,7 @@ int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *i
 			continue;
 		if (!tolerate)
 			return -1;
-		log_warn("%s", e->msg);
+		log_warn("poststop %s", e->msg); /* the only ones that may */
 	}
 	return 0;
 }

@@ -554,8 +554,10 @@ static int hear_executed(struct birth *b, int pidfd, struct err *e)
 			      STATUS_CREATED, e) < 0)
 		return -1;
 	/* if one fails the container is stopped (runtime-spec 1.3, runtime.md, "Lifecycle") */
-	return hooks_run(&b->spec->hooks[HOOK_POSTSTART], b->spec, b->o->state->id, b->apply.pid,
-			 STATUS_RUNNING, false, e);
+	if (hooks_run(&b->spec->hooks[HOOK_POSTSTART], b->spec, b->o->state->id, b->apply.pid,
+		      STATUS_RUNNING, false, e) < 0)
+		return err_in(e, "poststart");
+	return 0;
 }
 
 static int life_parent(struct birth *b, struct life *l, struct err *e)
@@ -655,6 +657,25 @@ int life_create(const struct spec *s, const struct plan *p, const struct host *h
 	return r;
 }
 
+/*
+ * "If any poststart hook fails, the runtime MUST generate an error, stop the container, and continue the lifecycle at step 12" (runtime.md): it
+ * is destroyed. Its lock was given back: another command may have done so, and have made another one.
+ */
+static void destroy(const struct state_dir *d, const struct state *st, const struct spec *s)
+{
+	auto_arena struct arena *a = arena_new(1u << 20);
+	struct state_dir again;
+	struct state now;
+	struct err why;
+
+	if (!a || state_open(d->root, d->id, &again, &why) < 0)
+		return;
+	if (state_read(&again, a, &now, &why) == 0 && now.pid == st->pid &&
+	    now.pid_start == st->pid_start && life_delete(&again, st, s, &why) < 0)
+		log_warn("%s", why.msg);
+	state_close(&again);
+}
+
 int life_start(struct state_dir *d, const struct state *st, const struct spec *s, struct err *e)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -689,7 +710,8 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 	if (hooks_run(&s->hooks[HOOK_POSTSTART], s, d->id, st->pid, STATUS_RUNNING, false, e) == 0)
 		return 0;
 	(void)sys_pidfd_send_signal(pidfd, SIGKILL);
-	return -1;
+	destroy(d, st, s);
+	return err_in(e, "poststart");
 }
 
 int life_wait(const struct life *l, struct err *e)

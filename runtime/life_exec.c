@@ -275,7 +275,7 @@ static int open_cgroup(struct entry *n, const struct state *st, struct err *e)
 		return 0;
 	if (strstr(sub, ".."))
 		return err_set(e, ERR_INVALID,
-			       "bad sub cgroup path '%s': it is not below the container's", sub);
+			       "bad sub cgroup path '%s': `..` components are not allowed", sub);
 	snprintf(path, sizeof(path), "%s/%s/%s", st->cgroup_root, st->cgroup, sub);
 	n->apply.cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return n->apply.cgroup < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : 0;

@@ -232,11 +232,15 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 		const char *why = arena_printf(a, R("unified") ".%s", file);
 
 		if (strchr(file, '/') || file[0] == '.' || !strchr(file, '.'))
-			return err_set(l->e, ERR_INVALID,
-				       R("unified") ": '%s' is not a cgroup file", file);
+			return err_set(
+				l->e, ERR_INVALID,
+				R("unified") ": the specified key has not the form CONTROLLER.VALUE `%s`",
+				file);
 		if (!bit && !str_after(file, "cgroup."))
-			return err_set(l->e, ERR_NOT_SUPPORTED,
-				       R("unified") ": no controller for '%s'", file);
+			return err_set(
+				l->e, ERR_NOT_SUPPORTED,
+				R("unified") ": the requested cgroup controller `%.*s` is not available",
+				(int)strcspn(file, "."), file);
 		if (set(l, bit, why ? why : R("unified"), file, r->unified[i].value) < 0)
 			return -1;
 	}

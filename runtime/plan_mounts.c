@@ -300,9 +300,6 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 		return err_set(e, ERR_INVALID, "%s: neither a type nor a bind", why);
 	if (ms->what == MOUNT_BIND && (!ms->source || ms->source[0] != '/'))
 		return err_set(e, ERR_INVALID, "%s: a bind mount needs an absolute source", why);
-	if (ms->what == MOUNT_CGROUP)
-		ms->data =
-			NULL; /* the words of cgroup v1, such as "memory,cpu", mean nothing here */
 	if (ms->what == MOUNT_NEW_FS)
 		bind_if_not_ours(s, ms);
 	/* as runc and crun: what the kernel shows has labels of the kernel's, and what is bound those that it has */

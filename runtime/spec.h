@@ -51,6 +51,7 @@ struct scheduler_spec {
 	int32_t priority;
 	const char *const *flags;	    /* "SCHED_FLAG_RESET_ON_FORK", ... */
 	uint64_t runtime, deadline, period; /* ns */
+	bool has_runtime, has_deadline;
 };
 
 struct process_spec {

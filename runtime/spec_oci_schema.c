@@ -53,6 +53,8 @@
 	{ .key = k, .type = F_I32, .at = AT32(T, m), .aux = AT(T, has, bool), __VA_ARGS__ }
 #define U64(k, T, m, ...) \
 	{ .key = k, .type = F_U64, .at = AT(T, m, uint64_t), .aux = NOWHERE, __VA_ARGS__ }
+#define U64_IF(k, T, m, has, ...) \
+	{ .key = k, .type = F_U64, .at = AT(T, m, uint64_t), .aux = AT(T, has, bool), __VA_ARGS__ }
 #define I64(k, T, m, ...) \
 	{ .key = k, .type = F_I64, .at = AT(T, m, int64_t), .aux = NOWHERE, __VA_ARGS__ }
 #define OPT_U64(k, T, m, ...) \
@@ -370,8 +372,8 @@ static const struct field scheduler_fields[] = {
 	I32("nice", struct scheduler_spec, nice, .lo = -20, .hi = 19),
 	I32("priority", struct scheduler_spec, priority, .lo = 0, .hi = 99),
 	STRINGS("flags", struct scheduler_spec, flags, .names = sched_flag_names, .what = "flag"),
-	U64("runtime", struct scheduler_spec, runtime),
-	U64("deadline", struct scheduler_spec, deadline),
+	U64_IF("runtime", struct scheduler_spec, runtime, has_runtime),
+	U64_IF("deadline", struct scheduler_spec, deadline, has_deadline),
 	U64("period", struct scheduler_spec, period),
 	END,
 };

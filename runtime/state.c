@@ -46,12 +46,14 @@ int state_check_id(const char *id, struct err *e)
 
 	if (len == 0 || len > 255)
 		return err_set(e, ERR_INVALID,
-			       "a container id has 1 to 255 characters, '%.32s' has %zu", id, len);
+			       "a container ID has 1 to 255 characters, '%.32s' has %zu", id, len);
 	for (const char *c = id; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("_+-.", *c))
-			return err_set(e, ERR_INVALID, "invalid container id '%s'", id);
+			return err_set(e, ERR_INVALID,
+				       "invalid character '%c' in container ID '%s'",
+				       isprint((unsigned char)*c) ? *c : '?', id);
 	if (id[0] == '.') /* ".", "..", and our own directories */
-		return err_set(e, ERR_INVALID, "invalid container id '%s'", id);
+		return err_set(e, ERR_INVALID, "invalid container ID '%s': it begins with '.'", id);
 	return 0;
 }
 

@@ -58,3 +58,25 @@ c['hooks'] = {'prestart': [{'path': '/no/such/hook'}]}"
 refused oci create -b b "$ID"
 contains /no/such/hook "$REFUSAL" "a hook that is not there"
 no_traces
+
+# a poststart hook that fails ends the container, which is destroyed; one of poststop is a warning
+bundle p "
+c['root']['readonly'] = False
+c['process']['args'] = ['/bin/sleep', '60']
+c['hooks'] = {'poststart': [{'path': '/bin/false'}], 'poststop': [{'path': '$dir/hook', 'args': ['hook', 'poststop', '$dir/stopped'], 'env': ['PATH=/bin:/usr/bin']}]}"
+create --bundle p "$ID"
+refused oci start "$ID"
+contains "poststart: hook failed with exit code 1: '/bin/false'" "$REFUSAL" "start"
+equal "poststop stopped" "$(cat stopped)" "poststop after a failing poststart"
+refused oci state "$ID"
+contains "does not exist" "$REFUSAL" "what its poststart hook failed for"
+no_traces "after a failing poststart"
+refused oci run -b p "$ID"
+contains "poststart: hook failed with exit code 1" "$REFUSAL" "run"
+no_traces "after a run with a failing poststart"
+bundle w "
+c['process']['args'] = ['/bin/true']
+c['hooks'] = {'poststop': [{'path': '/bin/false'}, {'path': '/bin/false'}]}"
+oci run -b w "$ID" </dev/null 2>err || fail "a failing poststop hook: $(cat err)"
+equal 2 "$(grep -c "^warning: poststop hook failed with exit code 1: '/bin/false'$" err)" "warnings of poststop hooks"
+no_traces

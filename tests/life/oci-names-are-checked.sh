@@ -15,7 +15,7 @@ for id in '../victim' '..' '.' '' '/' 'a/b' '.open' '.hidden' 'a b' $'a\nb' 'ä'
 		exec) line=$(oci $verb "$id" true 2>&1 >/dev/null </dev/null) && fail "$verb '$id' succeeded" ;;
 		*) line=$(oci $verb "$id" 2>&1 >/dev/null </dev/null) && fail "$verb '$id' succeeded" ;;
 		esac
-		contains "container id" "$line" "$verb '$id'"
+		contains "container ID" "$line" "$verb '$id'"
 	done
 done
 [ -e "$CTR_RUN/victim/state.json" ] || fail "something outside was removed"

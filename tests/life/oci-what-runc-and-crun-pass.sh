@@ -113,3 +113,23 @@ oci delete --force --regex "^$ID-[12]\$" || fail "delete --regex"
 equal "$ID-3" "$(oci list -q)" "what the expression does not match"
 oci delete --force "$ID-3"
 no_traces
+
+# what sched_setattr(2) calls invalid is said
+deadline() { # SCHEDULER TEXT
+	bundle d "c['process']['args'] = ['/bin/true']; c['process']['scheduler'] = dict(policy='SCHED_DEADLINE', $1)"
+	refused oci run -b d "$ID"
+	contains "sched_setattr: \`SCHED_DEADLINE\` $2" "$REFUSAL" "$1"
+}
+deadline 'deadline=20000000, period=20000000' 'requires `runtime`'
+deadline 'runtime=10000000, period=20000000' 'requires `deadline`'
+deadline 'runtime=0, deadline=20000000' 'runtime must be greater than 0'
+deadline 'runtime=500, deadline=20000000' 'runtime 500 must be between'
+deadline 'runtime=30000000, deadline=20000000' 'runtime 30000000 must be <= deadline 20000000'
+deadline 'runtime=10000000, deadline=20000000, period=15000000' 'deadline 20000000 must be <= period 15000000'
+
+# options of the cgroup file system reach it
+bundle g "c['process']['args'] = ['/bin/true']
+for m in c['mounts']:
+    if m['destination'] == '/sys/fs/cgroup': m['options'] = m.get('options', []) + ['nosuchoption']"
+refused oci run -b g "$ID"
+contains nosuchoption "$REFUSAL" "an option of cgroup2 that there is not"
