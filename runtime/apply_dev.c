@@ -52,6 +52,61 @@ static mode_t node_type(char type)
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
+/* Whose it is on the host. What is not mapped is nobody's inside, whatever it is here. */
+static uint32_t on_host(uint32_t id, const struct id_map *map, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= map[i].container && id - map[i].container < map[i].size)
+			return map[i].host + (id - map[i].container);
+	return UINT32_MAX - 1;
+}
+
+static int make_node(const struct apply *a, const void *what, struct err *e)
+{
+	auto_fd int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC), dir = -1;
+	const struct step *st = what;
+	const struct spec *s = a->spec;
+
+	umask(0);
+	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
+	    (dir = sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0 ||
+	    sys_move_mount(dir, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_set(e, errno, "cannot mount a place for '%s'", st->device.path);
+	if (mknodat(dir, "node", node_type(st->device.type) | st->device.mode,
+		    makedev(st->device.major, st->device.minor)) < 0 ||
+	    fchownat(dir, "node", on_host(st->device.uid, s->uid_maps, s->n_uid_maps),
+		     on_host(st->device.gid, s->gid_maps, s->n_gid_maps), AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(e, errno, "cannot make '%s'", st->device.path);
+	return sys_open_tree(dir, "node", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+int apply_open_device(const struct apply *a, const struct step *st, struct err *e)
+{
+	return apply_open_elsewhere(a, make_node, st, e);
+}
+
+static int make_place(int parent, const char *name, const struct step *st, struct err *e)
+{
+	int file = openat(parent, name, O_CREAT | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+			  0666);
+
+	return file < 0 ? err_set(e, errno, "cannot make '%s'", st->device.path) : file;
+}
+
+static int place_device(struct apply *a, int parent, const char *name, const struct step *st,
+			struct err *e)
+{
+	auto_fd int node = take_fd(&a->trees[st->device.slot]);
+	auto_fd int file = make_place(parent, name, st, e);
+
+	if (file < 0)
+		return -1;
+	return sys_move_mount(node, "", file, "",
+			      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ?
+		       err_set(e, errno, "cannot mount '%s'", st->device.path) :
+		       0;
+}
+
 /* The host's node of that path, if it is that device, bound over an empty file. */
 static int bind_device(int parent, const char *name, const struct step *st, struct err *e)
 {
@@ -67,9 +122,9 @@ static int bind_device(int parent, const char *name, const struct step *st, stru
 			e, ERR_NOT_SUPPORTED,
 			"the host's '%s' is not %c %u:%u, and in a user namespace none can be made",
 			st->device.path, st->device.type, st->device.major, st->device.minor);
-	file = openat(parent, name, O_CREAT | O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+	file = make_place(parent, name, st, e);
 	if (file < 0)
-		return err_set(e, errno, "cannot make '%s'", st->device.path);
+		return -1;
 	if (apply_bind_fd(node, file) < 0)
 		return err_set(e, errno, "cannot bind '%s'", st->device.path);
 	return 0;
@@ -94,6 +149,8 @@ int apply_device(struct apply *a, const struct step *st, struct err *e)
 
 	if (parent < 0)
 		return -1;
+	if (st->device.slot >= 0)
+		return place_device(a, parent, name, st, e);
 	if (st->device.bind)
 		return bind_device(parent, name, st, e);
 	if (mknodat(parent, name, node_type(st->device.type) | st->device.mode,

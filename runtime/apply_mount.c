@@ -375,28 +375,15 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 }
 
 /* What the helper below has to tell, in memory that both share. */
-struct overlay_result {
+struct opened {
 	struct err err;
 	int fd;
 };
 
-static void make_attached_overlay(const struct apply *a, const struct mount_step *m,
-				  struct overlay_result *r)
-{
-	if (mount(NULL, "/", NULL, MS_PRIVATE, NULL) < 0 || chdir("/proc/self/fd") < 0)
-		err_set(&r->err, errno, "cannot prepare a mount namespace for overlay");
-	else
-		r->fd = make_overlay(a, m, true, &r->err);
-}
-
-/*
- * A helper in a mount namespace of its own, which shares our descriptors: the one that it makes is ours. It shares no
- * memory, since before Linux 6.3 a process that has unshared its time namespace cannot have such a child (EINVAL).
- */
-static int open_attached_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
+int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *what, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_FILES | CLONE_NEWNS };
-	struct overlay_result *r =
+	struct opened *r =
 		mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
 	int fd;
@@ -406,20 +393,30 @@ static int open_attached_overlay(const struct apply *a, const struct mount_step 
 	r->fd = -1;
 	pid = sys_clone3(&args);
 	if (pid == 0) {
-		make_attached_overlay(a, m, r);
+		if (mount(NULL, "/", NULL, MS_PRIVATE, NULL) < 0)
+			err_set(&r->err, errno, "cannot prepare a mount namespace");
+		else
+			r->fd = open(a, what, &r->err);
 		_exit(0);
 	}
 	if (pid < 0)
-		err_set(e, errno, "cannot make a mount namespace for overlay");
+		err_set(e, errno, "cannot make a mount namespace");
 	while (pid > 0 && waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
 	fd = r->fd;
 	if (pid > 0 && fd < 0)
-		*e = r->err.code ? r->err :
-				   (struct err){ .code = ERR_INVALID,
-						 .msg = "the helper for overlay died" };
+		*e = r->err.code ?
+			     r->err :
+			     (struct err){ .code = ERR_INVALID, .msg = "a helper for mounts died" };
 	munmap(r, sizeof(*r));
 	return fd;
+}
+
+static int make_attached_overlay(const struct apply *a, const void *what, struct err *e)
+{
+	if (chdir("/proc/self/fd") < 0)
+		return err_set(e, errno, "cannot prepare a mount namespace for overlay");
+	return make_overlay(a, what, true, e);
 }
 
 static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
@@ -438,7 +435,7 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 			return -1;
 		}
 	}
-	return open_attached_overlay(a, m, e);
+	return apply_open_elsewhere(a, make_attached_overlay, m, e);
 }
 
 static const char *mount_name(const struct mount_step *m)
@@ -509,22 +506,28 @@ static int open_mount(const struct apply *a, const struct mount_step *m, struct 
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
-	int fd;
+	int fd, slot;
 
-	if ((st->kind != STEP_MOUNT && st->kind != STEP_ROOT) || m->slot < 0)
+	if (st->kind == STEP_DEVICE)
+		slot = st->device.slot;
+	else if (st->kind == STEP_MOUNT || st->kind == STEP_ROOT)
+		slot = m->slot;
+	else
 		return 0;
-	fd = open_mount(a, m, e);
+	if (slot < 0)
+		return 0;
+	fd = st->kind == STEP_DEVICE ? apply_open_device(a, st, e) : open_mount(a, m, e);
 	if (fd < 0) {
 		if (!e->code)
 			err_set(e, errno, "cannot open the mount of '%s'", mount_name(m));
 		return err_in(e, "%s", st->why);
 	}
-	a->trees[m->slot] = fd;
-	if ((size_t)m->slot >= a->n_trees)
-		a->n_trees = (size_t)m->slot + 1;
+	a->trees[slot] = fd;
+	if ((size_t)slot >= a->n_trees)
+		a->n_trees = (size_t)slot + 1;
 	/* cloned from the host's namespace it is a peer of the host's mount, and would send ours back */
 	if (set_attr(fd, true, 0, 0, MS_SLAVE) < 0)
-		return err_set(e, errno, "cannot make '%s' a slave mount", mount_name(m));
+		return err_set(e, errno, "%s: cannot make a slave mount of it", st->why);
 	return 0;
 }
 

@@ -169,6 +169,7 @@ struct step {
 			mode_t mode;
 			uint32_t uid, gid;
 			bool bind; /* mknod is not possible in a user namespace: bind the host's node */
+			int slot; /* or one that the parent makes, as with a mount; -1 */
 		} device;
 		struct {
 			const char *path, *target;

@@ -261,13 +261,13 @@ static unsigned propagation_of(const struct spec *s)
 }
 
 /* All go in one message. */
-static int take_slot(struct plan *p, struct mount_step *ms, const char *why, struct err *e)
+static int take_slot(struct plan *p, int *slot, const char *why, struct err *e)
 {
 	if (p->slots == MSG_MAX_FDS)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "%s: more than %d mounts that need the host's privileges", why,
 			       MSG_MAX_FDS);
-	ms->slot = (int)p->slots++;
+	*slot = (int)p->slots++;
 	return 0;
 }
 
@@ -327,7 +327,7 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
 	if (ms->what == MOUNT_BIND && h->euid == 0 &&
 	    (spec_namespace(s, CLONE_NEWUSER) || ms->idmap))
-		return take_slot(p, ms, why, e);
+		return take_slot(p, &ms->slot, why, e);
 	return 0;
 }
 
@@ -369,7 +369,9 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 		ms->attr_set =
 			MOUNT_ATTR_NODEV; /* no node of an image is a device here: see plan_devices() */
 	ms->idmap = s->root.idmap && new_namespace(s, CLONE_NEWUSER);
-	return spec_namespace(s, CLONE_NEWUSER) && h->euid == 0 ? take_slot(p, ms, "root", e) : 0;
+	return spec_namespace(s, CLONE_NEWUSER) && h->euid == 0 ?
+		       take_slot(p, &ms->slot, "root", e) :
+		       0;
 }
 
 /* /dev belongs to us unless the host's is bound there (runc's needsSetupDev). */
@@ -391,8 +393,9 @@ static bool dev_is_ours(const struct spec *s)
 	return true;
 }
 
-static int plan_device(struct plan *p, const struct device_spec *d, bool bind, const char *why,
-		       struct err *e)
+/* @made: where none can be made inside, the parent makes one, as its owner, mode and name may be no node's of the host. */
+static int plan_device(struct plan *p, const struct device_spec *d, bool bind, bool made,
+		       const char *why, struct err *e)
 {
 	struct step *st = plan_add(p, STAGE_OLD_ROOT, STEP_DEVICE, why, e);
 
@@ -408,7 +411,8 @@ static int plan_device(struct plan *p, const struct device_spec *d, bool bind, c
 	st->device.uid = d->has_uid ? d->uid : 0;
 	st->device.gid = d->has_gid ? d->gid : 0;
 	st->device.bind = bind && d->type != 'p';
-	return 0;
+	st->device.slot = -1;
+	return st->device.bind && made ? take_slot(p, &st->device.slot, why, e) : 0;
 }
 
 /* runtime-spec, config-linux.md: "Default Devices", and runtime.md: the symbolic links. */
@@ -431,6 +435,7 @@ static int plan_dev(struct plan *p, const struct spec *s, const struct host *h, 
 	};
 	/* mknod of a device is refused outside the initial user namespace (mknod(2), user_namespaces(7)) */
 	bool bind = spec_namespace(s, CLONE_NEWUSER) || !h->initial_userns || h->euid != 0;
+	bool may_make = h->initial_userns && h->euid == 0 && s->n_uid_maps && s->n_gid_maps;
 
 	if (!dev_is_ours(s))
 		return 0;
@@ -439,11 +444,11 @@ static int plan_dev(struct plan *p, const struct spec *s, const struct host *h, 
 
 		for (size_t j = 0; j < s->n_devices; j++)
 			given |= streq(s->devices[j].path, defaults[i].path);
-		if (!given && plan_device(p, &defaults[i], bind, "default device", e) < 0)
+		if (!given && plan_device(p, &defaults[i], bind, false, "default device", e) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < s->n_devices; i++)
-		if (plan_device(p, &s->devices[i], bind,
+		if (plan_device(p, &s->devices[i], bind, may_make,
 				arena_printf(p->arena, "linux.devices[%zu]", i), e) < 0)
 			return -1;
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {

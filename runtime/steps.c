@@ -393,7 +393,8 @@ static void print_device(const struct plan *p, const struct step *st, struct str
 	if (st->device.uid || st->device.gid)
 		str_addf(out, " owner %u:%u", st->device.uid, st->device.gid);
 	if (st->device.bind)
-		str_add(out, " [bind of the host's]");
+		str_add(out,
+			st->device.slot >= 0 ? " [made by the parent]" : " [bind of the host's]");
 }
 
 static void print_symlink(const struct plan *p, const struct step *st, struct str *out)

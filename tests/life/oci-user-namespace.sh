@@ -32,3 +32,15 @@ bundle b "c['linux']['namespaces'] += [{'type': 'user'}]"
 refused oci run -b b "$ID"
 contains Mappings "$REFUSAL" "a user namespace without ids"
 no_traces
+
+# a device that is no node of the host's: by name, owner and mode it is what was asked for, and works
+bundle b "$map
+c['linux']['devices'] = [{'path': '/dev/zeros', 'type': 'c', 'major': 1, 'minor': 5, 'fileMode': 0o644, 'uid': 10, 'gid': 11}, {'path': '/dev/more/null', 'type': 'c', 'major': 1, 'minor': 3}]
+sh('stat -c \"%F %t:%T %a %u:%g\" /dev/zeros /dev/more/null; head -c 4 /dev/zeros | wc -c; echo x >/dev/more/null && echo written; : >/dev/null && echo null')"
+equal "character special file 1:5 644 10:11
+character special file 1:3 666 0:0
+4
+written
+null" "$(oci run -b b "$ID" 2>&1 </dev/null)" "devices of its own"
+[ "$(grep -c ctr-oci /proc/self/mountinfo)" = 0 ] || fail "mounts are left: $(grep ctr-oci /proc/self/mountinfo)"
+no_traces
