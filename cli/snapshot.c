@@ -42,23 +42,41 @@ static void stamp(struct snapshot *s)
 	s->created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* While it stands still, or does not run. What *copy holds, if anything, was begun before. */
+static int keep_still(const struct layers *l, const struct instance_dir *d,
+		      const struct still *still, struct layer_copy *copy, struct snapshot *s,
+		      struct err *e)
+{
+	if (still->frozen && copy->notes)
+		return layers_copy_finish(l, d, copy, s->layer, e);
+	layers_copy_drop(l, copy);
+	return still->alive ? layers_copy(l, d, false, s->layer, e) :
+			      layers_freeze(l, d, s->layer, e);
+}
+
 int keep_state(const struct layers *l, const struct instance_dir *d, struct snapshot *s,
 	       struct err *e)
 {
+	struct layer_copy copy = LAYER_COPY_NONE;
+	auto_running struct running r = RUNNING_NONE;
 	struct still still;
 	struct err other;
 	int rc;
 
+	/* most of it while it goes on: then it stands still for what has changed meanwhile alone */
+	if (running_look(l->all, d->name, &r, e) < 0 ||
+	    (r.exists && r.status == STATUS_RUNNING && layers_copy_begin(l, d, &copy, e) < 0))
+		return -1;
 	stamp(s);
 	rc = still_begin(l->all, d->name, &still, e);
 	if (rc == 0)
-		rc = still.alive ? layers_copy(l, d, false, s->layer, e) :
-				   layers_freeze(l, d, s->layer, e);
+		rc = keep_still(l, d, &still, &copy, s, e);
 	if (still_end(&still, &other) < 0) {
 		if (rc == 0)
 			*e = other;
 		rc = -1;
 	}
+	layers_copy_drop(l, &copy);
 	s->consistency = !still.alive ? "application" : still.frozen ? "filesystem" : "crash";
 	s->frozen_us = still.us;
 	return rc;
@@ -241,9 +259,9 @@ const struct verb verb_snapshot_create = {
 	.help = "keep the state of an instance's files",
 	.rows = create_rows,
 	.options_size = sizeof(struct create_options),
-	.more = "Of an instance that does not run it takes milliseconds and no space, whatever its size. One that runs stands\n"
-		"still while its layer is copied (reflinked, where the file system can); how long is said. NAME may be a pattern.\n"
-		"Without SNAP the snapshot is named by the time.",
+	.more = "Of an instance that does not run it takes milliseconds and no space, whatever its size. The layer of one that\n"
+		"runs is copied (reflinked, where the file system can) while it goes on; it stands still for what has changed\n"
+		"meanwhile, and how long is said. NAME may be a pattern. Without SNAP the snapshot is named by the time.",
 };
 
 /* ---- list ---- */

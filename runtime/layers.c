@@ -12,7 +12,6 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,11 +25,11 @@
 #include "runtime/base/sys.h"
 #include "runtime/instances.h"
 #include "runtime/overlay.h"
+#include "runtime/recopy.h"
 
 #define FROZEN	     "../frozen" /* seen from the directory of instances */
 #define SNAPSHOTS    "snapshots"
 #define SNAPSHOT_MAX 4096 /* bytes of its file */
-#define XATTR_MAX    65536
 
 typedef char layer_id[LAYER_ID_LEN + 1];
 
@@ -160,34 +159,6 @@ static int depth_of(const struct instances *all, const char *id, struct err *e)
 	while (paths[n])
 		n++;
 	return n;
-}
-
-/* ---- looks: what a directory has beside its entries ---- */
-
-static int copy_xattrs(int from, int to)
-{
-	char names[XATTR_MAX];
-	ssize_t n = flistxattr(from, names, sizeof(names));
-
-	for (const char *name = names; name < names + n; name += strlen(name) + 1) {
-		char value[XATTR_MAX];
-		ssize_t len = fgetxattr(from, name, value, sizeof(value));
-
-		if (len < 0 || fsetxattr(to, name, value, (size_t)len, 0) < 0)
-			return -1;
-	}
-	return n < 0 && errno != ENOTSUP ? -1 : 0;
-}
-
-static int copy_looks(int from, int to, struct err *e)
-{
-	struct stat st;
-
-	if (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
-	    fchmod(to, st.st_mode & 07777) < 0 || copy_xattrs(from, to) < 0 ||
-	    futimens(to, (struct timespec[]){ st.st_atim, st.st_mtim }) < 0)
-		return err_set(e, errno, "cannot make a layer like the one before");
-	return 0;
 }
 
 static int open_dir(int dir, const char *path)
@@ -323,26 +294,83 @@ static int path_of(const struct instances *all, const char *id, char *out, size_
 		       err_set(e, ENAMETOOLONG, "layer '%s'", id);
 }
 
+/* A new frozen layer beside the instance's own, empty; the paths of both, and both open. */
+static int begin_copy(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
+		      struct err *e)
+{
+	layer_id parent = "";
+
+	*c = (struct layer_copy)LAYER_COPY_NONE;
+	c->upper = open_upper(d, e);
+	if (c->upper < 0 || read_parent(d->fd, INSTANCE_PARENT, parent, e) < 0 ||
+	    instance_path(d, INSTANCE_UPPER, c->from, sizeof(c->from), e) < 0 ||
+	    make_layer(l, parent, c->upper, c->id, e) < 0 ||
+	    path_of(l->all, c->id, c->to, sizeof(c->to), e) < 0)
+		return -1;
+	c->made = open_dir(AT_FDCWD, c->to);
+	return c->made < 0 ? err_set(e, errno, "cannot open a new layer") : 0;
+}
+
+static void drop_copy(const struct layers *l, struct layer_copy *c)
+{
+	struct err ignored; /* the next sweep finds it as well */
+
+	if (*c->id)
+		(void)instances_discard(l->all, l->fd, c->id, &ignored);
+	*c->id = '\0';
+	own_close(&c->made);
+	own_close(&c->upper);
+	c->made = c->upper = -1;
+}
+
+int layers_copy_begin(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
+		      struct err *e)
+{
+	if (begin_copy(l, d, c, e) < 0 || !(c->notes = recopy_begin(c->upper, e)) ||
+	    program_copy_tree(c->from, c->to, true, e) < 0) {
+		layers_copy_drop(l, c);
+		return -1;
+	}
+	return 0;
+}
+
+void layers_copy_drop(const struct layers *l, struct layer_copy *c)
+{
+	recopy_free(c->notes);
+	c->notes = NULL;
+	drop_copy(l, c);
+}
+
+int layers_copy_finish(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
+		       layer_id id, struct err *e)
+{
+	int rc = recopy_finish(c->notes, c->upper, c->from, c->made, c->to, e);
+
+	if (rc == 0)
+		rc = sync_both(l, d, e);
+	if (rc == 0) {
+		strcpy(id, c->id);
+		*c->id = '\0'; /* it stays */
+	}
+	layers_copy_drop(l, c);
+	return rc > 0 ? layers_copy(l, d, false, id, e) : rc;
+}
+
 int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives, layer_id id,
 		struct err *e)
 {
-	char from[PATH_MAX], to[PATH_MAX];
-	auto_fd int upper = open_upper(d, e);
-	layer_id parent = "", made = "";
+	struct layer_copy c;
+	int rc = begin_copy(l, d, &c, e) < 0 || program_copy_tree(c.from, c.to, lives, e) < 0 ||
+				 sync_both(l, d, e) < 0 ?
+			 -1 :
+			 0;
 
-	if (upper < 0 || read_parent(d->fd, INSTANCE_PARENT, parent, e) < 0 ||
-	    instance_path(d, INSTANCE_UPPER, from, sizeof(from), e) < 0 ||
-	    make_layer(l, parent, upper, made, e) < 0 ||
-	    path_of(l->all, made, to, sizeof(to), e) < 0)
-		return -1;
-	if (program_copy_tree(from, to, lives, e) < 0) {
-		struct err ignored; /* the next sweep finds it as well */
-
-		(void)instances_discard(l->all, l->fd, made, &ignored);
-		return -1;
+	if (rc == 0) {
+		strcpy(id, c.id);
+		*c.id = '\0';
 	}
-	strcpy(id, made);
-	return sync_both(l, d, e);
+	drop_copy(l, &c);
+	return rc;
 }
 
 /*

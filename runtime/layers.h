@@ -23,6 +23,7 @@
 #ifndef CTR_LAYERS_H
 #define CTR_LAYERS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ struct instance_dir;
 struct instances;
 struct json;
 struct json_writer;
+struct recopy;
 
 #define LAYER_ID_LEN	  32
 #define LAYERS_MAX	  400 /* overlay takes 500, and images have some */
@@ -80,6 +82,28 @@ int layers_freeze(const struct layers *l, const struct instance_dir *d, char id[
  */
 int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives,
 		char id[LAYER_ID_LEN + 1], struct err *e);
+
+/*
+ * The same in two steps, of which the instance stands still during the second alone, and there is little to copy then: recopy.h.
+ * After a failure, and after layers_copy_finish(), nothing is left of *c; in between layers_copy_drop() gives it up.
+ */
+struct layer_copy {
+	char from[PATH_MAX], to[PATH_MAX];
+	int upper, made;
+	char id[LAYER_ID_LEN + 1]; /* "": nothing to be removed */
+	struct recopy *notes;
+};
+
+#define LAYER_COPY_NONE                 \
+	{                               \
+		.upper = -1, .made = -1 \
+	}
+
+int layers_copy_begin(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
+		      struct err *e);
+int layers_copy_finish(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
+		       char id[LAYER_ID_LEN + 1], struct err *e);
+void layers_copy_drop(const struct layers *l, struct layer_copy *c);
 
 /* Throws away what the instance has in its layer, and lets it stand on @id. It does not run. */
 int layers_rollback(const struct layers *l, const struct instance_dir *d, const char *id,
