@@ -347,10 +347,12 @@ int disk_file_make(struct instances *s, struct err *e)
 	if (!is_made(data)) { /* else another one was faster */
 		undo(data, path);
 		rc = hold(s, &held, e);
-		if (rc == 0 && (rc = build(s, data, path, &held, e)) < 0)
-			undo(data, path);
+		if (rc == 0)
+			rc = build(s, data, path, &held, e);
 		if (rc == 0)
 			rc = finish(data, e);
+		else if (!is_made(data)) /* it may have failed after the rename */
+			undo(data, path);
 	}
 	return rc < 0 ? err_in(e,
 			       "disk: the file system that instances lie on has no project quotas, "

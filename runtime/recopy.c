@@ -30,6 +30,7 @@
 #define CHANGED_MAX 5000       /* names, of which cp is told in one go */
 #define WORDS_MAX   (1u << 20) /* bytes of them */
 #define NAME_SPACE  3500       /* of a path, relative to the tree */
+#define DEPTH_MAX   200	       /* of directories; three descriptors each */
 #define TICK_NS	    20000000   /* of two changes within one, only the first may be seen */
 
 /* ---- looks ---- */
@@ -152,9 +153,9 @@ static int open_below(int dir, const char *name)
 }
 
 /* What has gone meanwhile is gone. -1 with errno: it cannot be told. */
-static int note_all(struct recopy *r, int dir, uint64_t ino)
+static int note_all(struct recopy *r, int dir, uint64_t ino, unsigned depth)
 {
-	auto_dir DIR *d = open_list(dir);
+	auto_dir DIR *d = depth < DEPTH_MAX ? open_list(dir) : NULL;
 	struct dirent *ent;
 
 	if (!d)
@@ -177,7 +178,8 @@ static int note_all(struct recopy *r, int dir, uint64_t ino)
 		below = open_below(dir, ent->d_name);
 		if (below < 0 && (errno == ENOENT || errno == ENOTDIR))
 			continue;
-		if (below < 0 || fstat(below, &st) < 0 || note_all(r, below, st.st_ino) < 0)
+		if (below < 0 || fstat(below, &st) < 0 ||
+		    note_all(r, below, st.st_ino, depth + 1) < 0)
 			return -1;
 	}
 	return errno ? -1 : 0;
@@ -205,7 +207,7 @@ struct recopy *recopy_begin(int tree, struct err *e)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now); /* as the kernel takes it */
 	r->began = ns(&now);
 	r->useless = !tells_times(tree) || grow(r) < 0 || fstat(tree, &st) < 0 ||
-		     note(r, 0, "", &st) < 0 || note_all(r, tree, st.st_ino) < 0 ||
+		     note(r, 0, "", &st) < 0 || note_all(r, tree, st.st_ino, 0) < 0 ||
 		     syncfs(tree) < 0;
 	return r;
 }
@@ -314,9 +316,7 @@ static int compare_below(struct changes *c, int tree, int copy, const char *path
 	char below[NAME_SPACE + NAME_MAX + 2];
 
 	if (from < 0 || to < 0)
-		return errno == EMFILE || errno == ENFILE ?
-			       1 :
-			       err_set(c->e, errno, "cannot read a layer");
+		return err_set(c->e, errno, "cannot read a layer");
 	if (strlen(path) > NAME_SPACE)
 		return 1;
 	snprintf(below, sizeof(below), "%s/%s", path, name);
@@ -441,6 +441,6 @@ int recopy_finish(struct recopy *r, int tree, const char *from, int copy, const 
 	changed = !top || is_changed(&c, top, &st);
 	rc = compare(&c, tree, copy, ".", changed, changed);
 	if (rc)
-		return rc;
+		return rc < 0 && e->code == EMFILE ? 1 : rc;
 	return run_cp(&c, from, to) < 0 ? -1 : dress(&c, tree, copy);
 }

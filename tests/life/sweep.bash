@@ -193,6 +193,8 @@ tolerated=(
 	'wait4 *'
 	# EPERM is what a user namespace says in which groups are denied, as one that a user without privileges made: nothing is gained there
 	'setgroups 0 0 (ctr?(-oci), child)'
+	# where the working directory lies: the way up from it is walked then
+	'getcwd * (ctr?(-oci), child)'
 	# a session of its own: a new child always gets it
 	'setsid *'
 	# the payload's seccomp filter may refuse that (life.c: die_with_parent)

@@ -162,4 +162,5 @@ TEST(attributes_of_directories_are_as_they_are)
 TEST(too_much_is_said)
 {
 	CHECK_INT(copy_while(TREE, "cd from; seq 1 5100 | xargs touch; cd .."), 1);
+	CHECK_INT(copy_while("mkdir -p from/$(printf 'd/%.0s' $(seq 300))", "true"), 1);
 }
