@@ -298,8 +298,7 @@ static void put_io(struct json_writer *w, int cgroup)
 /* A page size is known by its file hugetlb.SIZE.current. */
 static void put_hugetlb(struct json_writer *w, int cgroup)
 {
-	int copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	auto_dir DIR *d = dir_list(cgroup);
 	struct dirent *ent;
 
 	json_open(w, "hugetlb", '{');

@@ -162,16 +162,12 @@ static void signal_tree(int cgroup, int sig)
 	struct err ignored;
 	struct dirent *ent;
 	char *line, *rest;
-	int copy;
 
 	if (file_read_kernel(cgroup, "cgroup.procs", 16u << 20, &procs, &ignored) == 0)
 		for (rest = procs.s; rest && (line = strsep(&rest, "\n"));)
 			if (atoi(line) > 0) /* 0: a process of another pid namespace */
 				kill(atoi(line), sig);
-	copy = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = copy < 0 ? NULL : fdopendir(copy);
-	if (!d)
-		own_close(&copy);
+	d = dir_list(cgroup);
 	while (d && (ent = readdir(d))) {
 		auto_fd int child = -1;
 
@@ -248,14 +244,11 @@ int cgroup_kill(const char *root, const char *path, struct err *e)
 /* The name of the first cgroup below @dir, or with @inode not 0 of the one that is it; "" if there is none. */
 static int find_child(int dir, ino_t inode, char name[NAME_MAX + 1])
 {
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	auto_dir DIR *d = dir_list(dir);
 	struct dirent *ent;
 
-	if (!d) {
-		own_close(&copy);
+	if (!d)
 		return -1;
-	}
 	name[0] = '\0';
 	while (!name[0] && (ent = readdir(d)))
 		if (is_cgroup(ent) && (!inode || ent->d_ino == inode))

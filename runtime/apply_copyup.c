@@ -21,6 +21,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
+#include "runtime/base/path.h"
 #include "runtime/base/sys.h"
 
 #define COPY_MAX_ENTRIES 1000000
@@ -205,15 +206,11 @@ static int copy_entry(struct copy *c, int from, int to, const char *name)
 
 static int copy_directory(struct copy *c, int from, int to)
 {
-	int copy = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	auto_dir DIR *d = dir_list(from);
 	struct dirent *ent;
 
-	if (!d) {
-		if (copy >= 0)
-			close(copy);
+	if (!d)
 		return err_set(c->e, errno, "cannot read '%s'", c->target);
-	}
 	while ((errno = 0, ent = readdir(d)))
 		if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0 &&
 		    copy_entry(c, from, to, ent->d_name) < 0)

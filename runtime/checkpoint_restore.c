@@ -179,8 +179,7 @@ static int limit_cgroup(struct restore *r, struct err *e)
 /* Interfaces and routes are in the images if any link is: "netdev-9.img". */
 static bool has_links(int image)
 {
-	int fd = openat(image, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	auto_dir DIR *list = dir_list(image);
 	struct dirent *ent;
 
 	while (list && (ent = readdir(list)))

@@ -15,6 +15,7 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/xattrs.h"
@@ -67,8 +68,7 @@ static int add_name(struct listing *l, const char *name)
 /* Of the directory @fd (-1: none), which stays open. */
 static int list(int fd, struct listing *l, struct walk *w)
 {
-	int copy = fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	auto_dir DIR *d = fd < 0 ? NULL : dir_list(fd);
 	struct dirent *ent;
 
 	if (fd < 0)

@@ -92,7 +92,7 @@ static int each_in(int cgroup, int (*each)(int pid, void *arg), void *arg, struc
 	char *line, *rest;
 	struct dirent *d;
 	uint64_t pid;
-	int fd, r = 0;
+	int r = 0;
 
 	if (file_read_kernel(cgroup, "cgroup.procs", 16u << 20, &text, e) < 0)
 		return e->code == ENODEV || e->code == ENOENT ? 0 : -1; /* removed meanwhile */
@@ -100,10 +100,7 @@ static int each_in(int cgroup, int (*each)(int pid, void *arg), void *arg, struc
 		if (parse_u64(line, 1, INT_MAX, &pid) ==
 		    0) /* 0: of a pid namespace that we cannot see */
 			r = each((int)pid, arg);
-	fd = openat(cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (fd >= 0 && !dir)
-		close(fd);
+	dir = dir_list(cgroup);
 	while (r == 0 && dir && (d = readdir(dir))) {
 		auto_fd int below = -1;
 

@@ -214,7 +214,6 @@ int hosts_add(const struct instances *all, const char *name, const struct hosts_
 	auto_fd int dir = -1;
 	auto_dir DIR *d = NULL;
 	struct dirent *ent;
-	int copy;
 
 	if (!n)
 		return 0;
@@ -225,8 +224,7 @@ int hosts_add(const struct instances *all, const char *name, const struct hosts_
 	for (size_t i = 0; i < n; i++)
 		own_close(&(int){ open_file(dir, lines[i].network, e) });
 	own_close(&(int){ open_file(dir, own, e) });
-	copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = copy < 0 ? NULL : fdopendir(copy);
+	d = dir_list(dir);
 	if (!d)
 		return err_set(e, errno, "cannot read '%s'", DIRECTORY);
 	while ((ent = readdir(d)))
@@ -245,12 +243,10 @@ void hosts_remove(const struct instances *all, const char *name)
 	auto_fd int dir = open_directory(all, false, &none);
 	auto_dir DIR *d = NULL;
 	struct dirent *ent;
-	int copy;
 
 	if (dir < 0)
 		return;
-	copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = copy < 0 ? NULL : fdopendir(copy);
+	d = dir_list(dir);
 	while (d && (ent = readdir(d))) {
 		auto_fd int fd = -1;
 

@@ -157,17 +157,11 @@ static int names_add(struct names *l, const char *name)
 /* All entries of a directory but "." and ".."; with @hidden unset, without dot files. */
 static int list_dir(int dir, bool hidden, struct names *l, struct err *e)
 {
-	auto_dir DIR *d = NULL;
+	auto_dir DIR *d = dir_list(dir);
 	struct dirent *ent;
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
+	if (!d)
 		return err_set(e, errno, "cannot list the instances");
-	d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return err_set(e, errno, "cannot list the instances");
-	}
 	while ((errno = 0, ent = readdir(d))) {
 		const char *n = ent->d_name;
 

@@ -222,17 +222,14 @@ static int is_untouched(const struct instances *all, int upper, const char *pare
 	char path[LAYER_ID_LEN + 32];
 	struct stat a, b;
 	DIR *dir;
-	int fd, n = 0;
+	int n = 0;
 
 	snprintf(path, sizeof(path), FROZEN "/%.32s/upper", parent);
 	if (fstat(upper, &a) < 0 || fstatat(all->dir, path, &b, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_set(e, errno, "cannot look at layer '%s'", parent);
-	fd = open_dir(upper, ".");
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		own_close(&fd);
+	dir = dir_list(upper);
+	if (!dir)
 		return err_set(e, errno, "cannot look at a layer");
-	}
 	while (n < 3 && readdir(dir))
 		n++;
 	closedir(dir);
@@ -379,15 +376,11 @@ int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives
  */
 static int remove_hidden(int upper, int lower, struct err *e)
 {
-	auto_dir DIR *d = NULL;
+	auto_dir DIR *d = dir_list(upper);
 	struct dirent *ent;
-	int fd = open_dir(upper, ".");
 
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		own_close(&fd);
+	if (!d)
 		return err_set(e, errno, "cannot read a layer");
-	}
 	while ((errno = 0, ent = readdir(d))) {
 		const char *name = ent->d_name;
 		auto_fd int up = -1, low = -1;
@@ -470,17 +463,12 @@ static int mend_one(int dir, const char *name, struct err *e)
 /* Whiteouts as archives have them become those of overlayfs. The tree is nobody else's. */
 static int mend_whiteouts(int dir, struct err *e)
 {
-	auto_dir DIR *d = NULL;
+	auto_dir DIR *d = dir_list(dir);
 	struct dirent *ent;
 	struct stat top;
-	int fd = open_dir(dir, ".");
 
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d || fstat(dir, &top) < 0) {
-		if (!d)
-			own_close(&fd);
+	if (!d || fstat(dir, &top) < 0)
 		return err_set(e, errno, "cannot read a layer");
-	}
 	while ((errno = 0, ent = readdir(d))) {
 		const char *name = ent->d_name;
 		auto_fd int below = -1;
@@ -551,16 +539,12 @@ static int by_id(const void *a, const void *b)
 
 static int count_frozen(const struct layers *l, struct census *c, struct err *e)
 {
-	auto_dir DIR *d = NULL;
+	auto_dir DIR *d = dir_list(l->fd);
 	struct dirent *ent;
 	size_t size = 0;
-	int fd = open_dir(l->fd, ".");
 
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		own_close(&fd);
+	if (!d)
 		return err_set(e, errno, "cannot list the frozen layers");
-	}
 	while ((errno = 0, ent = readdir(d))) {
 		if (!is_id(ent->d_name))
 			continue;

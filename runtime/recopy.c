@@ -132,16 +132,6 @@ static int note(struct recopy *r, uint64_t parent, const char *name, const struc
 	return 0;
 }
 
-static DIR *open_list(int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d)
-		own_close(&fd);
-	return d;
-}
-
 static bool is_entry(const char *name)
 {
 	return !streq(name, ".") && !streq(name, "..");
@@ -155,7 +145,7 @@ static int open_below(int dir, const char *name)
 /* What has gone meanwhile is gone. -1 with errno: it cannot be told. */
 static int note_all(struct recopy *r, int dir, uint64_t ino, unsigned depth)
 {
-	auto_dir DIR *d = depth < DEPTH_MAX ? open_list(dir) : NULL;
+	auto_dir DIR *d = depth < DEPTH_MAX ? dir_list(dir) : NULL;
 	struct dirent *ent;
 
 	if (!d)
@@ -284,7 +274,7 @@ static int copy_again(struct changes *c, int copy, const char *path, const char 
 /* Names that the tree no longer has. Whether there were any, or -1. */
 static int remove_gone(struct changes *c, int tree, int copy)
 {
-	auto_dir DIR *d = open_list(copy);
+	auto_dir DIR *d = dir_list(copy);
 	struct dirent *ent;
 	int gone = 0;
 
@@ -351,7 +341,7 @@ static int compare_one(struct changes *c, int tree, uint64_t ino, bool moving, i
 static int compare(struct changes *c, int tree, int copy, const char *path, bool changed,
 		   bool undressed)
 {
-	auto_dir DIR *d = open_list(tree);
+	auto_dir DIR *d = dir_list(tree);
 	struct dirent *ent;
 	struct stat st;
 	int r = remove_gone(c, tree, copy);

@@ -682,9 +682,9 @@ int state_recover(int root, struct err *e)
 
 int state_each(int root, int (*each)(const char *id, void *arg), void *arg, struct err *e)
 {
-	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	auto_dir DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	auto_dir DIR *list = dir_list(root);
 	struct dirent *ent;
+	int r = 0;
 
 	if (!list)
 		return err_set(e, errno, "cannot list the containers");

@@ -283,8 +283,7 @@ static int open_dir(const struct instances *all, struct err *e)
 /* The first and last number of a file; 0, 0: there are none. */
 static int find_segments(int dir, unsigned *first, unsigned *last, struct err *e)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	auto_dir DIR *d = dir_list(dir);
 	struct dirent *ent;
 
 	*first = *last = 0;

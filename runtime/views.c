@@ -147,8 +147,7 @@ static void answer_all(int group)
 
 static void remove_names(void)
 {
-	int copy = openat(VIEWS_DIR, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_dir DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	auto_dir DIR *d = dir_list(VIEWS_DIR);
 	struct dirent *ent;
 	struct stat st;
 

@@ -366,3 +366,13 @@ int dir_make_all(const char *path, mode_t mode, struct err *e)
 	}
 	return 0;
 }
+
+DIR *dir_list(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d)
+		own_close(&fd);
+	return d;
+}

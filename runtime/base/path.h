@@ -6,6 +6,7 @@
 #ifndef CTR_PATH_H
 #define CTR_PATH_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -58,5 +59,8 @@ int tree_remove(int dir, const char *name, struct err *e);
 
 /* mkdir -p with mode @mode for what is missing; absolute host paths chosen by ctr or the operator. */
 int dir_make_all(const char *path, mode_t mode, struct err *e);
+
+/* A stream of the entries of a directory that is open as @dir, from the first on; closedir(3) leaves @dir open. NULL with errno. */
+DIR *dir_list(int dir);
 
 #endif
