@@ -308,16 +308,27 @@ static int begin_copy(const struct layers *l, const struct instance_dir *d, stru
 	return c->made < 0 ? err_set(e, errno, "cannot open a new layer") : 0;
 }
 
-static void drop_copy(const struct layers *l, struct layer_copy *c)
+void layers_copy_drop(const struct layers *l, struct layer_copy *c)
 {
 	struct err ignored; /* the next sweep finds it as well */
 
+	recopy_free(c->notes);
 	if (*c->id)
 		(void)instances_discard(l->all, l->fd, c->id, &ignored);
-	*c->id = '\0';
 	own_close(&c->made);
 	own_close(&c->upper);
-	c->made = c->upper = -1;
+	*c = (struct layer_copy)LAYER_COPY_NONE;
+}
+
+/* It stays, as *id. */
+static int settle_copy(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
+		       layer_id id, struct err *e)
+{
+	if (sync_both(l, d, e) < 0)
+		return -1;
+	strcpy(id, c->id);
+	*c->id = '\0';
+	return 0;
 }
 
 int layers_copy_begin(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
@@ -331,24 +342,13 @@ int layers_copy_begin(const struct layers *l, const struct instance_dir *d, stru
 	return 0;
 }
 
-void layers_copy_drop(const struct layers *l, struct layer_copy *c)
-{
-	recopy_free(c->notes);
-	c->notes = NULL;
-	drop_copy(l, c);
-}
-
 int layers_copy_finish(const struct layers *l, const struct instance_dir *d, struct layer_copy *c,
 		       layer_id id, struct err *e)
 {
 	int rc = recopy_finish(c->notes, c->upper, c->from, c->made, c->to, e);
 
 	if (rc == 0)
-		rc = sync_both(l, d, e);
-	if (rc == 0) {
-		strcpy(id, c->id);
-		*c->id = '\0'; /* it stays */
-	}
+		rc = settle_copy(l, d, c, id, e);
 	layers_copy_drop(l, c);
 	return rc > 0 ? layers_copy(l, d, false, id, e) : rc;
 }
@@ -357,16 +357,11 @@ int layers_copy(const struct layers *l, const struct instance_dir *d, bool lives
 		struct err *e)
 {
 	struct layer_copy c;
-	int rc = begin_copy(l, d, &c, e) < 0 || program_copy_tree(c.from, c.to, lives, e) < 0 ||
-				 sync_both(l, d, e) < 0 ?
+	int rc = begin_copy(l, d, &c, e) < 0 || program_copy_tree(c.from, c.to, lives, e) < 0 ?
 			 -1 :
-			 0;
+			 settle_copy(l, d, &c, id, e);
 
-	if (rc == 0) {
-		strcpy(id, c.id);
-		*c.id = '\0';
-	}
-	drop_copy(l, &c);
+	layers_copy_drop(l, &c);
 	return rc;
 }
 

@@ -377,8 +377,7 @@ static int run_cp(struct changes *c, const char *from, const char *to)
 			   "cp",
 			   "-dR",
 			   "--parents",
-			   "--preserve=mode,ownership,timestamps,links,xattr",
-			   "--reflink=auto",
+			   PROGRAM_CP_KEEPS,
 			   "-t",
 			   (char *)(uintptr_t)to,
 			   "--" };

@@ -25,12 +25,6 @@ struct recopy;
 struct recopy *recopy_begin(int tree, struct err *e);
 void recopy_free(struct recopy *r);
 
-static inline void own_recopy(struct recopy **r)
-{
-	recopy_free(*r);
-}
-#define auto_recopy __attribute__((cleanup(own_recopy)))
-
 /*
  * Nobody writes to the tree any more: @copy, of the path @to, becomes what is in @tree, of the path @from. 0; 1 if a copy of all has to be made
  * instead, because too much has changed or it cannot be told; -1 and *e. Not 0, and @copy is good for nothing.

@@ -38,14 +38,7 @@ int program_run(char *const argv[], bool quiet, struct err *e)
 int program_copy_tree(const char *from, const char *to, bool lives, struct err *e)
 {
 	char source[PATH_MAX];
-	char *argv[] = { "cp",
-			 "-dR",
-			 "--preserve=mode,ownership,timestamps,links,xattr",
-			 "--reflink=auto",
-			 "--",
-			 source,
-			 (char *)(uintptr_t)to,
-			 NULL };
+	char *argv[] = { "cp", "-dR", PROGRAM_CP_KEEPS, "--", source, (char *)(uintptr_t)to, NULL };
 	int code;
 
 	if (snprintf(source, sizeof(source), "%s/.", from) >= (int)sizeof(source))

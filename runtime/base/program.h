@@ -15,6 +15,9 @@ struct err;
  */
 int program_run(char *const argv[], bool quiet, struct err *e);
 
+/* What each cp(1) of ours keeps, and how it copies. */
+#define PROGRAM_CP_KEEPS "--preserve=mode,ownership,timestamps,links,xattr", "--reflink=auto"
+
 /*
  * What is in directory @from, into directory @to, by cp(1) of coreutils: links, holes, special files, times and attributes are kept, and
  * reflinks are made if they can be. @lives: what goes or changes meanwhile is no failure.
