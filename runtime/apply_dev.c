@@ -22,6 +22,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/sys.h"
 #include "runtime/spec.h"
+#include "runtime/userns.h"
 
 #ifndef TIOCGPTPEER
 #define TIOCGPTPEER _IO('T', 0x41)
@@ -52,14 +53,7 @@ static mode_t node_type(char type)
 	return type == 'b' ? S_IFBLK : type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-/* Whose it is on the host. What is not mapped is nobody's inside, whatever it is here. */
-static uint32_t on_host(uint32_t id, const struct id_map *map, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (id >= map[i].container && id - map[i].container < map[i].size)
-			return map[i].host + (id - map[i].container);
-	return UINT32_MAX - 1;
-}
+#define UNMAPPED (UINT32_MAX - 1) /* nobody's inside, whatever it is here */
 
 static int make_node(const struct apply *a, const void *what, struct err *e)
 {
@@ -74,8 +68,10 @@ static int make_node(const struct apply *a, const void *what, struct err *e)
 		return err_set(e, errno, "cannot mount a place for '%s'", st->device.path);
 	if (mknodat(dir, "node", node_type(st->device.type) | st->device.mode,
 		    makedev(st->device.major, st->device.minor)) < 0 ||
-	    fchownat(dir, "node", on_host(st->device.uid, s->uid_maps, s->n_uid_maps),
-		     on_host(st->device.gid, s->gid_maps, s->n_gid_maps), AT_SYMLINK_NOFOLLOW) < 0)
+	    fchownat(dir, "node",
+		     userns_host_id(s->uid_maps, s->n_uid_maps, st->device.uid, UNMAPPED),
+		     userns_host_id(s->gid_maps, s->n_gid_maps, st->device.gid, UNMAPPED),
+		     AT_SYMLINK_NOFOLLOW) < 0)
 		return err_set(e, errno, "cannot make '%s'", st->device.path);
 	return sys_open_tree(dir, "node", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }

@@ -130,6 +130,14 @@ int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const s
 	return write_map(pid, "uid_map", uid, n_uid, e);
 }
 
+uint32_t userns_host_id(const struct id_map *map, size_t n, uint32_t id, uint32_t unmapped)
+{
+	for (size_t i = 0; i < n; i++)
+		if (id >= map[i].container && id - map[i].container < map[i].size)
+			return map[i].host + (id - map[i].container);
+	return unmapped;
+}
+
 int userns_of(pid_t pid, struct err *e)
 {
 	char path[64];

@@ -218,14 +218,6 @@ static int overlay_layer(int fs, const char *key, int fd)
 
 #define OVERLAY_MAX_LAYERS 500 /* OVL_MAX_STACK of the kernel */
 
-static uint32_t host_id(const struct id_map *map, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (map[i].container == 0)
-			return map[i].host;
-	return 0;
-}
-
 /*
  * Overlay works on its upper directory as whoever mounted it, and in an id-mapped one only mapped ids can make
  * files: so it is mounted as the container's root, in the host's user namespace. A change of the file system
@@ -364,8 +356,8 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 	}
 	if (overlay_settings(fs) < 0)
 		return fs_failure(fs, errno, "overlay", e);
-	if (m->idmap ? create_as(fs, host_id(a->spec->uid_maps, a->spec->n_uid_maps),
-				 host_id(a->spec->gid_maps, a->spec->n_gid_maps)) < 0 :
+	if (m->idmap ? create_as(fs, userns_host_id(a->spec->uid_maps, a->spec->n_uid_maps, 0, 0),
+				 userns_host_id(a->spec->gid_maps, a->spec->n_gid_maps, 0, 0)) < 0 :
 		       sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return overlay_failure(fs, errno, upper_dir, e);
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)m->attr_set);

@@ -26,6 +26,9 @@ bool userns_is_first(void);
 /* The user namespace of process @pid, as a descriptor. */
 int userns_of(pid_t pid, struct err *e);
 
+/* What @id inside is on the host; @unmapped if it is nothing there. */
+uint32_t userns_host_id(const struct id_map *map, size_t n, uint32_t id, uint32_t unmapped);
+
 /* A user namespace that nobody lives in, with these maps: for an id-mapped mount. */
 int userns_open(const struct id_map *uid, size_t n_uid, const struct id_map *gid, size_t n_gid,
 		struct err *e);
