@@ -172,8 +172,7 @@ void health_begin(const struct instances *all, const char *name, const struct in
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != supervisor)
 		_exit(1);
-	snprintf(data, sizeof(data), "CTR_ROOT=%.*s",
-		 (int)(strlen(all->path) - strlen("/instances")), all->path);
+	snprintf(data, sizeof(data), "CTR_ROOT=%.*s", instances_data_len(all), all->path);
 	snprintf(run, sizeof(run), "CTR_RUN=%s", all->run_path);
 	execve("/proc/self/exe", argv, envp);
 	_exit(127);

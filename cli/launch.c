@@ -439,9 +439,8 @@ static int hear_report(int sock, struct err *e)
 /* The roots as whoever reads the environment finds them. */
 static int set_roots(const struct instances *all, char *data, char *run, size_t size)
 {
-	int len = (int)strlen(all->path) - (int)strlen("/instances");
-
-	return snprintf(data, size, "CTR_ROOT=%.*s", len, all->path) < (int)size &&
+	return snprintf(data, size, "CTR_ROOT=%.*s", instances_data_len(all), all->path) <
+				       (int)size &&
 			       snprintf(run, size, "CTR_RUN=%s", all->run_path) < (int)size ?
 		       0 :
 		       -1;

@@ -56,8 +56,7 @@ static int open_data(const char *data, struct err *e)
 
 static void data_of(const struct instances *s, char data[sizeof(s->path)])
 {
-	snprintf(data, sizeof(s->path), "%.*s", (int)(strlen(s->path) - strlen("/instances")),
-		 s->path);
+	snprintf(data, sizeof(s->path), "%.*s", instances_data_len(s), s->path);
 }
 
 static int lock(int data, struct err *e)

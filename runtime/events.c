@@ -51,8 +51,7 @@ int events_open(const struct instances *all, struct err *e)
 	int fd;
 
 	/* beside "<data>/instances" */
-	snprintf(path, sizeof(path), "%.*s/" EVENTS_DIR, (int)(strrchr(all->path, '/') - all->path),
-		 all->path);
+	snprintf(path, sizeof(path), "%.*s/" EVENTS_DIR, instances_data_len(all), all->path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT && (mkdir(path, 0700) == 0 || errno == EEXIST))
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

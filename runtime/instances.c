@@ -77,7 +77,7 @@ int instances_reopen(struct instances *s, struct err *e)
 	own_close(&s->dir);
 	own_close(&s->tmp);
 	s->dir = s->tmp = -1;
-	str_add_n(&data, s->path, strlen(s->path) - strlen("/instances"));
+	str_add_n(&data, s->path, (size_t)instances_data_len(s));
 	return data.failed ? err_set(e, ENOMEM, "instances") : open_instances_dir(s, data.s, e);
 }
 

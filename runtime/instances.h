@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "runtime/instance.h"
 
@@ -54,6 +55,12 @@ struct instances {
 	char path[256];	    /* <data>/instances */
 	char run_path[256]; /* <run> */
 };
+
+/* How much of s->path is <data>. */
+static inline int instances_data_len(const struct instances *s)
+{
+	return (int)(strlen(s->path) - strlen("/instances"));
+}
 
 /* One instance, locked. */
 struct instance_dir {

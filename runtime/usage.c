@@ -272,8 +272,7 @@ static int open_dir(const struct instances *all, struct err *e)
 	char path[sizeof(all->path) + sizeof(USAGE_DIR)];
 	int fd;
 
-	snprintf(path, sizeof(path), "%.*s/" USAGE_DIR, (int)(strrchr(all->path, '/') - all->path),
-		 all->path);
+	snprintf(path, sizeof(path), "%.*s/" USAGE_DIR, instances_data_len(all), all->path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT && (mkdir(path, 0700) == 0 || errno == EEXIST))
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
