@@ -243,15 +243,12 @@ static int ask_again(const struct density *d, unsigned i, struct err *e)
 static int enter(const struct density *d, unsigned i, struct err *e)
 {
 	auto_running struct running r = RUNNING_NONE;
-	char name[INSTANCE_NAME_MAX + 1], path[40];
-	auto_fd int fd = -1;
+	char name[INSTANCE_NAME_MAX + 1];
 
 	name_of(d, i, name);
 	if (running_look(&d->all, name, &r, e) < 0)
 		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", r.pid);
-	fd = r.pidfd < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 || setns(fd, CLONE_NEWNET) < 0 ?
+	return setns(r.pidfd, CLONE_NEWNET) < 0 ?
 		       err_set(e, errno, "cannot enter the network namespace of '%s'", name) :
 		       0;
 }

@@ -26,8 +26,6 @@
 #include "runtime/base/str.h"
 #include "runtime/running.h"
 
-#define MIGRATE_READY_SECONDS 60
-
 struct receiving {
 	struct cli *c;
 	struct arrival a;
@@ -243,7 +241,7 @@ static void wait_until_ready(const struct receiving *r)
 {
 	struct err why;
 
-	if (r->a.instance->ready && ready_wait(&r->a.all, r->name, MIGRATE_READY_SECONDS, &why) < 0)
+	if (r->a.instance->ready && ready_wait(&r->a.all, r->name, READY_SECONDS, &why) < 0)
 		say("note it runs, but: %s", why.msg);
 }
 

@@ -69,6 +69,13 @@ bool ready_exec(const char *name, const char *command, unsigned seconds, const c
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static int socket_here(struct err *e)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? err_set(e, errno, "cannot make a socket") : fd;
+}
+
 /* A socket of the network namespace that process @pidfd is in (setns(2) with a pidfd: Linux 5.8). */
 static int socket_there(int pidfd, struct err *e)
 {
@@ -76,17 +83,8 @@ static int socket_there(int pidfd, struct err *e)
 
 	if (own < 0 || setns(pidfd, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot enter its network");
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (netns_return(own, e) < 0)
-		return -1;
-	return fd < 0 ? err_set(e, errno, "cannot make a socket") : take_fd(&fd);
-}
-
-static int socket_here(struct err *e)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd < 0 ? err_set(e, errno, "cannot make a socket") : fd;
+	fd = socket_here(e);
+	return netns_return(own, e) < 0 ? -1 : take_fd(&fd);
 }
 
 /* Whether something of the instance listens: from here, as from its neighbours, or if the host is none of those, from itself. */
