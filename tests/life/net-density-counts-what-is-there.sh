@@ -40,7 +40,7 @@ want 2 "$CTR" density 0 r
 want 1 "$CTR" density 3 no-such-image
 said err 'ctr: there is no image'
 # Ctrl-C
-"$CTR" density 2000 "${SERVE[@]}" >out 2>err &
+"$CTR" density 1000 "${SERVE[@]}" >out 2>err &
 soon eval '[ "$("$CTR" list -q | wc -l)" -gt 5 ]'
 kill -INT $!
 wait $!
