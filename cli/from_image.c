@@ -446,8 +446,8 @@ static int set_namespaces(const struct from_image *f, struct spec *s, struct err
 }
 
 /*
- * The instance's clocks begin with it: uptime, and what `ps` derives from the boot time. Not in an instance of an instance, whose root may
- * not set clocks.
+ * The instance's clocks begin with it: uptime, and what `ps` derives from the boot time. Not where there is no user namespace and
+ * root may not set clocks, as in an instance of an instance.
  */
 static int set_clocks(struct spec *s, struct err *e)
 {
@@ -459,7 +459,7 @@ static int set_clocks(struct spec *s, struct err *e)
 
 	if (!o)
 		return err_set(e, ENOMEM, "clocks");
-	if (prctl(PR_CAPBSET_READ, CAP_SYS_TIME) == 0)
+	if (!s->n_uid_maps && prctl(PR_CAPBSET_READ, CAP_SYS_TIME) == 0)
 		return 0;
 	for (int k = 0; k < 2; k++) {
 		struct timespec now;

@@ -541,8 +541,6 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	}
 	if (!say_report(sock, &r) || !r.running)
 		_exit(1);
-	(void)running_keep_own_clocks(
-		&other); /* it has told its command already; what it sees of times is wrong then */
 	health_begin(l->all, l->dir->name, l->instance);
 	bounds = log_bounds(l->instance);
 	become_supervisor(l->all, l->dir->name, &bounds, &b);

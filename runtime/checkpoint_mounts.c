@@ -144,7 +144,7 @@ static const char *target_of(const struct step *st)
 static bool is_own_cgroup(const struct plan *p, const struct step *st)
 {
 	return st->kind == STEP_MOUNT && st->mount.what == MOUNT_CGROUP &&
-	       ((p->clone_flags | p->unshare_late) & CLONE_NEWCGROUP);
+	       p->new_cgroup;
 }
 
 static int fd_path(int fd, char *path, size_t size, struct err *e)

@@ -122,10 +122,36 @@ static int hear_mapped(struct birth *b, struct err *e)
 	return become_root(b, e);
 }
 
-/* The cgroup namespace begins at the cgroup in which it is made, and clone3 makes it before it moves us there. */
-static int unshare_late(const struct birth *b, struct err *e)
+/*
+ * Offsets can be given only before the first process enters the namespace (time_namespaces(7)). Made in here it belongs to the container's user
+ * namespace, like all others: CRIU could not save it otherwise. And before the change of user, which takes our files in /proc from us.
+ */
+static int make_time_namespace(const struct birth *b, struct err *e)
 {
-	if (b->plan->unshare_late && unshare((int)b->plan->unshare_late) < 0)
+	const struct spec *s = b->spec;
+	auto_fd int ns = -1;
+	char text[256];
+
+	if (!b->plan->new_time)
+		return 0;
+	if (unshare(CLONE_NEWTIME) < 0)
+		return err_set(e, errno, "cannot make a time namespace");
+	for (size_t i = 0; i < s->n_time_offsets; i++) {
+		snprintf(text, sizeof(text), "%s %lld %u\n", s->time_offsets[i].clock,
+			 (long long)s->time_offsets[i].secs, s->time_offsets[i].nanosecs);
+		if (file_write_kernel(AT_FDCWD, "/proc/self/timens_offsets", text, e) < 0)
+			return err_in(e, "linux.timeOffsets");
+	}
+	ns = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	if (ns < 0 || setns(ns, CLONE_NEWTIME) < 0)
+		return err_set(e, errno, "cannot enter the time namespace");
+	return 0;
+}
+
+/* The cgroup namespace begins at the cgroup in which it is made, and clone3 makes it before it moves us there. */
+static int make_cgroup_namespace(const struct birth *b, struct err *e)
+{
+	if (b->plan->new_cgroup && unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(e, errno, "cannot make a cgroup namespace");
 	return 0;
 }
@@ -248,8 +274,9 @@ static void life_child(struct birth *b)
 
 	/* clang-format off */
 	if (die_with_parent(b, false, e) < 0 ||
+	    make_time_namespace(b, e) < 0 ||
 	    hear_mapped(b, e) < 0 ||
-	    unshare_late(b, e) < 0 ||
+	    make_cgroup_namespace(b, e) < 0 ||
 	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 ||
 	    runtime_hooks(b, e) < 0 ||
 	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 ||
@@ -403,25 +430,6 @@ static void joiner(struct birth *b)
 
 /* ---- the parent ---- */
 
-/* Offsets can be given only before the first process enters the namespace (time_namespaces(7)). */
-static int make_time_namespace(const struct birth *b, struct err *e)
-{
-	const struct spec *s = b->spec;
-	char text[256];
-
-	if (!b->plan->unshare_first)
-		return 0;
-	if (unshare(CLONE_NEWTIME) < 0)
-		return err_set(e, errno, "cannot make a time namespace");
-	for (size_t i = 0; i < s->n_time_offsets; i++) {
-		snprintf(text, sizeof(text), "%s %lld %u\n", s->time_offsets[i].clock,
-			 (long long)s->time_offsets[i].secs, s->time_offsets[i].nanosecs);
-		if (file_write_kernel(AT_FDCWD, "/proc/self/timens_offsets", text, e) < 0)
-			return err_in(e, "linux.timeOffsets");
-	}
-	return 0;
-}
-
 /* Bound by the descriptor of the state directory: a socket's path has 107 bytes only (unix(7)). */
 static int listen_for_start(struct birth *b, struct err *e)
 {
@@ -570,8 +578,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    (b->plan->cgroup && cgroup_check_unused(b->host, b->plan->cgroup, e) < 0) ||
 	    state_write_journal(b->o->state, b->plan, b->host, e) < 0 ||
 	    apply_stage(&b->apply, STAGE_HOST, e) < 0 ||
-	    make_time_namespace(b, e) < 0 ||
-	    handshake_pair(ends, e) < 0)
+		    handshake_pair(ends, e) < 0)
 		goto out;
 	/* clang-format on */
 	if (make_child(b, ends, l, e) < 0)

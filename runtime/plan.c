@@ -84,9 +84,9 @@ static int plan_namespaces(struct plan *p, const struct spec *s, const struct ho
 		if (ns->path)
 			p->joins[p->n_joins++] = ns;
 		else if (ns->flag == CLONE_NEWTIME)
-			p->unshare_first |= CLONE_NEWTIME;
+			p->new_time = true;
 		else if (ns->flag == CLONE_NEWCGROUP)
-			p->unshare_late |= CLONE_NEWCGROUP;
+			p->new_cgroup = true;
 		else
 			p->clone_flags |= ns->flag;
 	}

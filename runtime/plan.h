@@ -209,8 +209,7 @@ struct plan {
 	struct step *steps; /* sorted by stage, and within one by the order of doing */
 	size_t n, size;
 	uint64_t clone_flags;	/* CLONE_NEW* made with the child */
-	unsigned unshare_first; /* CLONE_NEWTIME: entered by the parent before it makes the child */
-	unsigned unshare_late;	/* CLONE_NEWCGROUP: entered by the child once it is in its cgroup */
+	bool new_time, new_cgroup; /* namespaces that the child makes for itself */
 	bool netns_apart;	/* the network namespace is made by the parent, beside the mounts */
 	unsigned n_joins;	/* namespaces to join before (index into spec->namespaces) */
 	const struct ns_spec *joins[8];

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <linux/ioctl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,15 +107,6 @@ int running_look(const struct instances *all, const char *name, struct running *
 	got.status = status;
 	*r = got;
 	return 0;
-}
-
-int running_keep_own_clocks(struct err *e)
-{
-	auto_fd int own = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
-
-	if (own < 0)
-		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open '/proc/self/ns/time'");
-	return setns(own, CLONE_NEWTIME) < 0 ? err_set(e, errno, "cannot keep our own clocks") : 0;
 }
 
 int pidfd_wait(int pidfd, int ms)

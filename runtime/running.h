@@ -59,12 +59,6 @@ static inline void own_running(struct running *r)
 /* Says who watches: for whoever has just made the run state, or adopts it. */
 int running_set_watcher(const struct state_dir *d, pid_t pid, struct err *e);
 
-/*
- * Who has made a payload has unshared its time namespace for it (unshare(2), CLONE_NEWTIME), and every later child would live by the
- * payload's clocks, and so does itself once it executes a program (Linux 6.1). After this both have ours again. Failing, e->code says why; what they see of times is then wrong.
- */
-int running_keep_own_clocks(struct err *e);
-
 /* Waits at most @ms milliseconds (-1: for ever) until the process of @pidfd has ended. 1: it has; 0: it has not. */
 int pidfd_wait(int pidfd, int ms);
 

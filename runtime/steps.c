@@ -159,7 +159,8 @@ int apply_stage(struct apply *a, enum stage stage, struct err *e)
 /* Not a step, but where the second process comes from: its namespaces are the larger part of a container. */
 static void print_clone(const struct plan *p, struct str *out)
 {
-	uint64_t made = p->clone_flags | p->unshare_first | p->unshare_late;
+	uint64_t made = p->clone_flags | (p->new_time ? CLONE_NEWTIME : 0) |
+			(p->new_cgroup ? CLONE_NEWCGROUP : 0);
 
 	str_addf(out, "%-15s process", "clone");
 	for (const struct name_value *ns = namespace_names; ns->name; ns++)
