@@ -269,9 +269,12 @@ int oci_preserved(struct cli *c, uint64_t preserve, struct spec *s, struct proce
 {
 	const char *fds = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
 	uint64_t listen = 0, for_whom = 0;
+	unsigned missing = 0;
 
-	if (fds && pid && parse_u64(pid, 1, INT_MAX, &for_whom) == 0 &&
-	    (pid_t)for_whom == getpid() && parse_u64(fds, 1, 4096, &listen) == 0 &&
+	/* who does not say for whom they are means us, whom he cannot know before (as crun) */
+	if (fds &&
+	    (!pid || (parse_u64(pid, 1, INT_MAX, &for_whom) == 0 && (pid_t)for_whom == getpid())) &&
+	    parse_u64(fds, 1, 4096, &listen) == 0 &&
 	    add_environment(s, p, arena_printf(s->arena, "LISTEN_FDS=%u", (unsigned)listen),
 			    "LISTEN_PID=1", c->e) < 0)
 		return -1;
@@ -279,9 +282,11 @@ int oci_preserved(struct cli *c, uint64_t preserve, struct spec *s, struct proce
 	for (unsigned fd = 3; fd < 3 + *n; fd++) {
 		int flags = fcntl((int)fd, F_GETFD);
 
-		if (flags < 0 || flags & FD_CLOEXEC) /* of our own: whoever called left it closed */
-			return err_set(c->e, EBADF, "descriptor %u is to be preserved", fd);
+		missing += flags < 0 ||
+			   flags & FD_CLOEXEC; /* of our own: whoever called left it closed */
 	}
+	if (missing)
+		log_warn("%u of the descriptors that are to be preserved are not open", missing);
 	return 0;
 }
 

@@ -200,6 +200,10 @@ int exec_close_files(unsigned preserve, const int *keep, size_t n, struct err *e
 {
 	unsigned first = 3 + preserve;
 
+	/* those of our own among them, which took the numbers of some that were not open */
+	for (unsigned fd = 3; fd < first; fd++)
+		if (fcntl((int)fd, F_GETFD) > 0)
+			close_unless_kept((int)fd, keep, n);
 	for (unsigned from = first, kept = 0; kept != UINT_MAX; from = kept + 1) {
 		kept = next_kept(keep, n, from);
 		if (kept == from || sys_close_range(from, kept - (kept != UINT_MAX), 0) == 0)

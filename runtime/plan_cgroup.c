@@ -86,11 +86,11 @@ static int plan_memory(struct limits *l, const struct resources_spec *r)
 		return err_set(l->e, ERR_INVALID,
 			       R("memory.swap") ": is memory and swap together, so at least "
 						"memory.limit");
-	/* 0 means "not given" for these three (runc's and crun's reading) */
+	/* 0 means "not given" for these three, as for runc; but no swap if it is of nothing else, as for crun */
 	if (r->memory.limit.set && r->memory.limit.v &&
 	    set_i64(l, CTL_MEMORY, R("memory.limit"), "memory.max", r->memory.limit.v) < 0)
 		return -1;
-	if (r->memory.swap.set && r->memory.swap.v &&
+	if (r->memory.swap.set && (r->memory.swap.v || !r->memory.limit.set) &&
 	    set_i64(l, CTL_MEMORY, R("memory.swap"), "memory.swap.max",
 		    r->memory.swap.v < 0 ? -1 : r->memory.swap.v - limit) < 0)
 		return -1;

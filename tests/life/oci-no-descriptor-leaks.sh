@@ -16,8 +16,12 @@ oci exec "$ID" sh -c 'ls -l /proc/self/fd/ /proc/1/fd/' </dev/null 2>/dev/null |
 # --preserve-fds passes exactly those on
 exec 3</etc/hostname
 equal 5 "$(oci exec --preserve-fds 1 "$ID" sh -c "$count" </dev/null)" "with --preserve-fds 1"
+# those that are not open are not passed on, nor is one of ours that has their number
 exec 3<&-
-refused oci exec --preserve-fds 1 "$ID" true
+bare() { python3 -c 'import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))' "$@"; } # without the descriptors of this script
+bare "$CTR_OCI" --root "$ROOT" exec --preserve-fds 20 "$ID" sh -c "$count" </dev/null >out 2>err || fail "$(cat err)"
+equal 4 "$(cat out)" "with descriptors to be preserved that are not open"
+contains "20 of the descriptors that are to be preserved are not open" "$(cat err)" "a warning"
 oci delete --force "$ID"
 
 # a working directory through a descriptor: of ours, whatever its number, or of the caller's
@@ -26,10 +30,12 @@ exec 7<.
 for fd in 3 4 5 6 7 8 9 10 11 12 13 14 15; do
 	for cwd in /proc/self/fd/$fd /proc/1/fd/$fd /proc/thread-self/fd/$fd; do
 		change b "c['process']['cwd'] = '$cwd'; sh('pwd; ls -A . ..; cat host-marker; ls -A /proc/self/cwd/../../../etc')"
-		out=$(oci run -b b "$ID" 2>&1 </dev/null)
-		lacks "the host's own" "$out" "cwd $cwd"
-		lacks passwd "$out" "cwd $cwd"
-		no_traces
+		for preserve in 0 20; do
+			out=$(oci run --preserve-fds $preserve -b b "$ID" 2>&1 7<&- </dev/null)
+			lacks "the host's own" "$out" "cwd $cwd, $preserve preserved"
+			lacks passwd "$out" "cwd $cwd, $preserve preserved"
+			no_traces
+		done
 	done
 done
 change b "c['process']['cwd'] = '/'; c['process']['args'] = ['/bin/sleep', '60']"
