@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "netns/netns.h"
+#include "netns/nft.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 
@@ -203,4 +204,15 @@ int netns_move_device(const char *device, int netns, const char *name, struct er
 	if (netns_return(own, e) < 0)
 		return -1;
 	return r < 0 ? -1 : 0;
+}
+
+int netns_has_filters(int netns, struct err *e)
+{
+	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (own < 0 || setns(netns, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot enter the container's network namespace");
+	r = nft_has_rules(e);
+	return netns_return(own, e) < 0 ? -1 : r;
 }

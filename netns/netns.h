@@ -27,6 +27,9 @@ int netns_loopback_up(struct err *e);
  */
 int netns_return(int own, struct err *e);
 
+/* Whether somebody has set up packet filters in the network namespace @netns, but for what comes with interfaces of ours. 1, 0, or -1 and *e. */
+int netns_has_filters(int netns, struct err *e);
+
 /*
  * Moves the device @device of the caller's network namespace into @netns, under @name, with its permanent addresses of
  * global scope, and brings it up. The caller enters @netns meanwhile: it must be single-threaded and have CAP_NET_ADMIN

@@ -280,6 +280,40 @@ int nft_has_table(const char *name, struct err *e)
 	return rc == 0 ? 1 : e->code == ENOENT ? 0 : -1;
 }
 
+static int see_rule(const struct nlmsghdr *h, void *arg)
+{
+	const struct nfgenmsg *m = mnl_nlmsg_get_payload(h);
+	bool *found = arg;
+
+	/* those of the netdev family are ours: rates and firewalls of its own interfaces */
+	*found |= h->nlmsg_len >= mnl_nlmsg_size(sizeof(*m)) && m->nfgen_family != NFPROTO_NETDEV;
+	return MNL_CB_OK;
+}
+
+int nft_has_rules(struct err *e)
+{
+	char answer[NL_ROOM];
+	struct nfgenmsg *m;
+	bool found = false;
+	struct nl nl;
+	int rc = -1;
+
+	if (nl_open(&nl, NETLINK_NETFILTER, e) < 0)
+		return -1;
+	nl_end(&nl, nl_add(&nl, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP, sizeof(*m),
+			   &m));
+	if (mnl_socket_sendto(nl.sock, nl.buf, nl.len) >= 0)
+		do {
+			ssize_t n = mnl_socket_recvfrom(nl.sock, answer, sizeof(answer));
+
+			rc = n < 0 ? -1 : mnl_cb_run(answer, (size_t)n, 0, 0, see_rule, &found);
+		} while (rc > MNL_CB_STOP);
+	if (rc < 0)
+		err_set(e, errno, "cannot ask for the rules of netfilter");
+	nl_close(&nl);
+	return rc < 0 ? -1 : found;
+}
+
 int nft_remove_table(const char *name, struct err *e)
 {
 	struct nl nl;

@@ -28,6 +28,9 @@ int nft_has(const char *table, const struct nft_element *el, struct err *e);
 /* Whether there is a table of family netdev of that name; -1 and *e. */
 int nft_has_table(const char *name, struct err *e);
 
+/* Whether there is any rule, of whoever's, but in tables of devices. 1, 0, or -1 and *e. */
+int nft_has_rules(struct err *e);
+
 /* Removes it, if it is there, with all in it. */
 int nft_remove_table(const char *name, struct err *e);
 

@@ -82,13 +82,16 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
  */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
 
+/* What @m puts in place, as a detached mount or -1 and *e; for who attaches it himself. */
+int apply_open_mount(const struct apply *a, const struct mount_step *m, struct err *e);
+
 /* Parent: the node of a device that none of the host's is, detached. Descriptor, or -1 and *e. */
 int apply_open_device(const struct apply *a, const struct step *st, struct err *e);
 
 /*
  * What @open gives, called in a mount namespace of its own whose "/" sends nothing out: for what can only be had of a mount that is attached
- * somewhere. A helper does it, which shares our descriptors: the one that it makes is ours. It shares no memory, since before
- * Linux 6.3 a process that has unshared its time namespace cannot have such a child (EINVAL). Descriptor, or -1 and *e.
+ * somewhere. A helper does it, which shares our descriptors: the one that it makes is ours. Descriptor, or -1 and
+ * *e.
  */
 typedef int apply_open(const struct apply *a, const void *what, struct err *e);
 int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *what, struct err *e);

@@ -495,6 +495,15 @@ static int open_mount(const struct apply *a, const struct mount_step *m, struct 
 	return take_fd(&fd);
 }
 
+int apply_open_mount(const struct apply *a, const struct mount_step *m, struct err *e)
+{
+	int fd = open_mount(a, m, e);
+
+	if (fd < 0 && !e->code)
+		err_set(e, errno, "cannot open the mount of '%s'", mount_name(m));
+	return fd;
+}
+
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
@@ -508,12 +517,9 @@ int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
 		return 0;
 	if (slot < 0)
 		return 0;
-	fd = st->kind == STEP_DEVICE ? apply_open_device(a, st, e) : open_mount(a, m, e);
-	if (fd < 0) {
-		if (!e->code)
-			err_set(e, errno, "cannot open the mount of '%s'", mount_name(m));
+	fd = st->kind == STEP_DEVICE ? apply_open_device(a, st, e) : apply_open_mount(a, m, e);
+	if (fd < 0)
 		return err_in(e, "%s", st->why);
-	}
 	a->trees[slot] = fd;
 	if ((size_t)slot >= a->n_trees)
 		a->n_trees = (size_t)slot + 1;

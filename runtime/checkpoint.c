@@ -26,9 +26,12 @@
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
+#include "runtime/views.h"
 
 #define DUMP_LOG      "dump.log"
 #define LOG_LEVEL     4
+#define EXTERNAL_FILE "file["
+#define HEX	      "0123456789abcdef"
 #define ANNOTATION    "org.criu.config"
 #define OWN_CONFIG    "/etc/criu/ctr-oci.conf"
 #define SHARED_CONFIG "/etc/criu/runc.conf"
@@ -80,9 +83,6 @@ int checkpoint_check(const struct spec *s, const struct host *h, const struct ch
 			e, ERR_NOT_SUPPORTED,
 			"where controllers are bound to cgroup v1 criu would change the host's own "
 			"cgroups: --manage-cgroups-mode can be 'ignore' only");
-	if (s->root.layers || s->root.idmap)
-		return err_set(e, ERR_NOT_SUPPORTED,
-			       "only a root file system that is a plain directory can be restored");
 	if (!spec_namespace(s, CLONE_NEWNS))
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "a container without a mount namespace cannot be restored");
@@ -152,7 +152,16 @@ void checkpoint_put_common(struct str *m, const struct spec *s, const struct hos
 		criu_put_number(m, CRIU_NETWORK_LOCK, lock);
 }
 
-int descriptors_parse(const char *text, size_t len, char pipes[3][32], struct err *e)
+/* @prefix, digits, and a bracket. */
+static bool is_id(const char *text, const char *prefix, const char *digits)
+{
+	const char *id = str_after(text, prefix);
+	size_t len = id ? strspn(id, digits) : 0;
+
+	return len && len < STREAM_MAX - 8 && streq(id + len, "]");
+}
+
+int descriptors_parse(const char *text, size_t len, char streams[3][STREAM_MAX], struct err *e)
 {
 	auto_arena struct arena *a = arena_new(1u << 20);
 	const struct json *v = a ? json_parse(a, text, len, e) : NULL;
@@ -164,16 +173,14 @@ int descriptors_parse(const char *text, size_t len, char pipes[3][32], struct er
 		return err_in(e, DESCRIPTORS_FILE);
 	if (v->type != JSON_ARRAY || v->count > 3)
 		return err_set(e, ERR_INVALID, DESCRIPTORS_FILE " is no list of three names");
-	memset(pipes, 0, 3 * sizeof(pipes[0]));
+	memset(streams, 0, 3 * sizeof(streams[0]));
 	for (const struct json *i = v->first; i; i = i->next, n++) {
-		const char *inode = i->type == JSON_STRING ? str_after(i->text, "pipe:[") : NULL;
-		size_t digits = inode ? strspn(inode, "0123456789") : 0;
-
 		if (i->type != JSON_STRING)
 			return err_set(e, ERR_INVALID,
 				       DESCRIPTORS_FILE " is no list of three names");
-		if (digits > 0 && digits <= 20 && streq(inode + digits, "]"))
-			strcpy(pipes[n], i->text);
+		if (is_id(i->text, "pipe:[", "0123456789") ||
+		    is_id(i->text, EXTERNAL_FILE, HEX ":"))
+			strcpy(streams[n], i->text);
 	}
 	return 0;
 }
@@ -185,20 +192,56 @@ struct dump {
 	int status_fd;
 };
 
-/* What the first process has as standard streams: of its pipes the other ends are outside. */
-static int write_descriptors(pid_t pid, int dir, struct err *e)
+/* What the first process has as standard stream @fd: of a pipe the other end is outside. */
+static void name_stream(pid_t pid, int fd, char *name, size_t size)
+{
+	char path[40];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	len = readlink(path, name, size - 1);
+	name[len > 0 ? len : 0] = '\0';
+}
+
+/*
+ * A FIFO is all of it outside, in a mount that the container does not have. CRIU knows such a file by the number of its mount and its own, and takes
+ * at the restore what it is given instead. Which of its descriptors a shell has it in changes with each redirection. False: there is none.
+ */
+static bool name_fifo(int dir, int fd, char *name, size_t size)
+{
+	static const char *const names[] = { "stdin", "stdout", "stderr" };
+	auto_fd int fifo = dir > 0 ? openat(dir, names[fd], O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	auto_str struct str info = { 0 };
+	struct err ignored;
+	char path[40];
+	const char *at;
+	unsigned mount;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fifo);
+	if (fifo < 0 || fstat(fifo, &st) < 0 || !S_ISFIFO(st.st_mode) ||
+	    file_read_kernel(AT_FDCWD, path, 65536, &info, &ignored) < 0)
+		return false;
+	at = strstr(str_text(&info), "mnt_id:");
+	if (!at || sscanf(at, "mnt_id: %u", &mount) != 1)
+		return false;
+	snprintf(name, size, EXTERNAL_FILE "%x:%llx]", mount, (unsigned long long)st.st_ino);
+	return true;
+}
+
+static int put_streams(struct str *m, pid_t pid, const struct checkpoint_options *o, int dir,
+		       struct err *e)
 {
 	auto_str struct str text = { 0 };
 	struct json_writer w = { .out = &text };
-	char link[40], name[PATH_MAX];
+	char name[PATH_MAX];
 
 	json_open(&w, NULL, '[');
 	for (int fd = 0; fd < 3; fd++) {
-		ssize_t len;
-
-		snprintf(link, sizeof(link), "/proc/%d/fd/%d", pid, fd);
-		len = readlink(link, name, sizeof(name) - 1);
-		name[len > 0 ? len : 0] = '\0';
+		if (name_fifo(o->fifos, fd, name, sizeof(name)))
+			criu_put_string(m, CRIU_EXTERNAL, name);
+		else
+			name_stream(pid, fd, name, sizeof(name));
 		json_put_string(&w, NULL, name);
 	}
 	json_close(&w);
@@ -286,7 +329,11 @@ static int put_dump(struct str *m, const struct state *st, const struct spec *s,
 		return -1;
 	if (o->pre_dump)
 		return 0;
-	if (externals_of(p, st->pid, &mounts, e) < 0 || write_descriptors(st->pid, image, e) < 0)
+	for (size_t i = 0; i < p->n; i++)
+		if (p->steps[i].kind == STEP_VIEW)
+			criu_put_string(m, CRIU_SKIP_MOUNT, p->steps[i].view->path);
+	if (externals_of(p, o->cgroups == CRIU_CGROUPS_IGNORE, st->pid, &mounts, e) < 0 ||
+	    put_streams(m, st->pid, o, image, e) < 0)
 		return -1;
 	externals_put(&mounts, m);
 	return 0;
@@ -333,7 +380,9 @@ static int run_dump(const struct state *st, const char *program, const struct st
 		    struct dump *d, int log_dir, struct err *e)
 {
 	/* were it to die with us the container would be left with half of CRIU's work in it */
-	struct criu_child how = { .program = program, .cgroup = -1 };
+	struct criu_child how = {
+		.program = program, .cgroup = -1, .fds = &d->o->held, .n_fds = d->o->held > 0
+	};
 	struct criu c = { .log_dir = log_dir, .log = DUMP_LOG };
 	struct criu_answer a;
 	bool was_frozen = is_frozen(st);

@@ -20,6 +20,7 @@
 
 #include "runtime/criu_rpc.h"
 
+struct apply;
 struct arena;
 struct err;
 struct host;
@@ -43,6 +44,11 @@ struct checkpoint_options {
 	enum criu_cgroups cgroups;
 	enum criu_lock network_lock;
 	const char *lsm_profile, *lsm_mount_context;
+	int fifos; /* of a dump: a directory with FIFOs "stdin", "stdout", "stderr" that may be its streams; 0: none */
+	int held; /* CRIU has this descriptor as long as it works, whatever becomes of us; 0: none */
+	/* Of a restore: all is there, and stopped; a failure takes it back, and after a success it may have run. NULL: nothing to do. */
+	int (*about_to_run)(const void *arg, struct err *e);
+	const void *arg;
 };
 
 /*
@@ -90,15 +96,28 @@ const char *externals_find(const struct externals *x, const char *key);
 /* Puts them into a message criu_opts. */
 void externals_put(const struct externals *x, struct str *options);
 
-/* Those of a running container: a mount of the plan that is still where it was put. */
-int externals_of(const struct plan *p, pid_t pid, struct externals *x, struct err *e);
+/* Those of a running container: a mount of the plan that is still where it was put. @cgroups_alone: CRIU_CGROUPS_IGNORE. */
+int externals_of(const struct plan *p, bool cgroups_alone, pid_t pid, struct externals *x,
+		 struct err *e);
 
 /*
- * For a restore: makes mount points that are missing in the root file system mounted on @root, and gives each mount
- * from outside its key and its source. To be called in a mount namespace that is thrown away: it leaves mounts below @root.
+ * What CRIU is to mount at a restore. It knows mounts by paths, which it goes as root of the container's user namespace; so each gets one in a
+ * directory that all may search, in a mount namespace that is thrown away.
  */
-int externals_prepare(const struct plan *p, const struct host *h, const char *root,
-		      struct externals *x, struct err *e);
+struct staging {
+	struct arena *arena;
+	struct apply *apply;
+	int *trees;	  /* one a step of the plan; -1: it takes nothing of the host */
+	const char *root; /* where the root file system is bound to */
+	const char *dir;  /* empty, for all others */
+	bool cgroups_alone;
+};
+
+/* Opens the trees, by the host's paths. */
+int staging_open(struct staging *g, struct err *e);
+
+/* Attaches them, makes mount points that are missing in the root file system, and gives each mount from outside its key and its source. */
+int externals_prepare(const struct staging *g, struct externals *x, struct err *e);
 
 /* What both requests have in common: directories, log, and options. *work is the log's directory: the caller's. */
 struct checkpoint_dirs {
@@ -116,11 +135,12 @@ int checkpoint_check(const struct spec *s, const struct host *h, const struct ch
 		     struct err *e);
 
 #define DESCRIPTORS_FILE "descriptors.json"
+#define STREAM_MAX	 36
 
 /*
- * Reads descriptors.json: what the streams 0, 1 and 2 were, of which those that were pipes matter ("pipe:[123]"). Others are
- * "". 0, or -1 and *e for what runc, crun and ctr do not write.
+ * Reads descriptors.json: what the streams 0, 1 and 2 were, of which those matter that another is to be given for: pipes ("pipe:[123]") and
+ * FIFOs ("file[1b:a7]": the numbers of its mount and its own). Others are "". 0, or -1 and *e for what runc, crun and ctr do not write.
  */
-int descriptors_parse(const char *text, size_t len, char pipes[3][32], struct err *e);
+int descriptors_parse(const char *text, size_t len, char streams[3][STREAM_MAX], struct err *e);
 
 #endif

@@ -17,12 +17,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "runtime/apply.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/checkpoint.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
@@ -132,7 +134,7 @@ static const char *target_of(const struct step *st)
 			       st->mount.target :
 			       NULL;
 	case STEP_DEVICE:
-		return st->device.bind ? st->device.path : NULL;
+		return st->device.bind || st->device.slot >= 0 ? st->device.path : NULL;
 	case STEP_MASK:
 		return st->path;
 	default:
@@ -140,11 +142,14 @@ static const char *target_of(const struct step *st)
 	}
 }
 
-/* cgroup2 of a cgroup namespace of its own is a file system like others. */
-static bool is_own_cgroup(const struct plan *p, const struct step *st)
+/*
+ * cgroup2 of a cgroup namespace of its own is a file system like others; but where CRIU is to leave cgroups alone that namespace is made with
+ * the host's rights, and a user namespace could not mount anything of it.
+ */
+static bool is_own_cgroup(const struct plan *p, bool alone, const struct step *st)
 {
-	return st->kind == STEP_MOUNT && st->mount.what == MOUNT_CGROUP &&
-	       p->new_cgroup;
+	return st->kind == STEP_MOUNT && st->mount.what == MOUNT_CGROUP && p->new_cgroup &&
+	       !(alone && p->clone_flags & CLONE_NEWUSER);
 }
 
 static int fd_path(int fd, char *path, size_t size, struct err *e)
@@ -201,7 +206,8 @@ static bool is_mount_point(const char *mountinfo, const char *path)
 	return false;
 }
 
-int externals_of(const struct plan *p, pid_t pid, struct externals *x, struct err *e)
+int externals_of(const struct plan *p, bool cgroups_alone, pid_t pid, struct externals *x,
+		 struct err *e)
 {
 	auto_str struct str mounts = { 0 };
 	auto_fd int root = -1;
@@ -219,7 +225,7 @@ int externals_of(const struct plan *p, pid_t pid, struct externals *x, struct er
 		const char *target = target_of(st);
 		auto_fd int fd = -1;
 
-		if (!target || is_own_cgroup(p, st))
+		if (!target || is_own_cgroup(p, cgroups_alone, st))
 			continue;
 		fd = path_open_in(root, target, O_PATH);
 		if (fd < 0 || (st->kind == STEP_MASK && !is_null_device(fd)))
@@ -268,12 +274,52 @@ static int check_ordinary(int root, const char *target, struct err *e)
 	return 0;
 }
 
+/* What @st takes of the host, as a detached mount; -1: nothing. */
+static int open_source(const struct apply *a, const struct step *st, struct err *e)
+{
+	e->code = 0;
+	if (st->kind == STEP_ROOT || (st->kind == STEP_MOUNT && st->mount.what == MOUNT_BIND))
+		return apply_open_mount(a, &st->mount, e);
+	return st->kind == STEP_DEVICE && st->device.slot >= 0 ? apply_open_device(a, st, e) : -1;
+}
+
+int staging_open(struct staging *g, struct err *e)
+{
+	const struct plan *p = g->apply->plan;
+
+	g->trees = arena_array(g->arena, p->n, sizeof(*g->trees));
+	if (!g->trees)
+		return err_set(e, ENOMEM, "cannot list the mounts");
+	for (size_t i = 0; i < p->n; i++) {
+		g->trees[i] = open_source(g->apply, &p->steps[i], e);
+		if (g->trees[i] < 0 && e->code)
+			return err_in(e, "%s", p->steps[i].why);
+	}
+	return 0;
+}
+
+/* A name for the tree of step @i, in a directory that all may search. */
+static int attach(const struct staging *g, size_t i, char *path, size_t size, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(g->trees[i], &st) < 0)
+		return err_set(e, errno, "cannot stat a mount");
+	snprintf(path, size, "%s/%zu", g->dir, i);
+	if (S_ISDIR(st.st_mode) ? mkdir(path, 0755) < 0 : mknod(path, S_IFREG | 0644, 0) < 0)
+		return err_set(e, errno, "cannot make '%s'", path);
+	if (sys_move_mount(g->trees[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+	    mount(NULL, path, NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "cannot mount on '%s'", path);
+	return 0;
+}
+
 /*
  * A mount point of the root file system, made if missing, and its name in there. A bind is put in its place until all are
  * resolved, since later ones may lie inside.
  */
-static int prepare_mount(const struct step *st, int root, const char *prefix, char *key,
-			 size_t size, struct err *e)
+static int prepare_mount(const struct step *st, int root, const char *prefix, const char *bind,
+			 char *key, size_t size, struct err *e)
 {
 	const struct mount_step *m = &st->mount;
 	auto_fd int fd = -1;
@@ -283,8 +329,8 @@ static int prepare_mount(const struct step *st, int root, const char *prefix, ch
 
 	if (check_ordinary(root, m->target, e) < 0)
 		return -1;
-	if (m->what == MOUNT_BIND && stat(m->source, &source) < 0)
-		return err_set(e, errno, "cannot stat '%s'", m->source);
+	if (m->what == MOUNT_BIND && stat(bind, &source) < 0)
+		return err_set(e, errno, "cannot stat '%s'", bind);
 	fd = S_ISDIR(source.st_mode) ? path_make_dir_in(root, m->target, 0755, e) :
 				       path_make_file_in(root, m->target, 0644, e);
 	if (fd < 0 || fd_path(fd, path, sizeof(path), e) < 0)
@@ -294,48 +340,83 @@ static int prepare_mount(const struct step *st, int root, const char *prefix, ch
 		return err_set(e, ERR_INVALID, "'%s' is not in the root file system", m->target);
 	snprintf(key, size, "%s", inside);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	if (m->what == MOUNT_BIND && mount(m->source, link, NULL, MS_BIND | MS_REC, NULL) < 0)
-		return err_set(e, errno, "cannot bind '%s'", m->source);
+	if (m->what == MOUNT_BIND && mount(bind, link, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return err_set(e, errno, "cannot bind '%s'", bind);
 	return 0;
 }
 
-static int prepare_step(const struct plan *p, const struct host *h, const struct step *st, int root,
-			const char *prefix, struct externals *x, struct err *e)
+static int prepare_step(const struct staging *g, size_t i, int root, struct externals *x,
+			struct err *e)
 {
+	const struct apply *a = g->apply;
+	const struct step *st = &a->plan->steps[i];
 	char key[PATH_MAX], value[PATH_MAX];
 
+	if (g->trees[i] >= 0 && attach(g, i, value, sizeof(value), e) < 0)
+		return -1;
 	switch (st->kind) {
 	case STEP_MASK: /* named as runc names it, and as crun does */
 		if (externals_add(x, MASK_SOURCE, MASK_SOURCE, e) < 0)
 			return -1;
 		return externals_add(x, st->path, MASK_SOURCE, e);
 	case STEP_DEVICE:
-		return st->device.bind ? externals_add(x, st->device.path, st->device.path, e) : 0;
+		if (g->trees[i] < 0 && !st->device.bind)
+			return 0;
+		return externals_add(x, st->device.path, g->trees[i] < 0 ? st->device.path : value,
+				     e);
 	case STEP_MOUNT:
 		break;
 	default:
 		return 0;
 	}
 	if (st->mount.what == MOUNT_CGROUP) {
-		snprintf(value, sizeof(value), "%s/%s", h->cgroup, p->cgroup ? p->cgroup : "");
-		return is_own_cgroup(p, st) ? 0 : externals_add(x, st->mount.target, value, e);
+		snprintf(value, sizeof(value), "%s/%s", a->host->cgroup,
+			 a->plan->cgroup ? a->plan->cgroup : "");
+		return is_own_cgroup(a->plan, g->cgroups_alone, st) ?
+			       0 :
+			       externals_add(x, st->mount.target, value, e);
 	}
-	if (on_tmpfs(p, st->mount.target))
+	if (on_tmpfs(a->plan, st->mount.target))
 		snprintf(key, sizeof(key), "%s", st->mount.target);
-	else if (prepare_mount(st, root, prefix, key, sizeof(key), e) < 0)
+	else if (prepare_mount(st, root, g->root, value, key, sizeof(key), e) < 0)
 		return -1;
-	return st->mount.what == MOUNT_BIND ? externals_add(x, key, st->mount.source, e) : 0;
+	return st->mount.what == MOUNT_BIND ? externals_add(x, key, value, e) : 0;
 }
 
-int externals_prepare(const struct plan *p, const struct host *h, const char *root,
-		      struct externals *x, struct err *e)
+/* The root file system is bound to where CRIU looks for it, for a moment or for good. */
+static int bind_root(const struct staging *g, const char *from, struct err *e)
 {
-	auto_fd int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (mount(from, g->root, NULL, MS_BIND | MS_REC, NULL) < 0 ||
+	    mount(NULL, g->root, NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "cannot bind the root file system");
+	return 0;
+}
+
+static int prepare_steps(const struct staging *g, struct externals *x, struct err *e)
+{
+	const struct plan *p = g->apply->plan;
+	auto_fd int fd = open(g->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set(e, errno, "cannot open '%s'", root);
+		return err_set(e, errno, "cannot open '%s'", g->root);
 	for (size_t i = 0; i < p->n; i++)
-		if (prepare_step(p, h, &p->steps[i], fd, root, x, e) < 0)
+		if (p->steps[i].kind != STEP_ROOT && prepare_step(g, i, fd, x, e) < 0)
 			return err_in(e, "%s", p->steps[i].why);
 	return 0;
+}
+
+int externals_prepare(const struct staging *g, struct externals *x, struct err *e)
+{
+	const struct plan *p = g->apply->plan;
+	char from[PATH_MAX] = "";
+
+	for (size_t i = 0; i < p->n && !*from; i++)
+		if (p->steps[i].kind == STEP_ROOT && attach(g, i, from, sizeof(from), e) < 0)
+			return -1;
+	if (bind_root(g, from, e) < 0 || prepare_steps(g, x, e) < 0)
+		return -1;
+	/* without what was put in its place to find the names: CRIU mounts all of it itself */
+	if (umount2(g->root, MNT_DETACH) < 0)
+		return err_set(e, errno, "cannot let go of '%s'", g->root);
+	return bind_root(g, from, e);
 }

@@ -7,15 +7,18 @@
  *   reads what little it needs of the images
  *   writes the journal, makes the cgroup
  *   clone3 into the cgroup                       a mount namespace that nobody else sees, with the root
- *                                                file system on a mount point of its own; in it missing mount
- *                                                points are made and places resolved
+ *                                                file system, and all that comes from outside, on mount
+ *                                                points of its own (checkpoint.h, struct staging); missing
+ *                                                mount points are made and places resolved
  *   <------------------------------- mounts ---  a cgroup namespace, if the container has one; execve
  *   --- what to restore ---------------------->  criu makes the namespaces
  *   <----------------- "setup-namespaces" -----
- *   hooks, lo
+ *   hooks
+ *   <----------------- "post-setup-namespaces" - an empty network lets nothing in
+ *   lo, interfaces
  *   <----------------- "orphan-pts-master" ----  the console
  *   <----------------- "post-restore" ---------  all processes are there, and stopped
- *   limits, device filter, writes the state
+ *   views, limits, device filter, writes the state
  *   --- yes ---------------------------------->  lets them go; ends
  *
  * The restored processes are in the cgroup because CRIU is: from the first moment on the journal names where they are, and
@@ -28,6 +31,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -54,9 +58,9 @@
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
+#include "runtime/userns.h"
 
 #define RESTORE_LOG "restore.log"
-#define ROOT_DIR    "criu-root"
 
 struct restore {
 	const struct spec *spec;
@@ -67,8 +71,9 @@ struct restore {
 	struct life *life;
 	struct apply apply;
 	struct externals mounts;
-	char root[PATH_MAX]; /* where CRIU finds the root file system */
-	bool own_network;    /* a network namespace that the images do not fill */
+	char staging[PATH_MAX], root[PATH_MAX], mounts_dir[PATH_MAX],
+		yard[PATH_MAX]; /* and in it */
+	bool own_network;	/* a network namespace that the images do not fill */
 };
 
 /* ---- the child, until it is CRIU ---- */
@@ -87,24 +92,40 @@ static int send_mounts(int sock, const struct externals *x, struct err *e)
 	return say(sock, MSG_MOUNTED, e);
 }
 
-static int bind_root(const struct restore *r, struct err *e)
+/* What it hides was opened before. */
+static int make_staging(const struct restore *r, struct err *e)
 {
-	if (mount(r->spec->root.path, r->root, NULL, MS_BIND | MS_REC, NULL) < 0 ||
-	    mount(NULL, r->root, NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set(e, errno, "cannot bind '%s'", r->spec->root.path);
+	if (mount("ctr", r->staging, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
+		return err_set(e, errno, "cannot mount on '%s'", r->staging);
+	if (mkdir(r->root, 0755) < 0 || mkdir(r->mounts_dir, 0755) < 0 || mkdir(r->yard, 0700) < 0)
+		return err_set(e, errno, "cannot make directories in '%s'", r->staging);
 	return 0;
+}
+
+/* Mounts that are mapped to the container's ids have those of a user namespace that is to be, as CRIU makes it. */
+static int open_ids(struct restore *r, struct err *e)
+{
+	const struct spec *s = r->spec;
+
+	if (!spec_namespace(s, CLONE_NEWUSER))
+		return 0;
+	r->apply.userns = userns_open(s->uid_maps, s->n_uid_maps, s->gid_maps, s->n_gid_maps, e);
+	return r->apply.userns < 0 ? -1 : 0;
 }
 
 static int prepare_mounts(struct restore *r, struct err *e)
 {
+	struct staging g = { .arena = r->mounts.arena,
+			     .apply = &r->apply,
+			     .root = r->root,
+			     .dir = r->mounts_dir,
+			     .cgroups_alone = r->o->cgroups == CRIU_CGROUPS_IGNORE };
+
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_set(e, errno, "cannot make a mount namespace");
-	if (bind_root(r, e) < 0 || externals_prepare(r->plan, r->host, r->root, &r->mounts, e) < 0)
-		return -1;
-	/* without what was put in its place to find the names: CRIU mounts all of it itself */
-	if (umount2(r->root, MNT_DETACH) < 0)
-		return err_set(e, errno, "cannot let go of '%s'", r->root);
-	return bind_root(r, e);
+	return open_ids(r, e) < 0 || staging_open(&g, e) < 0 || make_staging(r, e) < 0 ?
+		       -1 :
+		       externals_prepare(&g, &r->mounts, e);
 }
 
 /* CRIU that leaves cgroups alone leaves their namespace to us: all that it restores is in that of its own. */
@@ -188,10 +209,11 @@ static bool has_links(int image)
 	return false;
 }
 
-/* In a child, for it goes into another network namespace. */
-static int bring_loopback_up(pid_t pid, struct err *e)
+/* What @work does in namespace @name of process @pid, in a child, which goes there. */
+static int work_inside(struct restore *r, pid_t pid, const char *name, int flag,
+		       int (*work)(struct restore *r, struct err *e), struct err *e)
 {
-	int ends[2], r;
+	int ends[2], result;
 	pid_t child;
 
 	if (handshake_pair(ends, e) < 0)
@@ -202,21 +224,47 @@ static int bring_loopback_up(pid_t pid, struct err *e)
 		int fd;
 
 		close(ends[0]);
-		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-			err_set(e, errno, "cannot join the restored network namespace");
-		else if (netns_loopback_up(e) == 0)
+		if (fd < 0 || setns(fd, flag) < 0)
+			err_set(e, errno, "cannot join the restored namespace (%s)", name);
+		else if (work(r, e) == 0)
 			_exit(0);
 		say_failed(ends[1], e);
 		_exit(1);
 	}
 	close(ends[1]);
-	r = child < 0 ? err_set(e, errno, "cannot fork") : hear_end(ends[0], e);
+	result = child < 0 ? err_set(e, errno, "cannot fork") : hear_end(ends[0], e);
 	close(ends[0]);
 	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
-	return r;
+	return result;
+}
+
+/* CRIU has not saved the sysctls of an empty network. */
+static int set_up_network(struct restore *r, struct err *e)
+{
+	if (netns_loopback_up(e) < 0)
+		return -1;
+	for (size_t i = 0; i < r->plan->n; i++)
+		if (r->plan->steps[i].kind == STEP_SYSCTL &&
+		    str_after(r->plan->steps[i].sysctl.key, "net.") &&
+		    apply_step(&r->apply, &r->plan->steps[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+/* CRIU was told to pass over them: it cannot save a mount of a file that has lost its name. */
+static int put_views(struct restore *r, struct err *e)
+{
+	r->apply.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r->apply.root < 0)
+		return err_set(e, errno, "cannot open the restored root");
+	for (size_t i = 0; i < r->plan->n; i++)
+		if (r->plan->steps[i].kind == STEP_VIEW &&
+		    apply_step(&r->apply, &r->plan->steps[i], e) < 0)
+			return -1;
+	return 0;
 }
 
 static int run_hooks(const struct restore *r, enum hook_point point, pid_t pid, struct err *e)
@@ -227,14 +275,25 @@ static int run_hooks(const struct restore *r, enum hook_point point, pid_t pid, 
 
 static int on_namespaces(struct restore *r, pid_t pid, struct err *e)
 {
-	static const enum step_kind kinds[] = { STEP_NET_DEVICE };
-
 	r->apply.pid = pid;
-	if (r->own_network && (bring_loopback_up(pid, e) < 0 || apply_kinds(r, kinds, 1, e) < 0))
-		return -1;
 	if (run_hooks(r, HOOK_PRESTART, pid, e) < 0)
 		return -1;
 	return run_hooks(r, HOOK_CREATE_RUNTIME, pid, e);
+}
+
+/*
+ * By now CRIU has locked an empty network: what comes for connections that are not there yet is dropped, where it would have
+ * been answered by a reset.
+ */
+static int on_network_locked(struct restore *r, struct err *e)
+{
+	static const enum step_kind kinds[] = { STEP_NET_DEVICE, STEP_NIC };
+
+	if (!r->own_network)
+		return 0;
+	return work_inside(r, r->apply.pid, "net", CLONE_NEWNET, set_up_network, e) < 0 ?
+		       -1 :
+		       apply_kinds(r, kinds, 2, e);
 }
 
 /* CRIU gives processes a time namespace, whatever they had, so that their clocks do not jump: what joins them later must know. */
@@ -263,13 +322,17 @@ static int on_restored(struct restore *r, pid_t pid, struct err *e)
 	if (r->life->pidfd < 0)
 		return err_set(e, errno, "cannot hold on to process %d", pid);
 	r->life->pid = r->apply.pid = pid;
+	if (r->spec->views && work_inside(r, pid, "mnt", CLONE_NEWNS, put_views, e) < 0)
+		return -1;
 	if (limit_cgroup(r, e) < 0 || add_time_namespace(r, pid, &config, e) < 0)
 		return -1;
 	if (config.len) {
 		lo.config_text = config.s;
 		lo.config_len = config.len;
 	}
-	return life_record(r->spec, r->plan, r->host, &lo, pid, e);
+	if (life_record(r->spec, r->plan, r->host, &lo, pid, e) < 0)
+		return -1;
+	return r->o->about_to_run ? r->o->about_to_run(r->o->arg, e) : 0;
 }
 
 static int on_console(struct restore *r, int fd, struct err *e)
@@ -289,6 +352,8 @@ static int restore_notified(const struct criu_answer *notice, int fd, void *arg,
 
 	if (streq(notice->script, "setup-namespaces"))
 		return on_namespaces(r, notice->pid, e);
+	if (streq(notice->script, "post-setup-namespaces"))
+		return on_network_locked(r, e);
 	if (streq(notice->script, "post-restore"))
 		return on_restored(r, notice->pid, e);
 	if (streq(notice->script, "orphan-pts-master") && fd >= 0)
@@ -296,18 +361,18 @@ static int restore_notified(const struct criu_answer *notice, int fd, void *arg,
 	return 0;
 }
 
-static int put_pipes(struct str *m, int image, struct err *e)
+static int put_streams(struct str *m, int image, struct err *e)
 {
 	auto_str struct str text = { 0 };
-	char pipes[3][32];
+	char streams[3][STREAM_MAX];
 
 	if (file_read(image, DESCRIPTORS_FILE, 65536, &text, e) < 0)
 		return err_in(e, "not a checkpoint of runc, crun or ctr-oci");
-	if (descriptors_parse(str_text(&text), text.len, pipes, e) < 0)
+	if (descriptors_parse(str_text(&text), text.len, streams, e) < 0)
 		return -1;
 	for (int fd = 0; fd < 3; fd++)
-		if (*pipes[fd])
-			criu_put_inherit_fd(m, pipes[fd], fd);
+		if (*streams[fd])
+			criu_put_inherit_fd(m, streams[fd], fd);
 	return 0;
 }
 
@@ -367,6 +432,8 @@ static int put_restore(struct restore *r, struct str *m, const struct checkpoint
 
 		str_addf(&path, "/%s", r->plan->cgroup);
 		criu_put_pair(m, CRIU_CGROUP_ROOT, NULL, str_text(&path));
+		/* its own would be in the directory of its log, which is in our mount namespace and none of its own */
+		criu_put_string(m, CRIU_CGROUP_YARD, r->yard);
 	}
 	externals_put(&r->mounts, m);
 	return 0;
@@ -382,7 +449,7 @@ static int run_criu(struct restore *r, const char *program, const struct checkpo
 		.program = program,
 		.cgroup = r->apply.cgroup,
 		.fds = fds,
-		.keep_streams = true,
+		.streams = r->lo->stdio,
 		.die_with_us = true,
 		.prepare = prepare,
 		.arg = r,
@@ -391,7 +458,7 @@ static int run_criu(struct restore *r, const char *program, const struct checkpo
 	struct criu_answer a;
 	int result = -1, status;
 
-	if (put_pipes(&options, dirs->image, e) == 0 &&
+	if (put_streams(&options, dirs->image, e) == 0 &&
 	    put_namespaces(&options, r->spec, fds, &how.n_fds, e) == 0 &&
 	    criu_start(&how, &c, e) == 0) {
 		if (hear_mounts(r, c.sock, e) == 0 && put_restore(r, &options, dirs, e) == 0) {
@@ -411,18 +478,17 @@ static int run_criu(struct restore *r, const char *program, const struct checkpo
 	return result;
 }
 
-static int choose_root(struct restore *r, struct err *e)
+/*
+ * "Mount point for a temporarily mounted file system" (FHS 3.0, 3.12), to which a path leads that all may go, as none does to the state; with another
+ * one over it in CRIU's mount namespace only.
+ */
+static int choose_staging(struct restore *r, struct err *e)
 {
-	char link[40];
-	ssize_t len;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", r->lo->state->dir);
-	len = readlink(link, r->root, sizeof(r->root) - sizeof("/" ROOT_DIR));
-	if (len < 0 || (size_t)len >= sizeof(r->root) - sizeof("/" ROOT_DIR))
-		return err_set(e, ENAMETOOLONG, "cannot tell where the state is");
-	strcpy(r->root + len, "/" ROOT_DIR);
-	if (mkdirat(r->lo->state->dir, ROOT_DIR, 0755) < 0)
-		return err_set(e, errno, "cannot make '%s'", r->root);
+	if (!realpath("/mnt", r->staging) || strlen(r->staging) + sizeof("/cgroups") > PATH_MAX)
+		return err_set(e, errno, "cannot use '/mnt'");
+	snprintf(r->root, sizeof(r->root), "%.*s/root", PATH_MAX - 8, r->staging);
+	snprintf(r->mounts_dir, sizeof(r->mounts_dir), "%.*s/mounts", PATH_MAX - 8, r->staging);
+	snprintf(r->yard, sizeof(r->yard), "%.*s/cgroups", PATH_MAX - 9, r->staging);
 	return 0;
 }
 
@@ -436,13 +502,12 @@ static int restore(struct restore *r, const char *program, const struct checkpoi
 	/* clang-format off */
 	if ((p->cgroup && cgroup_check_unused(r->host, p->cgroup, e) < 0) ||
 	    state_write_journal(r->lo->state, p, r->host, e) < 0 ||
-	    choose_root(r, e) < 0 ||
+	    choose_staging(r, e) < 0 ||
 	    make_cgroup(r, e) < 0 ||
 	    run_criu(r, program, dirs, e) < 0 ||
 	    pid_file_write(r->lo->pid_file, r->life->pid, e) < 0)
 		return -1;
 	/* clang-format on */
-	(void)unlinkat(r->lo->state->dir, ROOT_DIR, AT_REMOVEDIR); /* else it goes with the state */
 	return 0;
 }
 

@@ -21,12 +21,15 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/exec.h"
 
-#define SOCK_FD	    3
-#define ANSWER_MAX  65536
-#define LOG_MAX	    (1 << 20) /* the end of a long log is where its errors are */
-#define HIGH_FD	    100	      /* above all that the child puts in place */
-#define SYSTEM_DIRS ":/usr/local/sbin:/usr/sbin:/sbin"
+#define SOCK_FD	      3
+#define ANSWER_MAX    65536
+#define LOG_MAX	      (1 << 20) /* the end of a long log is where its errors are */
+#define HIGH_FD	      100	/* above all that the child puts in place */
+#define MORE	      " (more in "
+#define PROCESSOR_LOG "processor.log"
+#define SYSTEM_DIRS   ":/usr/local/sbin:/usr/sbin:/sbin"
 
 int criu_find(char *path, size_t size, struct err *e)
 {
@@ -53,20 +56,25 @@ static void child_fail(const char *what)
 	_exit(127);
 }
 
+static int move_up(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+}
+
 /* All below HIGH_FD is ours to arrange: what is needed is first moved out of the way. */
 static void arrange_files(const struct criu_child *how, int sock)
 {
-	int high[16];
+	int high[16], streams[3];
 
-	sock = fcntl(sock, F_DUPFD_CLOEXEC, HIGH_FD);
+	sock = move_up(sock);
 	for (size_t i = 0; i < how->n_fds; i++)
-		high[i] = fcntl(how->fds[i], F_DUPFD_CLOEXEC, HIGH_FD);
-	if (!how->keep_streams) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
-			child_fail("cannot open /dev/null");
-	}
+		high[i] = move_up(how->fds[i]);
+	for (int i = 0; i < 3; i++)
+		streams[i] = how->streams ? move_up(how->streams[i]) :
+					    move_up(open("/dev/null", O_RDWR | O_CLOEXEC));
+	for (int i = 0; i < 3; i++)
+		if (streams[i] >= 0 ? dup2(streams[i], i) < 0 : !how->streams)
+			child_fail("cannot arrange the standard streams");
 	if (dup2(sock, SOCK_FD) < 0)
 		child_fail("cannot pass the socket on");
 	for (size_t i = 0; i < how->n_fds; i++)
@@ -77,6 +85,7 @@ static void arrange_files(const struct criu_child *how, int sock)
 
 static void run_child(const struct criu_child *how, int sock, pid_t parent)
 {
+	struct err e;
 	char number[12];
 	char *argv[] = { "criu", "swrk", number, NULL };
 
@@ -85,6 +94,10 @@ static void run_child(const struct criu_child *how, int sock, pid_t parent)
 	if (how->prepare)
 		how->prepare(sock, how->arg);
 	arrange_files(how, sock);
+	(void)umask(022); /* what it writes it reads again in a user namespace */
+	if (exec_reset_signals(&e) <
+	    0) /* it ends helpers of its own by SIGTERM, and waits for them */
+		_exit(127);
 	snprintf(number, sizeof(number), "%d", SOCK_FD);
 	execv(how->program, argv);
 	child_fail("cannot execute it");
@@ -206,7 +219,7 @@ static int failed(const struct criu *c, const struct criu_answer *a, struct err 
 			 a && *a->message ? a->message :
 			 a && a->error	  ? strerror(a->error) :
 					    "it ended without an answer");
-	return err_set(e, ERR_INVALID, "criu failed: %s%s (more in '%s/%s')", told, cure(told), dir,
+	return err_set(e, ERR_INVALID, "criu failed: %s%s" MORE "'%s/%s')", told, cure(told), dir,
 		       c->log);
 }
 
@@ -320,4 +333,29 @@ int criu_check_features(const char *program, bool memory_tracking, bool lazy_pag
 			       "this kernel cannot restore memory lazily (userfaultfd): leave out "
 			       "--lazy-pages");
 	return 0;
+}
+
+int criu_processor(const char *program, int images, bool check, struct err *e)
+{
+	struct criu_child how = { .program = program, .cgroup = -1, .die_with_us = true };
+	struct criu c = { .log_dir = images, .log = PROCESSOR_LOG };
+	auto_str struct str options = { 0 }, request = { 0 };
+	struct criu_answer a;
+	int r;
+
+	criu_put_number(&options, CRIU_IMAGES_DIR_FD, images);
+	criu_put_string(&options, CRIU_LOG_FILE, PROCESSOR_LOG);
+	criu_put_request(&request, check ? CRIU_CPUINFO_CHECK : CRIU_CPUINFO_DUMP, &options);
+	if (criu_start(&how, &c, e) < 0)
+		return -1;
+	r = criu_ask(&c, &request, NULL, NULL, &a, e);
+	(void)criu_end(&c); /* it has answered */
+	if (r < 0) {
+		char *more = strstr(e->msg, MORE);
+
+		e->code = ERR_NOT_SUPPORTED;
+		if (more) /* the log goes with the directory */
+			*more = '\0';
+	}
+	return r;
 }

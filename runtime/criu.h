@@ -28,7 +28,8 @@ struct criu_child {
 	int cgroup;	     /* it is born there; -1: in ours */
 	const int *fds;	     /* it has them as descriptors 4, 5, ... */
 	size_t n_fds;
-	bool keep_streams; /* ours are what a restored process gets back; else /dev/null */
+	const int *
+		streams; /* three: its standard streams, which a restored process gets back; -1: ours. NULL: /dev/null */
 	bool die_with_us;
 	/*
 	 * Runs in the child before criu does; may send packets to the parent, who reads them from criu.sock. NULL: nothing.
@@ -61,6 +62,12 @@ int criu_end(struct criu *c);
 
 /* ERR_NOT_SUPPORTED unless CRIU says that it and this kernel have what is asked for. */
 int criu_check_features(const char *program, bool memory_tracking, bool lazy_pages, struct err *e);
+
+/*
+ * Writes what this machine's processor can do into the directory @images; or with @check compares it with what was written there:
+ * ERR_NOT_SUPPORTED if programs that saw that one could not go on here.
+ */
+int criu_processor(const char *program, int images, bool check, struct err *e);
 
 /*
  * The first error that a text of CRIU's log tells of, without place and time, in @out. False if there is none. Not

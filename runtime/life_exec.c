@@ -22,11 +22,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +59,7 @@ struct entry {			 /* what the processes of one exec need */
 	int sock;
 	int target; /* pidfd of the container's first process */
 	int cgroup_namespace;
+	bool cgroup_namespace_is_ours;
 	char home[EXEC_HOME_MAX];
 };
 
@@ -72,15 +76,27 @@ static int join_namespaces(const struct entry *n, struct err *e)
 	for (size_t i = 0; i < n->spec->n_namespaces; i++)
 		flags |= n->spec->namespaces[i].flag;
 	flags &= ~(unsigned)CLONE_NEWCGROUP;
+	if (n->cgroup_namespace_is_ours && setns(n->cgroup_namespace, CLONE_NEWCGROUP) < 0)
+		return err_set(e, errno, "cannot join the container's cgroup namespace");
 	/* one call for all, Linux 5.8; the kernel gets the order right */
 	if (setns(n->target, (int)flags) < 0)
 		return err_set(e, errno, "cannot join the container's namespaces");
 	return 0;
 }
 
+static bool is_of_our_userns(int ns)
+{
+	auto_fd int owner = ioctl(ns, NS_GET_USERNS);
+	struct stat is, ours;
+
+	return owner >= 0 && fstat(owner, &is) == 0 && stat("/proc/self/ns/user", &ours) == 0 &&
+	       is.st_ino == ours.st_ino && is.st_dev == ours.st_dev;
+}
+
 /*
  * The child joins it, once it is in its cgroup: where cgroup2 is mounted with "nsdelegate", as systemd does, nobody
  * inside a cgroup namespace can bring a process in from outside of it (ENOENT, Documentation/admin-guide/cgroup-v2.rst).
+ * One that belongs to our own user namespace, as checkpoint_restore() makes it on hosts with cgroup v1, is joined before that is left.
  */
 static int open_cgroup_namespace(struct entry *n, pid_t first, struct err *e)
 {
@@ -90,12 +106,17 @@ static int open_cgroup_namespace(struct entry *n, pid_t first, struct err *e)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/ns/cgroup", first);
 	n->cgroup_namespace = open(path, O_RDONLY | O_CLOEXEC);
-	return n->cgroup_namespace < 0 ? err_set(e, errno, "cannot open '%s'", path) : 0;
+	if (n->cgroup_namespace < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	n->cgroup_namespace_is_ours = spec_namespace(n->spec, CLONE_NEWUSER) &&
+				      is_of_our_userns(n->cgroup_namespace);
+	return 0;
 }
 
 static int join_cgroup_namespace(const struct entry *n, struct err *e)
 {
-	if (n->cgroup_namespace >= 0 && setns(n->cgroup_namespace, CLONE_NEWCGROUP) < 0)
+	if (n->cgroup_namespace >= 0 && !n->cgroup_namespace_is_ours &&
+	    setns(n->cgroup_namespace, CLONE_NEWCGROUP) < 0)
 		return err_set(e, errno, "cannot join the container's cgroup namespace");
 	return 0;
 }

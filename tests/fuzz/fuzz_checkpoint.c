@@ -38,7 +38,7 @@ static void mounts(const char *text, size_t len)
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
-	char *text = calloc(1, size + 1), told[64], pipes[3][32];
+	char *text = calloc(1, size + 1), told[64], streams[3][STREAM_MAX];
 	struct criu_answer a;
 	struct err e;
 
@@ -47,9 +47,9 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		if (data[0] == 'a' && criu_answer_parse(text, size - 1, &a, &e) == 0 &&
 		    (a.pid < 0 || strlen(a.script) >= sizeof(a.script)))
 			abort();
-		if (data[0] == 'd' && descriptors_parse(text, size - 1, pipes, &e) == 0)
+		if (data[0] == 'd' && descriptors_parse(text, size - 1, streams, &e) == 0)
 			for (int i = 0; i < 3; i++)
-				if (pipes[i][0] && strncmp(pipes[i], "pipe:[", 6) != 0)
+				if (streams[i][0] && strncmp(streams[i], "pipe:[", 6) != 0)
 					abort();
 		if (data[0] == 'l')
 			(void)criu_log_error(text, told, sizeof(told));

@@ -59,15 +59,15 @@ TEST(cve_2026_119101_keys_that_criu_would_read_otherwise_are_refused)
 TEST(pipes_are_known_by_their_inodes)
 {
 	static const char text[] = "[\"pipe:[123]\",\"/dev/null\",\"pipe:[45]\"]\n";
-	char pipes[3][32];
+	char streams[3][STREAM_MAX];
 	struct err e;
 
-	CHECK_INT(descriptors_parse(text, strlen(text), pipes, &e), 0);
-	CHECK_STR(pipes[0], "pipe:[123]");
-	CHECK_STR(pipes[1], "");
-	CHECK_STR(pipes[2], "pipe:[45]");
-	CHECK_INT(descriptors_parse("[]", 2, pipes, &e), 0);
-	CHECK_STR(pipes[0], "");
+	CHECK_INT(descriptors_parse(text, strlen(text), streams, &e), 0);
+	CHECK_STR(streams[0], "pipe:[123]");
+	CHECK_STR(streams[1], "");
+	CHECK_STR(streams[2], "pipe:[45]");
+	CHECK_INT(descriptors_parse("[]", 2, streams, &e), 0);
+	CHECK_STR(streams[0], "");
 }
 
 TEST(descriptors_that_are_no_list_of_three_names_are_refused)
@@ -77,10 +77,10 @@ TEST(descriptors_that_are_no_list_of_three_names_are_refused)
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		char pipes[3][32];
+		char streams[3][STREAM_MAX];
 		struct err e = { 0 };
 
-		CHECK_INT(descriptors_parse(wrong[i], strlen(wrong[i]), pipes, &e), -1);
+		CHECK_INT(descriptors_parse(wrong[i], strlen(wrong[i]), streams, &e), -1);
 		CHECK(*e.msg);
 	}
 }
@@ -89,10 +89,10 @@ TEST(names_that_only_begin_like_a_pipe_are_none)
 {
 	static const char text[] =
 		"[\"pipe:[1]x\",\"pipe:[]\",\"pipe:[123456789012345678901234567890]\"]";
-	char pipes[3][32];
+	char streams[3][STREAM_MAX];
 	struct err e;
 
-	CHECK_INT(descriptors_parse(text, strlen(text), pipes, &e), 0);
+	CHECK_INT(descriptors_parse(text, strlen(text), streams, &e), 0);
 	for (int i = 0; i < 3; i++)
-		CHECK_STR(pipes[i], "");
+		CHECK_STR(streams[i], "");
 }
