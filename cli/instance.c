@@ -20,6 +20,7 @@
 #include "cli/migrate.h"
 #include "cli/network.h"
 #include "cli/ready.h"
+#include "cli/suspend.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
@@ -166,14 +167,39 @@ int protect_from(struct cli *c, const struct instances *all, char **operands)
 	return any_on_host(all, operands) ? self_protect(c->argv, c->e) : 0;
 }
 
+struct start_options {
+	bool cold;
+};
+
+static const struct option_row start_rows[] = {
+	FLAG_ROW(struct start_options, cold, "cold", 0,
+		 "from the beginning, if it was suspended: what it had in memory is thrown away"),
+	END_ROW,
+};
+
+static int start_cold(struct cli *c, const struct instances *all, const char *name, struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	auto_running struct running r = RUNNING_NONE;
+	int rc;
+
+	if (instance_open(all, name, &d, e) < 0)
+		return -1;
+	rc = running_look(all, name, &r, e) < 0 || (!r.exists && memory_discard(&d, e) < 0) ? -1 :
+											      0;
+	instance_close(&d);
+	return rc < 0 ? err_in(e, "cannot start '%s'", name) : start_one(c, all, name, e);
+}
+
 static int start(struct cli *c, int argc, char **argv)
 {
+	const struct start_options *o = c->options;
 	auto_instances struct instances all = INSTANCES_NONE;
 
 	(void)argc;
 	if (open_instances(c, &all) < 0 || protect_from(c, &all, argv) < 0)
 		return -1;
-	return each_instance(c, &all, argv, 0, start_one);
+	return each_instance(c, &all, argv, 0, o->cold ? start_cold : start_one);
 }
 
 const struct verb verb_start = {
@@ -184,6 +210,9 @@ const struct verb verb_start = {
 	.min = 1,
 	.max = -1,
 	.help = "start instances in the background, or give running ones a supervisor again",
+	.rows = start_rows,
+	.options_size = sizeof(struct start_options),
+	.more = "A suspended one goes on where it was (`ctr suspend`).",
 };
 
 /* ---- stop ---- */

@@ -21,6 +21,7 @@
 #include "cli/health.h"
 #include "cli/limits.h"
 #include "cli/network.h"
+#include "cli/suspend.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -28,6 +29,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/checkpoint.h"
 #include "runtime/disk.h"
 #include "runtime/events.h"
 #include "runtime/host.h"
@@ -176,7 +178,8 @@ static int make_fifo(const struct state_dir *d, const char *name, uid_t uid, gid
 {
 	if (mkfifoat(d->dir, name, 0600) < 0)
 		return err_set(e, errno, "cannot make the FIFO '%s'", name);
-	*payload = openat(d->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	/* without O_NOFOLLOW, which the payload would keep: CRIU could not open it again through /proc/self/fd */
+	*payload = openat(d->dir, name, O_RDWR | O_CLOEXEC);
 	if (*payload < 0 || fchown(*payload, uid, gid) < 0)
 		return err_set(e, errno, "cannot open the FIFO '%s'", name);
 	if (!ours)
@@ -326,6 +329,62 @@ int launch_check(const struct launch *l, struct err *e)
 	return decide(l, &d, e);
 }
 
+/* ---- memory on disk ---- */
+
+/* What every image of an instance's processes is made and read with. Its network is ours to make again. */
+static void set_memory_options(const struct decided *d, struct checkpoint_options *o)
+{
+	o->empty_network = true;
+	o->tcp_established = true;
+	o->file_locks = true;
+	o->link_remap = true;
+	o->status_fd = -1;
+	o->cgroups = d->host.v1_controllers ? CRIU_CGROUPS_IGNORE : CRIU_CGROUPS_SOFT;
+}
+
+int launch_save(const struct launch *l, const struct state *st, struct checkpoint_options *o,
+		struct err *e)
+{
+	auto_decided struct decided d = { .spec = NULL, .plan = NULL };
+
+	if (decide(l, &d, e) < 0)
+		return -1;
+	set_memory_options(&d, o);
+	return checkpoint_dump(st, d.spec, d.plan, &d.host, o, e);
+}
+
+/* From here on memory and files are of different moments: it is not to be used again. */
+static int let_memory_go(const void *arg, struct err *e)
+{
+	return memory_discard(arg, e);
+}
+
+static int resume(const struct launch *l, const struct decided *d, const struct life_options *lo,
+		  struct life *life, struct err *e)
+{
+	char path[PATH_MAX];
+	struct checkpoint_options o = { .image_path = path,
+					.about_to_run = let_memory_go,
+					.arg = l->dir };
+
+	if (memory_complete(l->dir, e) < 0 ||
+	    instance_path(l->dir, MEMORY "/" MEMORY_LAST, path, sizeof(path), e) < 0)
+		return -1;
+	set_memory_options(d, &o);
+	return checkpoint_restore(d->spec, d->plan, &d->host, &o, lo, life, e) < 0 ?
+		       err_in(e, "cannot go on from its memory (`ctr start --cold` forgets it)") :
+		       0;
+}
+
+static int begin(const struct launch *l, const struct decided *d, const struct life_options *lo,
+		 struct life *life, struct err *e)
+{
+	/* what was saved in part, or of a run that went on */
+	if (!l->fresh && memory_discard(l->dir, e) < 0)
+		return -1;
+	return life_create(d->spec, d->plan, &d->host, lo, life, e);
+}
+
 /* From configuration to payload. On failure nothing is left. */
 static int make(const struct launch *l, bool detached, struct streams *st, struct life *life,
 		struct state_dir *sd, struct err *e)
@@ -366,7 +425,8 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 	    open_streams(l, d.spec, sd, detached, st, e) < 0)
 		goto fail;
 	memcpy(lo.stdio, st->payload, sizeof(lo.stdio));
-	if (life_create(d.spec, d.plan, &d.host, &lo, life, e) < 0) {
+	if ((!l->fresh && is_suspended(l->dir) ? resume(l, &d, &lo, life, e) :
+						 begin(l, &d, &lo, life, e)) < 0) {
 		if (e->code == ERR_EXISTS)
 			network_name_holder(l->all, l->dir->name, &d.net, e);
 		goto fail;

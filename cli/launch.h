@@ -13,6 +13,7 @@
 #include "runtime/life.h"
 #include "runtime/state.h"
 
+struct checkpoint_options;
 struct err;
 struct image;
 struct instance;
@@ -61,8 +62,12 @@ int launch_check(const struct launch *l, struct err *e);
 int launch_foreground(const struct launch *l, struct life *life, struct state_dir *sd,
 		      struct err *e);
 
-/* Starts it with a supervisor of its own, and returns when the payload has been executed. */
+/* Starts it with a supervisor of its own, and returns when the payload has been executed; or, if it was suspended, goes on. */
 int launch_detached(const struct launch *l, struct err *e);
+
+/* Saves the processes of one that runs, as @l says it was started: checkpoint.h. Only the paths in *o and what is saved of memory are the caller's. */
+int launch_save(const struct launch *l, const struct state *st, struct checkpoint_options *o,
+		struct err *e);
 
 /*
  * Gives a running instance, whose watcher is gone, a supervisor: *pidfd is its payload's. What it has written

@@ -11,6 +11,7 @@
 
 #include "cli/health.h"
 #include "cli/instances.h"
+#include "cli/suspend.h"
 #include "cli/verbs.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -56,7 +57,7 @@ static int shown_open(const struct instances *all, const char *name, struct show
 	return 0;
 }
 
-/* "created" was never started; "stopped" was. A run state whose payload is gone waits for somebody to tidy up. */
+/* "created" was never started; "stopped" was, and "suspended" goes on from there. A run state whose payload is gone waits for somebody to tidy up. */
 static const char *status_of(const struct shown *v)
 {
 	if (!v->config)
@@ -65,6 +66,8 @@ static const char *status_of(const struct shown *v)
 		return status_name(v->run.status);
 	if (restart_is_pending(v->dir.all, v->name, NULL))
 		return "restarting";
+	if (is_suspended(&v->dir))
+		return "suspended";
 	return v->run.exists || v->ended ? "stopped" : "created";
 }
 

@@ -17,6 +17,7 @@
 #include "cli/instances.h"
 #include "cli/launch.h"
 #include "cli/snapshot.h"
+#include "cli/suspend.h"
 #include "cli/verbs.h"
 #include "cli/when.h"
 #include "images/images.h"
@@ -507,7 +508,7 @@ static int rollback_locked(const struct instances *all, const struct instance_di
 	struct snapshot s, now = { .by = NULL };
 
 	if (check_stopped(all, d->name, "a rollback", e) < 0 || layers_open(all, &l, e) < 0 ||
-	    snapshot_read(d, to, &s, e) < 0)
+	    snapshot_read(d, to, &s, e) < 0 || memory_discard(d, e) < 0)
 		return -1;
 	if (keep && (name_snapshot(d, keep, &now, e) < 0 || keep_state(&l, d, &now, e) < 0 ||
 		     snapshot_write(d, &now, e) < 0))

@@ -19,6 +19,7 @@ static const struct verb *const ctr_verbs[] = {
 	&verb_kill,
 	&verb_pause,
 	&verb_resume,
+	&verb_suspend,
 	&verb_wait,
 	&verb_rename,
 	&verb_rm,

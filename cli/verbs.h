@@ -170,6 +170,7 @@ extern const struct verb verb_autostart;				       /* autostart.c */
 extern const struct verb verb_health_watch;				       /* health.c */
 extern const struct verb verb_restart;					       /* restart.c */
 extern const struct verb verb_pause, verb_resume;			       /* pause.c */
+extern const struct verb verb_suspend;					       /* suspend.c */
 extern const struct verb verb_rename;					       /* rename.c */
 extern const struct verb verb_stats, verb_top;				       /* stats.c */
 extern const struct verb verb_list, verb_info, verb_inspect;		       /* list.c */

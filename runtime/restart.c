@@ -67,6 +67,14 @@ void restart_not_wanted(const struct instances *all, const char *name)
 					 O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) });
 }
 
+void restart_as_before(const struct instances *all, const char *name)
+{
+	char path[INSTANCE_NAME_MAX + 16];
+
+	if (state_file(name, "stopping", path, sizeof(path)) == 0)
+		(void)unlinkat(all->states, path, 0);
+}
+
 bool restart_is_wanted(const struct instances *all, const char *name, const struct instance *i,
 		       const struct instance_exit *x, int64_t seconds, unsigned *count)
 {

@@ -45,6 +45,9 @@ unsigned restart_count(void);
 /* For a command that stops the instance on purpose: it is not to be started again. */
 void restart_not_wanted(const struct instances *all, const char *name);
 
+/* And it has not been stopped after all. */
+void restart_as_before(const struct instances *all, const char *name);
+
 /*
  * For a supervisor, before the run state of an instance goes: whether it is to be started again, after an end like @x of a
  * run of @seconds. *count: for the how manyth time in a row.
