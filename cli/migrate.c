@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,12 +31,15 @@
 #include "cli/move.h"
 #include "cli/progress.h"
 #include "cli/snapshot.h"
+#include "cli/suspend.h"
 #include "cli/verbs.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/criu.h"
+#include "runtime/restart.h"
 #include "runtime/running.h"
 
 #define ROUNDS	    4	       /* of phase 3, at most */
@@ -48,12 +52,14 @@
 struct migrate_options {
 	struct stop_options stop; /* first: STOP_ROWS */
 	const char *name, *ssh, *remote;
-	bool dry_run, keep, settle;
+	bool dry_run, keep, settle, memory;
 };
 
 static const struct option_row migrate_rows[] = {
 	STOP_ROWS,
 	STRING_ROW(struct migrate_options, name, "name", 'n', "NEW", "what it is called there"),
+	FLAG_ROW(struct migrate_options, memory, "memory", 'm',
+		 "programs go on there with their memory and connections, by criu(8)"),
 	FLAG_ROW(struct migrate_options, dry_run, "dry-run", 0, "only tell whether it would fit"),
 	FLAG_ROW(struct migrate_options, keep, "keep", 0,
 		 "leave it here as well, stopped and without autostart"),
@@ -66,7 +72,7 @@ static const struct option_row migrate_rows[] = {
 	END_ROW,
 };
 
-enum step { STEP_COPYING, STEP_STOPPING, STEP_STOPPED, STEP_TOLD, STEP_MOVED };
+enum step { STEP_COPYING, STEP_STOPPING, STEP_SUSPENDING, STEP_STOPPED, STEP_TOLD, STEP_MOVED };
 
 /* What move_it() and who waits for it both see. */
 struct shared {
@@ -92,6 +98,7 @@ struct moving {
 	char host[256], port[8];
 	const char *ssh, *remote;
 	bool keep;
+	unsigned memories; /* states of its memory that are there already */
 	struct shared *shared;
 	struct line line;
 	int patience;	       /* ms to wait for an answer; 0: as long as it takes */
@@ -283,12 +290,26 @@ static int pump(struct moving *m, int in, const char *what)
 	return n == 0 ? 0 : 1;
 }
 
-static int send_part(struct moving *m, const char *word, const struct move_request *r,
+/* Writes a part of what @arg says to @fd. */
+typedef int part_writer(struct moving *m, const void *arg, int fd, struct err *e);
+
+static int write_state(struct moving *m, const void *arg, int fd, struct err *e)
+{
+	return move_out(m->c, &m->all, arg, fd, NULL, e);
+}
+
+static int write_memory(struct moving *m, const void *arg, int fd, struct err *e)
+{
+	(void)m;
+	return memory_send(*(const int *)arg, fd, e);
+}
+
+static int send_part(struct moving *m, const char *word, part_writer *writer, const void *arg,
 		     const char *what, char rest[MIGRATE_LINE], struct err *e)
 {
 	const uint32_t end = 0;
 	int ends[2], status = 1, rc;
-	char line[32];
+	char line[64];
 	pid_t pid;
 
 	m->shared->sent = 0;
@@ -304,8 +325,7 @@ static int send_part(struct moving *m, const char *word, const struct move_reque
 		_exit(pump(m, ends[0], what));
 	}
 	close(ends[0]);
-	rc = pid < 0 ? err_set(e, errno, "cannot fork") :
-		       move_out(m->c, &m->all, r, ends[1], NULL, e);
+	rc = pid < 0 ? err_set(e, errno, "cannot fork") : writer(m, arg, ends[1], e);
 	close(ends[1]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -398,7 +418,7 @@ static int copy_state(struct moving *m, const struct snapshot *s, const struct s
 					.since = since ? since->name : NULL };
 	char uuid[MIGRATE_LINE];
 
-	if (send_part(m, "state", &r, what, uuid, e) < 0)
+	if (send_part(m, "state", write_state, &r, what, uuid, e) < 0)
 		return -1;
 	return snprintf(m->shared->uuid, sizeof(m->shared->uuid), "%s", uuid) == UUID_LEN ?
 		       0 :
@@ -425,11 +445,100 @@ static int copy_changes(struct moving *m, struct snapshot *last, struct err *e)
 	return 0;
 }
 
+/* ---- memory ---- */
+
+/* Of the directory @part of the instance. */
+static int send_directory(struct moving *m, const char *part, const char *word, const char *what,
+			  struct err *e)
+{
+	struct instance_dir d = { .fd = -1, .promise = -1 };
+	char rest[MIGRATE_LINE];
+	int dir;
+
+	if (instance_look(&m->all, m->name, &d, e) < 0)
+		return -1;
+	dir = openat(d.fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	close(d.fd);
+	if (dir < 0)
+		return err_set(e, errno, "cannot open the saved memory of '%s'", m->name);
+	if (send_part(m, word, write_memory, &dir, what, rest, e) < 0) {
+		close(dir);
+		return -1;
+	}
+	close(dir);
+	return 0;
+}
+
+/* Whatever stands in the way, here and there, told line by line. */
+static int check_memory(struct moving *m, struct err *e)
+{
+	auto_str struct str wrong = { 0 };
+	struct instances_scratch x;
+	char rest[MIGRATE_LINE], program[PATH_MAX];
+	struct err ignored;
+	int rc;
+
+	if (memory_check(m->c, &m->all, m->name, &wrong, e) < 0)
+		return -1;
+	if (wrong.len) {
+		(void)!write(STDERR_FILENO, wrong.s, wrong.len);
+		return err_set(e, ERR_NOT_SUPPORTED, "its memory cannot be moved");
+	}
+	if (criu_find(program, sizeof(program), e) < 0 || instances_scratch(&m->all, &x, e) < 0)
+		return -1;
+	rc = criu_processor(program, x.fd, false, e) < 0 ?
+		     -1 :
+		     send_part(m, "processor", write_memory, &x.fd, "asking", rest, e);
+	(void)instances_scratch_end(&m->all, &x, &ignored);
+	return rc;
+}
+
+/*
+ * While it goes on, as copy_changes() does with files. Where the kernel cannot tell what changes all of it is copied at the end. An error is no
+ * reason not to go on: the end will tell.
+ */
+static int copy_memory(struct moving *m, struct err *e)
+{
+	uint64_t before = UINT64_MAX;
+
+	while (m->memories < ROUNDS) {
+		unsigned next = m->memories + 1;
+		char part[32], word[48];
+		int64_t since = now_us();
+
+		if (memory_copy(m->c, &m->all, m->name, next, e) < 0)
+			return e->code == ERR_NOT_SUPPORTED ? 0 : -1;
+		snprintf(part, sizeof(part), MEMORY_NEW "/%u", next);
+		snprintf(word, sizeof(word), next > 1 ? "memory %u %u" : "memory %u", next,
+			 next - 1);
+		if (send_directory(m, part, word, "copying memory", e) < 0)
+			return -1;
+		m->memories = next;
+		report(m, 3, "memory", now_us() - since, -1, -1);
+		if (m->shared->sent < LITTLE || m->shared->sent > before / 2)
+			break;
+		before = m->shared->sent;
+	}
+	return 0;
+}
+
+static int send_last_memory(struct moving *m, struct err *e)
+{
+	char word[48];
+
+	snprintf(word, sizeof(word),
+		 m->memories ? "memory " MEMORY_LAST " %u" : "memory " MEMORY_LAST, m->memories);
+	return send_directory(m, MEMORY "/" MEMORY_LAST, word, "copying the last memory", e);
+}
+
+/* ---- the switch ---- */
+
 /* Looks at the clock when the process has ended, which whoever ends it sees only later. */
 static void note_end(const struct moving *m, int pidfd)
 {
 	if (fork() == 0) {
-		close(m->line.to); /* or the line would not end with us */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it may go on */
+		close(m->line.to);			/* or the line would not end with us */
 		close(m->line.from);
 		(void)pidfd_wait(pidfd, -1);
 		m->shared->ended_us = now_us();
@@ -451,10 +560,11 @@ static int stop_it(struct moving *m, struct running *r, struct err *e)
 {
 	const struct migrate_options *o = m->c->options;
 
-	m->shared->step = STEP_STOPPING;
+	m->shared->step = o->memory ? STEP_SUSPENDING : STEP_STOPPING;
 	m->shared->asked_us = now_us();
 	note_end(m, r->pidfd);
-	if (end_instance(m->c, &m->all, m->name, &o->stop, r, e) < 0)
+	if (o->memory ? suspend(m->c, &m->all, m->name, m->memories, e) < 0 :
+			end_instance(m->c, &m->all, m->name, &o->stop, r, e) < 0)
 		return -1;
 	m->shared->step = STEP_STOPPED;
 	if (!m->shared->ended_us)
@@ -476,13 +586,21 @@ static int set_mark(struct moving *m, struct err *e)
 /* From the last state here to the first there. */
 static int switch_over(struct moving *m, const struct snapshot *last, struct err *e)
 {
+	const struct migrate_options *o = m->c->options;
 	char rest[MIGRATE_LINE];
 	int64_t since = now_us(), done;
+	uint64_t memory = 0;
 	struct snapshot s;
 
 	m->shared->sent = 0;
+	if (last && o->memory) {
+		if (send_last_memory(m, e) < 0)
+			return -1;
+		memory = m->shared->sent;
+	}
 	if (last && (keep(m, &s, e) < 0 || copy_state(m, &s, last, "copying the last", e) < 0))
 		return -1;
+	m->shared->sent += memory;
 	if (set_mark(m, e) < 0)
 		return -1;
 	m->shared->step = STEP_TOLD;
@@ -518,7 +636,7 @@ static int leave(struct moving *m, struct err *e)
 		return -1;
 	i->autostart = 0;
 	i->restart = NULL;
-	if (instance_save(&m->d, i, true, e) < 0 ||
+	if (memory_discard(&m->d, e) < 0 || instance_save(&m->d, i, true, e) < 0 ||
 	    keep_newest(&l, &m->d, SNAPSHOT_BY_MIGRATE, 0, e) < 0)
 		return -1;
 	(void)unlinkat(m->d.fd, MIGRATE_MARK, 0);
@@ -541,6 +659,8 @@ static int may_move(struct moving *m, struct err *e)
 			m->name, m->name);
 	else if (i && i->ephemeral)
 		err_set(e, ERR_STATE, "'%s' goes when it ends (--rm)", m->name);
+	else if (i && is_suspended(&d))
+		err_set(e, ERR_STATE, "'%s' is suspended: `ctr start %s` first", m->name, m->name);
 	else if (i && (m->keep || check_no_clones(&d, e) == 0) && layers_open(&m->all, &l, e) == 0)
 		rc = keep_newest(&l, &d, SNAPSHOT_BY_MIGRATE, 0, e); /* of one that was killed */
 	instance_close(&d);
@@ -559,7 +679,9 @@ static int move_it(struct moving *m, struct err *e)
 	if (may_move(m, e) < 0 || running_look(&m->all, m->name, &r, e) < 0)
 		return -1;
 	m->shared->ran = r.exists && r.pidfd >= 0;
-	if (call(m, e) < 0 || send_part(m, "check", &about, "asking", rest, e) < 0)
+	if (call(m, e) < 0 || send_part(m, "check", write_state, &about, "asking", rest, e) < 0)
+		return -1;
+	if (o->memory && m->shared->ran && check_memory(m, e) < 0)
 		return -1;
 	if (o->dry_run)
 		return 0;
@@ -575,7 +697,11 @@ static int move_it(struct moving *m, struct err *e)
 		return -1;
 	report(m, 2, "copy", now_us() - since, -1, -1);
 	last = first;
-	if (m->shared->ran && (copy_changes(m, &last, e) < 0 || stop_it(m, &r, e) < 0))
+	if (m->shared->ran && copy_changes(m, &last, e) < 0)
+		return -1;
+	if (m->shared->ran && o->memory && copy_memory(m, e) < 0)
+		return -1;
+	if (m->shared->ran && stop_it(m, &r, e) < 0)
 		return -1;
 	if (switch_over(m, m->shared->ran ? &last : NULL, e) < 0)
 		return -1;
@@ -595,6 +721,19 @@ static int finish_stop(struct moving *m, struct err *e)
 	return r.exists ? end_instance(m->c, &m->all, m->name, &o->stop, &r, e) : 0;
 }
 
+/* It was being saved: whoever did that no longer waits for CRIU. */
+static int finish_suspend(struct moving *m, struct err *e)
+{
+	auto_running struct running r = RUNNING_NONE;
+
+	if (suspend_wait(&m->all, m->name, e) < 0 || running_look(&m->all, m->name, &r, e) < 0)
+		return -1;
+	if (!r.exists || r.status == STATUS_STOPPED)
+		return 0;
+	restart_as_before(&m->all, m->name);
+	return r.status == STATUS_PAUSED ? set_frozen(&m->all, m->name, false, e) : 0;
+}
+
 /* It is here alone. */
 static int stay(struct moving *m, struct err *e)
 {
@@ -604,7 +743,8 @@ static int stay(struct moving *m, struct err *e)
 
 	if (m->d.fd >= 0)
 		instance_close(&m->d);
-	if (m->shared->step == STEP_STOPPING && finish_stop(m, e) < 0)
+	if ((m->shared->step == STEP_STOPPING && finish_stop(m, e) < 0) ||
+	    (m->shared->step == STEP_SUSPENDING && finish_suspend(m, e) < 0))
 		return -1;
 	if (instance_open(&m->all, m->name, &d, e) < 0)
 		return -1;

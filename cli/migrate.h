@@ -5,7 +5,9 @@
  * The receiver begins with MIGRATE_GREETING. Then it is told one thing at a time, a line each, and answers each in lines:
  *
  *	check	a part follows, of the configuration alone: would it fit?
+ *	processor	files follow, of a directory: is that processor here as well, and whatever else memory needs? Comes after "check"
  *	state	a part follows: the instance, or what is new of it. It is not started, and goes with the connection
+ *	memory NAME [PARENT]	files follow, of the memory that it goes on from (suspend.h)
  *	finish	it is to stay
  *	start	and to run
  *	ask UUID	is that one here? "absent", "arrived" (never started yet) or "started" in place of "ok"
@@ -16,7 +18,8 @@
  *	ok [UUID]	done; of the instance there
  *	failed TEXT	not done
  *
- * A part is a file as move.h has it, in chunks: four bytes of length, the highest first, and as many bytes; a length of 0 ends it.
+ * A part is a file as move.h has it, in chunks: four bytes of length, the highest first, and as many bytes; a length of 0 ends it. Files of
+ * memory come in such chunks too, as migrate_memory.c writes them.
  */
 #ifndef CTR_MIGRATE_H
 #define CTR_MIGRATE_H
@@ -24,6 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct err;
 
 #define MIGRATE_GREETING "ctr-migrate 1"
 #define MIGRATE_LINE	 1024 /* bytes of a line, its end included */
@@ -40,5 +45,9 @@ int migrate_write(int fd, const void *data, size_t len);
 
 /* Exactly so many bytes, or -1. */
 int migrate_read(int fd, void *data, size_t len);
+
+/* All plain files in @dir but logs, to @out; and from @in into @dir, which is empty. */
+int memory_send(int dir, int out, struct err *e);
+int memory_receive(int in, int dir, struct err *e);
 
 #endif

@@ -7,9 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,11 +21,13 @@
 #include "cli/move.h"
 #include "cli/network.h"
 #include "cli/ready.h"
+#include "cli/suspend.h"
 #include "cli/verbs.h"
 #include "netns/netns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
+#include "runtime/criu.h"
 #include "runtime/running.h"
 
 struct receiving {
@@ -31,6 +35,8 @@ struct receiving {
 	struct arrival a;
 	const char *name;
 	struct instance_dir d; /* locked and promised, if it is there and not to stay yet */
+	bool with_memory;      /* it is to go on from memory */
+	int into;	       /* where files of memory go */
 };
 
 /* ---- what is spoken ---- */
@@ -134,7 +140,15 @@ static int pump(int out)
 	}
 }
 
-static int read_part(struct receiving *r, struct err *e)
+/* Reads a part from @fd. */
+typedef int part_reader(struct receiving *r, int fd, struct err *e);
+
+static int read_state(struct receiving *r, int fd, struct err *e)
+{
+	return arrival_read(&r->a, fd, "what came", NULL, e);
+}
+
+static int read_part(struct receiving *r, part_reader *reader, struct err *e)
 {
 	int ends[2], status, rc;
 	pid_t pid;
@@ -147,8 +161,7 @@ static int read_part(struct receiving *r, struct err *e)
 		_exit(pump(ends[1]));
 	}
 	close(ends[1]);
-	rc = pid < 0 ? err_set(e, errno, "cannot fork") :
-		       arrival_read(&r->a, ends[0], "what came", NULL, e);
+	rc = pid < 0 ? err_set(e, errno, "cannot fork") : reader(r, ends[0], e);
 	close(ends[0]);
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -157,27 +170,90 @@ static int read_part(struct receiving *r, struct err *e)
 	return rc;
 }
 
+static int read_memory(struct receiving *r, int fd, struct err *e)
+{
+	return memory_receive(fd, r->into, e);
+}
+
 /* ---- check ---- */
 
-static int check(struct receiving *r, struct err *e)
+static int tell_wrong(struct str *wrong, struct err *e)
 {
-	auto_str struct str wrong = { 0 };
-	char *line, *rest;
+	char *line, *rest = wrong->s;
 
-	if (read_part(r, e) < 0 || arrival_preflight(&r->a, r->name, &wrong, e) < 0)
-		return -1;
-	if (!wrong.len)
+	if (wrong->failed)
+		return err_set(e, ENOMEM, "cannot check");
+	if (!wrong->len)
 		return 0;
-	for (rest = wrong.s; (line = strsep(&rest, "\n")) && *line;)
+	while ((line = strsep(&rest, "\n")) && *line)
 		say("wrong %s", line);
 	return err_set(e, ERR_NOT_SUPPORTED, "it does not fit");
 }
 
+static int check(struct receiving *r, struct err *e)
+{
+	auto_str struct str wrong = { 0 };
+
+	if (read_part(r, read_state, e) < 0 || arrival_preflight(&r->a, r->name, &wrong, e) < 0)
+		return -1;
+	return tell_wrong(&wrong, e);
+}
+
+/* What its processes have in their memory: ids of the host. */
+static bool are_ids_free(const struct receiving *r)
+{
+	auto_free char **names = NULL;
+	bool found = false;
+	struct err ignored;
+	size_t n = 0;
+
+	if (instances_match(&r->a.all, NULL, &names, &n, &ignored) < 0)
+		return true; /* what it is made with is seen later on */
+	for (size_t k = 0; k < n && !found; k++) {
+		struct instance_dir d = { .fd = -1, .promise = -1 };
+		auto_instance struct instance *i = NULL;
+
+		if (instance_look(&r->a.all, names[k], &d, &ignored) < 0)
+			continue;
+		i = instance_load(&d, &ignored);
+		found = i && i->ids == r->a.instance->ids;
+		close(d.fd);
+	}
+	return !found;
+}
+
+/* Whether processes that saw the processor whose description comes could go on here. */
+static int check_processor(struct receiving *r, struct err *e)
+{
+	auto_str struct str wrong = { 0 };
+	struct instances_scratch x;
+	struct err why = { 0 };
+	char program[PATH_MAX];
+	int rc;
+
+	if (!r->a.instance)
+		return err_set(e, ERR_STATE, "it is not known yet what is to come");
+	if (instances_scratch(&r->a.all, &x, e) < 0)
+		return -1;
+	r->into = x.fd;
+	rc = read_part(r, read_memory, e);
+	if (rc == 0 && (criu_find(program, sizeof(program), &why) < 0 ||
+			criu_processor(program, x.fd, true, &why) < 0))
+		str_addf(&wrong, "%s\n", why.msg);
+	if (rc == 0 && r->a.instance->ids && !are_ids_free(r))
+		str_add(&wrong, "its range of ids is another one's here\n");
+	(void)instances_scratch_end(&r->a.all, &x, &why);
+	r->with_memory = true;
+	return rc < 0 ? -1 : tell_wrong(&wrong, e);
+}
+
 /* ---- state ---- */
 
-/* Where addresses follow from the range of ids, and that was not free here. */
-static void note_addresses(const struct receiving *r, uint64_t old)
+/* Where addresses follow from the range of ids, and that was not free here. False: some did, and connections need them. */
+static bool note_addresses(const struct receiving *r, uint64_t old)
 {
+	bool same = true;
+
 	struct instance was = *r->a.instance;
 
 	was.ids = old;
@@ -197,22 +273,48 @@ static void note_addresses(const struct receiving *r, uint64_t old)
 		inet_ntop(AF_INET, &now, two, sizeof(two));
 		say("note its address in network '%s' becomes %s: %s is another one's there (`--net %s:ip=ADDRESS` keeps one)",
 		    name, two, one, name);
+		same = false;
 	}
+	return same;
 }
 
 static int take_state(struct receiving *r, struct err *e)
 {
 	uint64_t ids;
 
-	if (read_part(r, e) < 0 || arrival_bring(&r->a, NULL, e) < 0)
+	if (read_part(r, read_state, e) < 0 || arrival_bring(&r->a, NULL, e) < 0)
 		return -1;
 	if (r->d.fd >= 0)
 		return arrival_update(&r->a, &r->d, e);
 	ids = r->a.instance->ids;
 	if (arrival_make(&r->a, r->name, true, &r->d, e) < 0 || arrival_check(&r->a, &r->d, e) < 0)
 		return -1;
-	note_addresses(r, ids);
+	if (!note_addresses(r, ids) && r->with_memory)
+		return err_set(e, ERR_NOT_SUPPORTED, "its connections cannot come along");
+	if (r->with_memory && r->a.instance->ids != ids)
+		return err_set(e, ERR_NOT_SUPPORTED, "its range of ids is another one's here");
 	return 0;
+}
+
+/* "NAME", or "NAME PARENT" of what stands on an earlier one: as suspend.h has them. */
+static int take_memory(struct receiving *r, const char *words, struct err *e)
+{
+	char name[16], parent[16] = "", target[24];
+	int n = sscanf(words, "%15[a-z0-9] %15[0-9]", name, parent), rc;
+
+	if (n < 1 || r->d.fd < 0)
+		return err_set(e, ERR_INVALID, "that is no saved memory");
+	r->into = make_memory_dir(&r->d, name, e);
+	if (r->into < 0)
+		return -1;
+	rc = read_part(r, read_memory, e);
+	snprintf(target, sizeof(target), "../%s", parent);
+	if (rc == 0 && *parent && symlinkat(target, r->into, "parent") < 0)
+		rc = err_set(e, errno, "cannot link the memory to the one before");
+	close(r->into);
+	if (rc == 0 && streq(name, MEMORY_LAST))
+		rc = memory_complete(&r->d, e);
+	return rc;
 }
 
 /* ---- the end ---- */
@@ -318,7 +420,7 @@ static void say_whose(const struct receiving *r)
 static bool obey(struct receiving *r, const char *line)
 {
 	struct err e = { 0 };
-	const char *uuid;
+	const char *uuid, *words;
 
 	if (streq(line, "check")) {
 		answer(check(r, &e), &e);
@@ -327,6 +429,10 @@ static bool obey(struct receiving *r, const char *line)
 			say_whose(r);
 		else
 			answer(-1, &e);
+	} else if (streq(line, "processor")) {
+		answer(check_processor(r, &e), &e);
+	} else if ((words = str_after(line, "memory "))) {
+		answer(take_memory(r, words, &e), &e);
 	} else if (streq(line, "finish")) {
 		answer(stay(r, &e), &e);
 	} else if (streq(line, "start")) {
