@@ -98,9 +98,9 @@ int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *wh
 
 /*
  * Child: binds what @what refers to (the mount's root, a file, a device) onto @target, from descriptor to
- * descriptor, with @attr (MOUNT_ATTR_*) as well where the kernel can (Linux 5.12). -1 with errno.
+ * descriptor. -1 with errno.
  */
-int apply_bind_fd(int what, int target, uint64_t attr);
+int apply_bind_fd(int what, int target);
 
 /*
  * Child: copies what the directory @from, of the image, holds to @to, the root of a new tmpfs that is not attached yet

@@ -121,8 +121,7 @@ static int bind_device(int parent, const char *name, const struct step *st, stru
 	file = make_place(parent, name, st, e);
 	if (file < 0)
 		return -1;
-	/* neither means anything for a device, but those who look for mounts without them find none */
-	if (apply_bind_fd(node, file, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) < 0)
+	if (apply_bind_fd(node, file) < 0)
 		return err_set(e, errno, "cannot bind '%s'", st->device.path);
 	return 0;
 }
@@ -230,7 +229,7 @@ int apply_console(struct apply *a, const struct step *st, struct err *e)
 	target = path_make_file_in(a->root, "/dev/console", 0600, e);
 	if (target < 0)
 		return -1;
-	if (apply_bind_fd(a->console, target, 0) < 0)
+	if (apply_bind_fd(a->console, target) < 0)
 		return err_set(e, errno, "cannot bind the pty on '/dev/console'");
 	return 0;
 }

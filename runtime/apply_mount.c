@@ -877,14 +877,12 @@ static int open_null(struct apply *a, struct err *e)
 	return 0;
 }
 
-int apply_bind_fd(int what, int target, uint64_t attr)
+int apply_bind_fd(int what, int target)
 {
 	auto_fd int tree =
 		sys_open_tree(what, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	char from[40], to[40];
 
-	if (tree >= 0 && set_attr(tree, false, attr, 0, 0) < 0 && !is_missing_call(errno))
-		return -1;
 	if (tree >= 0 && sys_move_mount(tree, "", target, "",
 					MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
 		return 0;
@@ -926,7 +924,7 @@ int apply_mask(struct apply *a, const struct step *st, struct err *e)
 		return mask_directory(a, st->path, target, e);
 	if (open_null(a, e) < 0)
 		return -1;
-	return apply_bind_fd(a->null, target, 0) < 0 ?
+	return apply_bind_fd(a->null, target) < 0 ?
 		       err_set(e, errno, "cannot mask '%s'", st->path) :
 		       0;
 }

@@ -62,7 +62,9 @@ static int set_path(char *out, size_t size, const char *dir, const char *name, s
 static int open_instances_dir(struct instances *s, const char *data, struct err *e)
 {
 	s->dir = openat(AT_FDCWD, s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->dir < 0 && errno == ENOENT && disk_file_attach(data, e) < 0)
+	if (s->dir < 0 && errno != ENOENT)
+		return err_set(e, errno, "cannot open '%s'", s->path);
+	if (s->dir < 0 && disk_file_attach(data, e) < 0)
 		return -1;
 	if (s->dir < 0)
 		s->dir = open_dir(AT_FDCWD, s->path, 0700, e);

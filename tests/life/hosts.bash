@@ -5,7 +5,7 @@
 . "$TESTS/life/net.bash"
 [ -x "$BUILD/tests/life/echo" ] || fail "tests/life/echo is not built"
 mkdir there run-there && chmod 700 there
-unshare -n sleep 300 &
+unshare -n sleep "${HOLD:-300}" &
 THERE=$!
 there() { CTR_ROOT=$PWD/there CTR_RUN=$PWD/run-there nsenter -t $THERE -n "$@"; }
 trap 'there "$CTR" rm -f "*" >/dev/null 2>&1; "$CTR" rm -f "*" >/dev/null 2>&1; umount run-there/mounts 2>/dev/null; kill $WORLD $THERE' EXIT

@@ -11,7 +11,7 @@ fi
 export CTR_NET=bridge
 ip link set lo up
 # a process that holds the world's namespace
-unshare -n sleep 300 &
+unshare -n sleep "${HOLD:-300}" &
 WORLD=$!
 trap 'kill $WORLD 2>/dev/null' EXIT
 for ((i = 0; i < 100; i++)); do [ "$(readlink /proc/$WORLD/ns/net)" != "$(readlink /proc/self/ns/net)" ] && break; sleep 0.02; done
