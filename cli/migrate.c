@@ -453,7 +453,7 @@ static int send_directory(struct moving *m, const char *part, const char *word, 
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
 	char rest[MIGRATE_LINE];
-	int dir;
+	auto_fd int dir = -1;
 
 	if (instance_look(&m->all, m->name, &d, e) < 0)
 		return -1;
@@ -461,12 +461,7 @@ static int send_directory(struct moving *m, const char *part, const char *word, 
 	close(d.fd);
 	if (dir < 0)
 		return err_set(e, errno, "cannot open the saved memory of '%s'", m->name);
-	if (send_part(m, word, write_memory, &dir, what, rest, e) < 0) {
-		close(dir);
-		return -1;
-	}
-	close(dir);
-	return 0;
+	return send_part(m, word, write_memory, &dir, what, rest, e);
 }
 
 /* Whatever stands in the way, here and there, told line by line. */

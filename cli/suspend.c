@@ -16,6 +16,7 @@
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "netns/netns.h"
+#include "runtime/apply.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -155,21 +156,16 @@ static bool is_born_outside(const struct subject *s, int pid)
 /* Those that `ctr exec` has brought in: it puts them where the first process is. */
 static unsigned count_entered(const struct subject *s)
 {
-	auto_str struct str where = { 0 }, procs = { 0 };
-	char path[PATH_MAX];
+	auto_str struct str procs = { 0 };
+	auto_fd int cgroup = -1;
 	struct err gone;
 	const char *at;
 	unsigned n = 0;
 	int pid;
 
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", s->state.pid);
-	if (!s->state.cgroup || file_read_kernel(AT_FDCWD, path, 65536, &where, &gone) < 0)
-		return 0;
-	at = strstr(str_text(&where), "0::/");
-	if (!at ||
-	    snprintf(path, sizeof(path), "%s%.*s/cgroup.procs", s->state.cgroup_root,
-		     (int)strcspn(at + 3, "\n"), at + 3) >= (int)sizeof(path) ||
-	    file_read_kernel(AT_FDCWD, path, 1u << 20, &procs, &gone) < 0)
+	if (s->state.cgroup)
+		cgroup = cgroup_open_of(s->state.cgroup_root, s->state.pid, &gone);
+	if (cgroup < 0 || file_read_kernel(cgroup, "cgroup.procs", 1u << 20, &procs, &gone) < 0)
 		return 0;
 	for (at = str_text(&procs); sscanf(at, "%d", &pid) == 1; at += *at == '\n') {
 		n += is_born_outside(s, pid);

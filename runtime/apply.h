@@ -119,6 +119,9 @@ int apply_own_proc(struct apply *a, struct err *e);
 /* ERR_EXISTS if @path below @root has processes of others in it; to be called before it is journalled. */
 int cgroup_check_unused(const struct host *h, const char *path, struct err *e);
 
+/* The directory of the cgroup v2 in which process @pid is, below the mount @root; or -1 and *e. */
+int cgroup_open_of(const char *root, pid_t pid, struct err *e);
+
 /* Sends @sig to every process in the cgroup @path and below. */
 int cgroup_signal(const char *root, const char *path, int sig, struct err *e);
 

@@ -229,6 +229,24 @@ static int kill_all(int cgroup, const char *path, struct err *e)
 	}
 }
 
+int cgroup_open_of(const char *root, pid_t pid, struct err *e)
+{
+	auto_str struct str text = { 0 };
+	char path[PATH_MAX];
+	const char *line;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	if (file_read_kernel(AT_FDCWD, path, 65536, &text, e) < 0)
+		return -1;
+	line = strstr(str_text(&text), "0::/");
+	if (!line)
+		return err_set(e, ERR_INVALID, "'%s' names no cgroup v2", path);
+	snprintf(path, sizeof(path), "%s%.*s", root, (int)strcspn(line + 3, "\n"), line + 3);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : fd;
+}
+
 int cgroup_kill(const char *root, const char *path, struct err *e)
 {
 	char full[PATH_MAX];

@@ -257,14 +257,12 @@ static int set_up_network(struct restore *r, struct err *e)
 /* CRIU was told to pass over them: it cannot save a mount of a file that has lost its name. */
 static int put_views(struct restore *r, struct err *e)
 {
+	static const enum step_kind kinds[] = { STEP_VIEW };
+
 	r->apply.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (r->apply.root < 0)
 		return err_set(e, errno, "cannot open the restored root");
-	for (size_t i = 0; i < r->plan->n; i++)
-		if (r->plan->steps[i].kind == STEP_VIEW &&
-		    apply_step(&r->apply, &r->plan->steps[i], e) < 0)
-			return -1;
-	return 0;
+	return apply_kinds(r, kinds, 1, e);
 }
 
 static int run_hooks(const struct restore *r, enum hook_point point, pid_t pid, struct err *e)

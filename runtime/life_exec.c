@@ -121,29 +121,6 @@ static int join_cgroup_namespace(const struct entry *n, struct err *e)
 	return 0;
 }
 
-/*
- * The payload's cgroup is a leaf no more once an init has made cgroups of its own and enabled controllers: then
- * nothing can be born in it (EBUSY, "no internal processes"), and the place is where the first process is.
- */
-static int open_first_cgroup(const struct entry *n, pid_t first, struct err *e)
-{
-	auto_str struct str text = { 0 };
-	char path[PATH_MAX];
-	const char *line;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", first);
-	if (file_read_kernel(AT_FDCWD, path, 65536, &text, e) < 0)
-		return -1;
-	line = strstr(str_text(&text), "0::/");
-	if (!line)
-		return err_set(e, ERR_INVALID, "'%s' names no cgroup v2", path);
-	snprintf(path, sizeof(path), "%s%.*s", n->apply.host->cgroup, (int)strcspn(line + 3, "\n"),
-		 line + 3);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : fd;
-}
-
 static pid_t clone_into(int cgroup, struct err *e)
 {
 	struct clone_args args = { .flags = CLONE_PARENT };
@@ -319,8 +296,12 @@ static int exec_parent(struct entry *n, const struct state *st, struct life *l, 
 	int ends[2];
 	pid_t joiner;
 
+	/*
+	 * The payload's cgroup is a leaf no more once an init has made cgroups of its own and enabled controllers: then
+	 * nothing can be born in it (EBUSY, "no internal processes"), and the place is where the first process is.
+	 */
 	if (n->apply.cgroup >= 0 && !n->o->cgroup)
-		first_cgroup = open_first_cgroup(n, st->pid, &(struct err){ 0 });
+		first_cgroup = cgroup_open_of(n->apply.host->cgroup, st->pid, &(struct err){ 0 });
 	if (handshake_pair(ends, e) < 0)
 		return -1;
 	joiner = fork();
