@@ -12,6 +12,10 @@ if [ -z "${WITHOUT_INJECT-}" ] && grep -q __asan_init "$CTR_OCI"; then
 	echo "a sanitized build: its runtime's own calls would fail, and it cannot look for leaks under ptrace"
 	exit 77
 fi
+if [ -z "${WITHOUT_INJECT-}" ] && grep -q GLIBC "$CTR_OCI"; then
+	echo "linked with shared libraries: the calls of their loader would fail, which says so in its own words"
+	exit 77
+fi
 INJECT=$BUILD/tests/life/inject
 ROOT=$CTR_RUN/oci
 ID=sweep-$$
