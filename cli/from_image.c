@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
@@ -303,8 +304,8 @@ static int set_user(const struct from_image *f, struct spec *s, const char **hom
 
 	if (root < 0)
 		return -1;
-	if (user_find(root, i->user ? i->user : f->image->config.user, i->ids ? INSTANCE_IDS : 0,
-		      s->arena, &u, e) < 0)
+	if (user_find(root, i->user ? i->user : f->image->config.user,
+		      instance_has_userns(i) ? INSTANCE_IDS : 0, s->arena, &u, e) < 0)
 		return -1;
 	s->process.uid = u.uid;
 	s->process.gid = u.gid;
@@ -372,7 +373,7 @@ static void set_caps(const struct instance *i, struct spec *s)
 
 	if (i->system) {
 		caps = all_caps() & ~cap_bits(caps_not_system);
-		if (!i->ids)
+		if (!instance_has_userns(i))
 			caps &= ~cap_bits(caps_not_system_on_host);
 	}
 	for (const char *const *c = i->cap_drop; c && *c; c++)
@@ -414,10 +415,31 @@ static void add_ns(struct spec *s, unsigned flag)
 	s->namespaces[s->n_namespaces++].flag = flag;
 }
 
+/* Where it was made there may have been no ranges of ids (idrange.h): it is none of those that are the host's root then. */
+static int set_ids(const struct instance *i, struct spec *s, struct err *e)
+{
+	struct id_map *map;
+
+	if (!i->ids && userns_is_first())
+		return err_set(
+			e, ERR_INVALID,
+			"it has no range of ids, as one that was made by a user without root: "
+			"`ctr export` it there and `ctr import` it here");
+	if (!i->ids)
+		return userns_map_same(s->arena, &s->uid_maps, &s->n_uid_maps, &s->gid_maps,
+				       &s->n_gid_maps, e);
+	map = arena_array(s->arena, 1, sizeof(*map));
+	if (!map)
+		return err_set(e, ENOMEM, "user namespace");
+	*map = (struct id_map){ .container = 0, .host = (uint32_t)i->ids, .size = INSTANCE_IDS };
+	s->uid_maps = s->gid_maps = map;
+	s->n_uid_maps = s->n_gid_maps = 1;
+	return 0;
+}
+
 static int set_namespaces(const struct from_image *f, struct spec *s, struct err *e)
 {
 	const struct instance *i = f->instance;
-	struct id_map *map;
 
 	add_ns(s, CLONE_NEWPID);
 	add_ns(s, CLONE_NEWNS);
@@ -433,16 +455,10 @@ static int set_namespaces(const struct from_image *f, struct spec *s, struct err
 		s->nics = f->net->nics;
 		s->n_nics = f->net->n;
 	}
-	if (!i->ids)
+	if (!instance_has_userns(i))
 		return 0;
 	add_ns(s, CLONE_NEWUSER);
-	map = arena_array(s->arena, 1, sizeof(*map));
-	if (!map)
-		return err_set(e, ENOMEM, "user namespace");
-	*map = (struct id_map){ .container = 0, .host = (uint32_t)i->ids, .size = INSTANCE_IDS };
-	s->uid_maps = s->gid_maps = map;
-	s->n_uid_maps = s->n_gid_maps = 1;
-	return 0;
+	return set_ids(i, s, e);
 }
 
 /*
@@ -475,6 +491,26 @@ static int set_clocks(struct spec *s, struct err *e)
 	return 0;
 }
 
+/* The greatest id that a group can have in the instance: of those that ping_group_range (ip(7)) can name. */
+static int last_group(const struct spec *s, unsigned *last, struct err *e)
+{
+	struct id_map *ignored, *map = s->gid_maps;
+	size_t n_ignored, n = s->n_gid_maps;
+
+	*last = INT_MAX;
+	if (!n && userns_is_first())
+		return 0;
+	if (!n && userns_map_same(s->arena, &ignored, &n_ignored, &map, &n, e) < 0)
+		return -1;
+	*last = 0;
+	for (size_t k = 0; k < n; k++)
+		if (map[k].container + (map[k].size - 1) > *last)
+			*last = map[k].container + (map[k].size - 1);
+	if (*last > INT_MAX)
+		*last = INT_MAX;
+	return 0;
+}
+
 /*
  * Services as any user on ports below 1024, and ping without privilege: what Docker sets as well. The range
  * of groups must be mapped in the namespace that owns the network.
@@ -483,15 +519,18 @@ static int set_sysctls(const struct from_image *f, struct spec *s, struct err *e
 {
 	const struct instance *i = f->instance;
 	struct key_value *kv;
+	unsigned last;
 
 	if (!own_net(i) || (f->net && f->net->join))
 		return 0;
 	kv = arena_array(s->arena, 2, sizeof(*kv));
-	if (!kv)
-		return err_set(e, ENOMEM, "sysctls");
+	if (!kv || last_group(s, &last, e) < 0)
+		return kv ? -1 : err_set(e, ENOMEM, "sysctls");
 	kv[0] = (struct key_value){ "net.ipv4.ip_unprivileged_port_start", "0" };
 	kv[1] = (struct key_value){ "net.ipv4.ping_group_range",
-				    i->ids || !userns_is_first() ? "0 65535" : "0 2147483647" };
+				    arena_printf(s->arena, "0 %u", last) };
+	if (!kv[1].value)
+		return err_set(e, ENOMEM, "sysctls");
 	s->sysctl = kv;
 	s->n_sysctl = 2;
 	return 0;
@@ -503,6 +542,10 @@ static words opts_proc = { "nosuid", "noexec", "nodev", NULL };
 static words opts_dev = { "nosuid", "noexec", "strictatime", "mode=755", "size=65536k", NULL };
 static words opts_pts = { "nosuid",    "noexec", "newinstance", "ptmxmode=0666",
 			  "mode=0620", "gid=5",	 NULL };
+/* terminals are of group tty, if there is such an id */
+static words opts_pts_no_tty = { "nosuid",	  "noexec",    "newinstance",
+				 "ptmxmode=0666", "mode=0620", NULL };
+#define TTY_GROUP 5
 static words opts_shm = { "nosuid", "noexec", "nodev", "mode=1777", "size=65536k", NULL };
 static words opts_shm_system = { "nosuid", "nodev", "mode=1777", NULL };
 static words opts_sys = { "nosuid", "noexec", "nodev", "ro", NULL };
@@ -563,7 +606,7 @@ static int set_mounts(const struct from_image *f, struct spec *s, struct err *e)
 {
 	const struct instance *i = f->instance;
 	/* sysfs shows a network namespace, and only who owns that may mount it: who shares another's has none */
-	bool no_sysfs = f->net && f->net->join && i->ids;
+	bool no_sysfs = f->net && f->net->join && instance_has_userns(i);
 	struct mount_spec *m = arena_array(s->arena, N_MOUNTS + 1 + count(i->volumes), sizeof(*m));
 
 	if (!m)
@@ -578,6 +621,9 @@ static int set_mounts(const struct from_image *f, struct spec *s, struct err *e)
 							.type = mounts[k].type,
 							.source = mounts[k].type,
 							.options = options };
+		if (options == opts_pts && s->n_gid_maps &&
+		    userns_host_id(s->gid_maps, s->n_gid_maps, TTY_GROUP, UINT32_MAX) == UINT32_MAX)
+			m[s->n_mounts - 1].options = opts_pts_no_tty;
 	}
 	if (f->hosts)
 		m[s->n_mounts++] = (struct mount_spec){ .destination = "/etc/hosts",
@@ -664,7 +710,7 @@ static int set_devices(const struct instance *i, struct spec *s, struct err *e)
 		.type = 'c', .path = "/dev/fuse", .major = 10, .minor = 229
 	};
 
-	if (!i->system || !i->ids || access(fuse.path, F_OK) < 0)
+	if (!i->system || !instance_has_userns(i) || access(fuse.path, F_OK) < 0)
 		return 0;
 	s->devices = arena_array(s->arena, 1, sizeof(*s->devices));
 	if (!s->devices)
@@ -720,7 +766,8 @@ struct spec *spec_from_image(const struct from_image *f, struct err *e)
 	s->hostname = i->hostname ? i->hostname : f->name;
 	s->rootfs_propagation = "rslave";
 	s->masked_paths = i->system ? masked_system : masked_application;
-	s->readonly_paths = i->system && i->ids ? readonly_system : readonly_application;
+	s->readonly_paths = i->system && instance_has_userns(i) ? readonly_system :
+								  readonly_application;
 	if (set_root(f, s, e) < 0 || set_namespaces(f, s, e) < 0 || set_clocks(s, e) < 0 ||
 	    set_sysctls(f, s, e) < 0 || set_mounts(f, s, e) < 0 || set_devices(i, s, e) < 0 ||
 	    set_limits(f, s, e) < 0 || set_process(f, s, e) < 0)
@@ -737,7 +784,8 @@ int exec_process(const struct spec *s, const struct instance *i, int root, const
 	struct user u;
 
 	if (user) {
-		if (user_find(root, user, i->ids ? INSTANCE_IDS : 0, s->arena, &u, e) < 0)
+		if (user_find(root, user, instance_has_userns(i) ? INSTANCE_IDS : 0, s->arena, &u,
+			      e) < 0)
 			return -1;
 		got.uid = u.uid;
 		got.gid = u.gid;

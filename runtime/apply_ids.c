@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "runtime/apply.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
@@ -51,10 +52,44 @@ static int write_map(pid_t pid, const char *file, const struct id_map *map, size
 		return 0;
 	return e->code == EPERM && n ?
 		       err_set(e, EPERM,
-			       "the ids from %u on cannot be given away here, as in an instance of an instance: "
-			       "`--userns host` shares those that there are",
+			       "the ids from %u on cannot be given away in this user namespace: it does not have them",
 			       map[0].host) :
 		       -1;
+}
+
+/* The kernel accepts no range that lies across two of the map's lines, so each is taken as it is. */
+static int read_same(const char *file, struct arena *a, struct id_map **out, size_t *n,
+		     struct err *e)
+{
+	auto_str struct str text = { 0 };
+	const char *line;
+	size_t lines = 0;
+
+	if (file_read_kernel(AT_FDCWD, file, 65536, &text, e) < 0)
+		return -1;
+	for (const char *c = str_text(&text); *c; c++)
+		lines += *c == '\n';
+	*out = arena_array(a, lines, sizeof(**out));
+	*n = 0;
+	if (lines && !*out)
+		return err_set(e, ENOMEM, "user namespace");
+	for (line = str_text(&text); *n < lines; line = strchr(line, '\n') + 1) {
+		struct id_map *m = &(*out)[*n];
+
+		if (sscanf(line, "%u %*u %u", &m->container, &m->size) != 2)
+			return err_set(e, ERR_INVALID, "'%s' is no map", file);
+		m->host = m->container;
+		(*n)++;
+	}
+	return 0;
+}
+
+int userns_map_same(struct arena *a, struct id_map **uid, size_t *n_uid, struct id_map **gid,
+		    size_t *n_gid, struct err *e)
+{
+	return read_same("/proc/self/uid_map", a, uid, n_uid, e) < 0 ?
+		       -1 :
+		       read_same("/proc/self/gid_map", a, gid, n_gid, e);
 }
 
 /* newuidmap(1) or newgidmap(1): they may map what /etc/subuid or /etc/subgid gives the user. */

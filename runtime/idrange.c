@@ -15,10 +15,11 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/instance.h"
+#include "runtime/subids.h"
+#include "runtime/userns.h"
 
-#define TABLE	  "idrange"
-#define MAGIC	  0x31646974u /* "tid1" */
-#define SUBID_MAX (1u << 20)
+#define TABLE "idrange"
+#define MAGIC 0x31646974u /* "tid1" */
 
 /* The file, whole. It fits a page, and one write of it is not divided even by SIGKILL. */
 struct table {
@@ -26,61 +27,34 @@ struct table {
 	uint8_t taken[(IDRANGE_COUNT + 7) / 8];
 };
 
-/* One line "user:first:count" of /etc/subuid; -1 if it is none of that. The line is written into. */
-static int subid_line(char *line, const char *user, uint64_t *first, uint64_t *count)
-{
-	char *a = strchr(line, ':'), *b = a ? strchr(a + 1, ':') : NULL;
-
-	if (!b)
-		return -1;
-	*a++ = '\0';
-	*b++ = '\0';
-	if (!streq(line, user) || parse_u64(a, 1, UINT32_MAX - 1, first) < 0 ||
-	    parse_u64(b, 1, UINT32_MAX, count) < 0)
-		return -1;
-	return 0;
-}
-
-/* Finds the entry of user "ctr" in @file: the one that begins at @want_first, or (0) the first. 1, 0, or -1 and *e. */
-static int subid_entry(const char *file, uint64_t want_first, uint64_t *first, uint64_t *count,
-		       struct err *e)
-{
-	auto_str struct str text = { 0 };
-	char *line, *rest;
-
-	if (file_read(AT_FDCWD, file, SUBID_MAX, &text, e) < 0)
-		return e->code == ENOENT ? 0 : -1;
-	for (line = text.s; line; line = rest) {
-		rest = strchr(line, '\n');
-		if (rest)
-			*rest++ = '\0';
-		if (subid_line(line, "ctr", first, count) == 0 &&
-		    (!want_first || *first == want_first))
-			return 1;
-	}
-	return 0;
-}
-
-/* No file, or nothing in it, is the usual case: ids from the default range then. */
+/*
+ * Ids are given to instances only where the host's are: in any other user namespace an instance has those of its maker. No entry is the
+ * usual case: ids from the default range then.
+ */
 static int choose_ids(struct idranges *r, struct err *e)
 {
-	uint64_t ufirst, ucount, gfirst, gcount, n;
-	int found;
+	struct subids uids[SUBIDS_MAX], gids[SUBIDS_MAX];
+	int n_uids, n_gids;
 
 	r->first = IDRANGE_FIRST;
-	r->count = IDRANGE_COUNT;
-	found = subid_entry("/etc/subuid", 0, &ufirst, &ucount, e);
-	if (found > 0)
-		found = subid_entry("/etc/subgid", ufirst, &gfirst, &gcount, e);
-	if (found <= 0)
-		return found;
-	n = (ucount < gcount ? ucount : gcount) / INSTANCE_IDS;
-	if (ufirst + n * INSTANCE_IDS > UINT32_MAX) /* (uid_t)-1 is no id */
-		n = (UINT32_MAX - ufirst) / INSTANCE_IDS;
-	if (!n)
+	r->count = userns_is_first() ? IDRANGE_COUNT : 0;
+	if (!r->count)
 		return 0;
-	r->first = (uint32_t)ufirst;
-	r->count = n < IDRANGE_COUNT ? (uint32_t)n : IDRANGE_COUNT;
+	n_uids = subids_read("/etc/subuid", "ctr", NULL, uids, e);
+	n_gids = n_uids > 0 ? subids_read("/etc/subgid", "ctr", NULL, gids, e) : n_uids;
+	if (n_gids < 0)
+		return -1;
+	for (int i = 0; i < n_uids; i++)
+		for (int k = 0; k < n_gids; k++) {
+			uint32_t n = uids[i].count < gids[k].count ? uids[i].count : gids[k].count;
+
+			if (uids[i].first != gids[k].first || n < INSTANCE_IDS)
+				continue;
+			r->first = uids[i].first;
+			r->count = n / INSTANCE_IDS < IDRANGE_COUNT ? n / INSTANCE_IDS :
+								      IDRANGE_COUNT;
+			return 0;
+		}
 	return 0;
 }
 
@@ -99,7 +73,7 @@ static bool read_table(struct idranges *r)
 	struct table t;
 
 	if (pread(r->fd, &t, sizeof(t), 0) != (ssize_t)sizeof(t) || t.magic != MAGIC ||
-	    t.count < 1 || t.count > IDRANGE_COUNT || t.next >= t.count ||
+	    t.count > IDRANGE_COUNT || t.next > t.count || (t.count && t.next == t.count) ||
 	    t.first > UINT32_MAX - (uint64_t)t.count * INSTANCE_IDS)
 		return false;
 	r->first = t.first;

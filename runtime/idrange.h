@@ -7,6 +7,9 @@
  * ranges from 1073741824 (0x40000000) on, the upper part of what systemd's documentation of uids and gids sets aside
  * for containers (524288..1879048191), of which other programs use the lower.
  *
+ * In a user namespace other than the host's first there are none: nobody there may map the ids of a file system (mount_setattr(2)), so
+ * its instances have user namespaces of the ids that there are.
+ *
  * A table on tmpfs says which slots are taken: one bit each, so taking and giving back are a lock, a read and
  * two writes of at most two kilobytes, whatever the number of instances. The table is a cache of the
  * directories that own ranges (instances.h). It is marked invalid while it is open: when its holder dies, as
@@ -29,7 +32,7 @@ struct err;
 /* The table, locked. */
 struct idranges {
 	int fd;
-	uint32_t first, count, next;
+	uint32_t first, count, next; /* count 0: no ranges here */
 	uint8_t taken[(IDRANGE_COUNT + 7) / 8];
 };
 

@@ -22,6 +22,11 @@ bool instance_shares_net(const struct instance *i)
 	return false;
 }
 
+bool instance_has_userns(const struct instance *i)
+{
+	return !i->userns || !streq(i->userns, "host");
+}
+
 struct instance *instance_new(void)
 {
 	struct arena *a = arena_new(8u << 20);

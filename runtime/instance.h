@@ -39,7 +39,7 @@ struct instance {
 	const char *image_id; /* 64 hex digits, the image it was made from; NULL with `rootfs` */
 	const char *origin;   /* the uuid of the instance that it is a linked clone of; NULL */
 	const char *const *addresses; /* "NETWORK=ADDRESS", where it has a lease: cli/network.h */
-	uint64_t ids; /* first host id of its range of INSTANCE_IDS; 0: it shares the host's ids */
+	uint64_t ids; /* first host id of its range of INSTANCE_IDS; 0: it shares its maker's ids */
 	bool ephemeral; /* --rm: gone when it ends */
 	bool system;	/* boots an init rather than running an application */
 
@@ -89,6 +89,9 @@ struct instance {
 
 /* Whether it has no network namespace of its own, but the host's. */
 bool instance_shares_net(const struct instance *i);
+
+/* Whether it has a user namespace of its own: with a range of ids, or with its maker's where there are none (idrange.h). */
+bool instance_has_userns(const struct instance *i);
 
 /* An empty instance with an arena of its own, or NULL when memory is gone. */
 struct instance *instance_new(void);

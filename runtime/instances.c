@@ -643,16 +643,17 @@ int instances_scratch_end(const struct instances *s, struct instances_scratch *x
 	return rc;
 }
 
-/* Makes and locks the staging directory, and takes ids if the instance wants its own. */
+/* Makes and locks the staging directory, and takes ids if the instance wants its own and there are any. */
 static int stage(const struct instances *s, struct instance *i, char entry[TMP_NAME_MAX], int *fd,
 		 struct err *e)
 {
-	bool own_ids = !i->userns || !streq(i->userns, "host");
 	uint32_t slot = IDRANGE_NONE;
 	struct idranges r;
+	bool own_ids;
 
 	if (open_ranges(s, &r, e) < 0)
 		return -1;
+	own_ids = instance_has_userns(i) && r.count;
 	if (own_ids && (slot = idrange_free_slot(&r, i->ids, e)) == IDRANGE_NONE)
 		goto fail;
 	i->ids = own_ids ? idrange_host(&r, slot) : 0;

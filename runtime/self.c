@@ -17,6 +17,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/userns.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x10U
@@ -27,13 +28,16 @@
 
 static const char own_file[] = "/proc/self/exe";
 
-/* Root of a user namespace has its owner's powers over the host's files, no more. */
+/*
+ * Root of a user namespace has its owner's powers over the host's files, no more: nobody in there has any over a file whose owner has no
+ * id there (capabilities(7)).
+ */
 static bool is_unwritable(void)
 {
 	struct stat st;
 
-	return geteuid() != 0 && stat(own_file, &st) == 0 && st.st_uid != geteuid() &&
-	       access(own_file, W_OK) < 0;
+	return (geteuid() != 0 || !userns_is_first()) && stat(own_file, &st) == 0 &&
+	       st.st_uid != geteuid() && access(own_file, W_OK) < 0;
 }
 
 static bool is_sealed(int exe)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct arena;
 struct err;
 struct id_map;
 
@@ -22,6 +23,13 @@ int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const s
 
 /* Whether ours is the machine's first one, in which all ids are and the host's root is root. */
 bool userns_is_first(void);
+
+/*
+ * The ids of our own user namespace, each as itself: the maps of a namespace below it in which they are called the same. Two lists in
+ * @a. 0, or -1 and *e.
+ */
+int userns_map_same(struct arena *a, struct id_map **uid, size_t *n_uid, struct id_map **gid,
+		    size_t *n_gid, struct err *e);
 
 /* The user namespace of process @pid, as a descriptor. */
 int userns_of(pid_t pid, struct err *e);
