@@ -88,7 +88,7 @@ static int autostart(struct cli *c, int argc, char **argv)
 const struct verb verb_autostart = {
 	.name = "autostart",
 	.run = autostart,
-	.flags = VERB_MANY,
+	.flags = VERB_MANY | VERB_STARTS,
 	.help = "start the instances that are to run with the host",
 	.more = "Those whose key autostart is set, the smallest numbers first; the next number waits until they are ready. What runs is left alone.",
 };

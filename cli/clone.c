@@ -484,7 +484,7 @@ static int clone_verb(struct cli *c, int argc, char **argv)
 const struct verb verb_clone = {
 	.name = "clone",
 	.run = clone_verb,
-	.flags = VERB_JSON | VERB_MANY,
+	.flags = VERB_JSON | VERB_MANY | VERB_STARTS,
 	.operands = "NAME[@SNAP] NEW...",
 	.min = 1,
 	.max = -1,

@@ -251,6 +251,7 @@ static int completion(struct cli *c, int argc, char **argv)
 const struct verb verb_completion = {
 	.name = "completion",
 	.run = completion,
+	.flags = VERB_ANYWHERE,
 	.operands = "bash|zsh|fish",
 	.min = 1,
 	.max = 1,

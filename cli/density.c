@@ -738,7 +738,7 @@ static int density(struct cli *c, int argc, char **argv)
 const struct verb verb_density = {
 	.name = "density",
 	.run = density,
-	.flags = VERB_JSON | VERB_OPTIONS_FIRST,
+	.flags = VERB_JSON | VERB_OPTIONS_FIRST | VERB_STARTS,
 	.operands = "N IMAGE|DIR [COMMAND [ARGUMENT...]]",
 	.min = 2,
 	.max = 50,

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "cli/network.h"
+#include "cli/rootless.h"
 #include "cli/verbs.h"
 #include "runtime/base/err.h"
 #include "runtime/base/json.h"
@@ -119,8 +120,11 @@ static void check_user(const struct examination *x, struct finding *f)
 		say(f, FINE, "root");
 		return;
 	}
-	say(f, LIMITED, x->host.euid == 0 ? "root of a user namespace" : "not root");
-	cure(f, "`ctr run` wants to be root; findings below are those of this user");
+	say(f, LIMITED, "%s",
+	    rootless_is_entered() ?
+		    "not root: instances are in namespaces of this user's, without limits" :
+		    "root of a user namespace: instances are without limits");
+	cure(f, "as root of the host all can be had; findings below are those of this user");
 }
 
 static void check_resource(const struct examination *x, struct finding *f)
@@ -214,7 +218,10 @@ static void check_bpf(const struct examination *x, struct finding *f)
 	};
 	auto_fd int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 
-	(void)x;
+	if (!x->host.initial_userns) {
+		say(f, FINE, "no device can be made here, so none has to be filtered");
+		return;
+	}
 	if (fd >= 0) {
 		say(f, FINE, "device access is filtered by BPF");
 		return;
@@ -263,20 +270,23 @@ static void check_namespaces(const struct examination *x, struct finding *f)
 	cure(f, "see /proc/sys/user/max_*_namespaces; ctr needs CAP_SYS_ADMIN");
 }
 
-static int make_userns(struct err *e)
+static int make_userns(const struct examination *x, struct err *e)
 {
-	const struct id_map map = { .container = 0, .host = 1000000, .size = 65536 };
+	const struct id_map range = { .container = 0, .host = 1000000, .size = 65536 };
+	const struct id_map own = { .container = 0, .host = 0, .size = 1 };
+	const struct id_map *map = x->host.initial_userns ? &range : &own;
 
-	return userns_open(&map, 1, &map, 1, e);
+	return userns_open(map, 1, map, 1, e);
 }
 
 static void check_userns(const struct examination *x, struct finding *f)
 {
 	struct err e;
-	auto_fd int fd = make_userns(&e);
+	auto_fd int fd = make_userns(x, &e);
 
 	if (fd >= 0) {
-		say(f, FINE, "each instance can have user ids of its own");
+		say(f, FINE, "each instance can have user ids of its own%s",
+		    x->host.initial_userns ? "" : ", out of those of its maker");
 		return;
 	}
 	say(f, MISSING, "no user namespace: %s", e.msg);
@@ -355,7 +365,11 @@ static void check_idmap(const struct examination *x, struct finding *f)
 	auto_fd int tree = -1, userns = -1;
 	struct err e;
 
-	userns = make_userns(&e);
+	if (!x->host.initial_userns) {
+		say(f, FINE, "not needed, as instances have their maker's ids");
+		return;
+	}
+	userns = make_userns(x, &e);
 	tree = sys_open_tree(AT_FDCWD, where, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	attr.userns_fd = (uint64_t)(userns < 0 ? 0 : userns);
 	if (userns >= 0 && tree >= 0 && sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) == 0) {
@@ -584,6 +598,20 @@ static void check_rules(const struct examination *x, struct finding *f)
 	     "the next start of an instance with a network brings all back; let the reload spare `table inet ctr`");
 }
 
+/* Root's networks lead to the host's by its routes. */
+static void check_way_out(const struct examination *x, struct finding *f)
+{
+	(void)x;
+	if (!*rootless_no_way_out()) {
+		say(f, FINE, "networks lead to the host's%s",
+		    rootless_is_entered() ? " by pasta" : "");
+		return;
+	}
+	say(f, LIMITED, "instances reach each other, but no network beyond: %s",
+	    rootless_no_way_out());
+	cure(f, "pasta connects a user's networks with the host's: ctr(1), ORDINARY USERS");
+}
+
 /* ---- the examination ---- */
 
 static const struct {
@@ -610,6 +638,7 @@ static const struct {
 	{ "run-state", check_run_root },
 	{ "unpacker", check_unpacker },
 	{ "path", check_path },
+	{ "way-out", check_way_out },
 	{ "network-rules", check_rules },
 	{ "leftovers", check_leftovers },
 };
@@ -675,7 +704,7 @@ static int doctor(struct cli *c, int argc, char **argv)
 const struct verb verb_doctor = {
 	.name = "doctor",
 	.run = doctor,
-	.flags = VERB_JSON,
+	.flags = VERB_JSON | VERB_STARTS,
 	.help = "tell what this machine offers, what is missing, and what to do about it",
 	.more = "Exits with 1 if something is missing without which no instance can run.",
 };

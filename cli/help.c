@@ -176,15 +176,16 @@ static int help(struct cli *c, int argc, char **argv)
 	return v ? help_print_verb(c->door, v, stdout) : -1;
 }
 
-#define HELP_VERB                                                            \
-	{                                                                    \
-		.name = "help", .run = help, .operands = "[VERB]", .max = 2, \
-		.help = "explain a verb", .rows = help_rows,                 \
-		.options_size = sizeof(struct help_options),                 \
+#define HELP_VERB                                                                    \
+	{                                                                            \
+		.name = "help", .run = help, .operands = "[VERB]", .max = 2,         \
+		.flags = VERB_ANYWHERE, .help = "explain a verb", .rows = help_rows, \
+		.options_size = sizeof(struct help_options),                         \
 	}
 #define VERSION_VERB                                                            \
 	{                                                                       \
 		.name = "version", .run = version, .help = "print the version", \
+		.flags = VERB_ANYWHERE,                                         \
 	}
 
 const struct verb verb_help = HELP_VERB, verb_oci_help = HELP_VERB;

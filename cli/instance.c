@@ -205,7 +205,7 @@ static int start(struct cli *c, int argc, char **argv)
 const struct verb verb_start = {
 	.name = "start",
 	.run = start,
-	.flags = VERB_MANY | VERB_STRICT | VERB_JSON,
+	.flags = VERB_MANY | VERB_STRICT | VERB_JSON | VERB_STARTS,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,

@@ -21,6 +21,7 @@
 #include "cli/health.h"
 #include "cli/limits.h"
 #include "cli/network.h"
+#include "cli/rootless.h"
 #include "cli/suspend.h"
 #include "images/images.h"
 #include "runtime/base/arena.h"
@@ -41,6 +42,7 @@
 #include "runtime/running.h"
 #include "runtime/spec.h"
 #include "runtime/supervise.h"
+#include "runtime/userns.h"
 #include "runtime/views.h"
 
 struct image *launch_image(struct store *store, const struct instance *i, struct err *e)
@@ -221,6 +223,7 @@ static int in_own_words(const struct spec *s, struct err *e)
 		const char *spec, *option;
 	} words[] = {
 		{ "process.cwd: ", "--workdir: " },
+		{ "linux.resources: ", "limits: " },
 	};
 	char text[ERR_MSG_MAX + 512];
 	size_t mount;
@@ -237,8 +240,15 @@ static int in_own_words(const struct spec *s, struct err *e)
 			strlen(rest) + 1); /* the option's name is the shorter one */
 		memcpy(e->msg, words[k].option, len);
 	}
-	if (s && sscanf(e->msg, "mounts[%zu]: %n", &mount, &skip) == 1 && skip &&
-	    mount < s->n_mounts && streq(s->mounts[mount].type, "bind")) {
+	if (!s || sscanf(e->msg, "mounts[%zu]: %n", &mount, &skip) != 1 || !skip ||
+	    mount >= s->n_mounts)
+		return -1;
+	if (streq(s->mounts[mount].type, "proc") && e->code == EPERM && !userns_is_first())
+		return err_in(
+			e,
+			"an instance of an instance cannot have a user namespace of its own (it can by "
+			"`--userns host`)");
+	if (streq(s->mounts[mount].type, "bind")) {
 		snprintf(text, sizeof(text), "--volume %.200s:%.200s: %s", s->mounts[mount].source,
 			 s->mounts[mount].destination, e->msg + skip);
 		text[ERR_MSG_MAX - 1] = '\0';
@@ -452,6 +462,7 @@ int launch_foreground(const struct launch *l, struct life *life, struct state_di
 	if (make(l, false, &st, life, sd, e) < 0)
 		return -1;
 	state_unlock(sd);
+	rootless_hold_ports(l->all, l->instance, false);
 	return 0;
 }
 
@@ -495,6 +506,7 @@ static int hear_report(int sock, struct err *e)
 }
 
 #define LOG_BOUNDS "CTR_LOG=" /* bytes and files */
+#define HAS_PORTS  "CTR_PORTS"
 
 /* The roots as whoever reads the environment finds them. */
 static int set_roots(const struct instances *all, char *data, char *run, size_t size)
@@ -509,6 +521,7 @@ static int set_roots(const struct instances *all, char *data, char *run, size_t 
 /* What the supervisor will have, and the socket to its command: out of the way of the numbers it will have. */
 struct belongings {
 	int sock, pidfd, out, err; /* @err may be -1 */
+	bool ports;		   /* rootless_hold_ports() has added some */
 };
 
 static struct log_bounds log_bounds(const struct instance *i)
@@ -555,7 +568,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct instances *
 	struct instances own = INSTANCES_NONE; /* theirs may have had one of these numbers */
 	char data[PATH_MAX], run[PATH_MAX], bounds[48], restarts[48];
 	char *argv[] = { SUPERVISOR, (char *)(uintptr_t)name, NULL };
-	char *envp[] = { data, run, bounds, restarts, NULL };
+	char *envp[] = { data, run, bounds, restarts, b->ports ? HAS_PORTS "=" : NULL, NULL };
 	struct err e;
 
 	for (int i = 0; i < 3; i++)
@@ -568,7 +581,7 @@ __attribute__((noreturn)) static void become_supervisor(const struct instances *
 	snprintf(restarts, sizeof(restarts), "CTR_RESTARTS=%u", restart_count());
 	execve("/proc/self/exe", argv, envp);
 	_exit(instances_open(strchr(data, '=') + 1, strchr(run, '=') + 1, &own, &e) < 0 ||
-	      supervise(&own, name, log, &e) < 0);
+	      supervise(&own, name, log, b->ports ? SUPERVISE_KEPT : UINT_MAX, &e) < 0);
 }
 
 /* In the new process. Never returns. */
@@ -588,11 +601,12 @@ __attribute__((noreturn)) static void launch_supervised(const struct launch *l, 
 	} else if (make(l, true, &st, &life, &sd, &r.e) == 0) {
 		/* of a terminal only the master is ours */
 		b = (struct belongings){ sock, life.pidfd,
-					 life.console >= 0 ? life.console : st.out, st.err };
+					 life.console >= 0 ? life.console : st.out, st.err, false };
 		r.running = gather(&b, &r.e) == 0;
 		sock = b.sock;
 		if (r.running) {
 			state_close(&sd);
+			b.ports = rootless_hold_ports(l->all, l->instance, true);
 		} else {
 			(void)sys_pidfd_send_signal(life.pidfd, SIGKILL);
 			if (state_undo(&sd, &other) < 0)
@@ -639,7 +653,10 @@ static void run_launch(const void *arg, int sock)
 
 int launch_detached(const struct launch *l, struct err *e)
 {
-	return start_supervisor(run_launch, l, e);
+	if (start_supervisor(run_launch, l, e) < 0)
+		return -1;
+	rootless_await_ports(l->instance);
+	return 0;
 }
 
 /* ---- adoption ---- */
@@ -662,7 +679,7 @@ static void run_adoption(const void *arg, int sock)
 	const struct adoption *a = arg;
 	struct state_dir d = { .root = -1, .dir = -1, .open = -1 };
 	struct report r = { .running = false };
-	struct belongings b = { sock, a->pidfd, -1, -1 };
+	struct belongings b = { sock, a->pidfd, -1, -1, false };
 
 	if (setsid() < 0) {
 		err_set(&r.e, errno, "cannot make a session");
@@ -677,8 +694,10 @@ static void run_adoption(const void *arg, int sock)
 	}
 	if (!say_report(b.sock, &r) || !r.running)
 		_exit(1);
-	if (a->instance)
+	if (a->instance) {
+		b.ports = rootless_hold_ports(a->all, a->instance, true);
 		health_begin(a->all, a->name, a->instance);
+	}
 	become_supervisor(a->all, a->name, &a->log, &b);
 }
 
@@ -701,13 +720,18 @@ int supervisor_main(const char *name)
 	struct instances all = INSTANCES_NONE; /* not closed: exit is next */
 	unsigned long long bytes = 0;
 	struct log_bounds bounds = { 0 };
+	unsigned kept = UINT_MAX;
 	struct err e;
 
+	if (getenv(HAS_PORTS)) { /* they are for nobody that it starts */
+		kept = SUPERVISE_KEPT;
+		(void)sys_close_range(kept, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+	}
 	/* nobody is there to be told; the next command finds an instance without supervisor */
 	for (int tries = 0; !data || instances_open(data, NULL, &all, &e) < 0;)
 		if (!data || !supervise_wait(&tries))
 			return 1;
 	if (log && sscanf(log, "%llu %u", &bytes, &bounds.files) == 2)
 		bounds.bytes = bytes;
-	return supervise(&all, name, &bounds, &e) < 0;
+	return supervise(&all, name, &bounds, kept, &e) < 0;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/launch.h"
+#include "cli/rootless.h"
 #include "cli/verbs.h"
 #include "netns/netns.h"
 #include "runtime/base/err.h"
@@ -220,6 +221,8 @@ int main(int argc, char **argv)
 		return supervisor_main(argv[1]);
 	if (argc == 1 && streq(argv[0], VIEWER))
 		return views_serve();
+	if (argc == 1 && streq(argv[0], KEEPER))
+		return keeper_main();
 	open_missing_streams();
 	c.door = strstr(program, "oci") ? &door_oci : &door_ctr;
 	/* The parser rearranges argv; a re-execution wants it as it came. */

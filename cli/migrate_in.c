@@ -472,7 +472,7 @@ static int receive(struct cli *c, int argc, char **argv)
 const struct verb verb_migrate_receive = {
 	.name = "migrate-receive",
 	.run = receive,
-	.flags = VERB_HIDDEN | VERB_SELF_PROTECT,
+	.flags = VERB_HIDDEN | VERB_SELF_PROTECT | VERB_STARTS,
 	.operands = "NAME",
 	.min = 1,
 	.max = 1,

@@ -4,6 +4,7 @@
  * journal (runtime/state.h), and what it is to have in its configuration.
  */
 #include "cli/network.h"
+#include "cli/rootless.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -344,6 +345,8 @@ int network_ready(const struct instances *all, const struct networking *n, struc
 		if (lost && state_each(all->states, restore_one, &r, e) < 0)
 			return -1;
 	}
+	if (n->n)
+		rootless_warn_if_alone();
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "cli/bundle.h"
 #include "cli/from_image.h"
+#include "cli/rootless.h"
 #include "cli/verbs.h"
 #include "images/images.h"
 #include "runtime/base/err.h"
@@ -25,6 +26,7 @@
 #include "runtime/instances.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
+#include "runtime/userns.h"
 
 struct plan_verb_options {
 	const char *bundle, *host, *id;
@@ -122,7 +124,8 @@ static struct spec *read_image(struct imagined *i, const struct cli *c, const ch
 	snprintf(i->upper, sizeof(i->upper), "%s/instances/%s/" INSTANCE_UPPER, c->store_root,
 		 name);
 	snprintf(i->work, sizeof(i->work), "%s/instances/%s/" INSTANCE_WORK, c->store_root, name);
-	i->instance->ids = IDRANGE_FIRST; /* whichever range is free when it starts */
+	if (userns_is_first())
+		i->instance->ids = IDRANGE_FIRST; /* whichever range is free when it starts */
 	i->instance->image_id = i->image->id;
 	i->instance->command = argv[1] ? (const char *const *)&argv[1] : NULL;
 	i->instance->system = instance_wants_system(i->image, i->instance);
@@ -184,6 +187,7 @@ static int plan(struct cli *c, int argc, char **argv)
 	auto_spec struct spec *imagined = NULL;
 	struct imagined i = { 0 };
 	const struct spec *s;
+	bool of_image;
 	struct host h;
 	int r;
 
@@ -191,9 +195,13 @@ static int plan(struct cli *c, int argc, char **argv)
 		return print_host(c->e);
 	if (o->bundle && argc)
 		return err_set(c->e, ERR_USAGE, "--bundle and '%s' exclude each other", argv[0]);
-	if (state_check_id(po.id, c->e) < 0 || read_host(o->host, &h, c->e) < 0)
+	if (state_check_id(po.id, c->e) < 0)
 		return -1;
-	if (argc && !is_bundle(argv[0])) {
+	of_image = argc && !is_bundle(argv[0]);
+	/* the machine as it is where an instance would be made; of a file it is the same everywhere */
+	if ((of_image && !o->host && rootless_enter(c) < 0) || read_host(o->host, &h, c->e) < 0)
+		return -1;
+	if (of_image) {
 		po.cgroup_prefix = "ctr/";
 		s = imagined = read_image(&i, c, po.id, argv);
 	} else if (argc > 1) {
@@ -211,7 +219,7 @@ static int plan(struct cli *c, int argc, char **argv)
 const struct verb verb_plan = {
 	.name = "plan",
 	.run = plan,
-	.flags = VERB_OPTIONS_FIRST,
+	.flags = VERB_OPTIONS_FIRST | VERB_ANYWHERE,
 	.operands = "[BUNDLE|IMAGE|DIR [COMMAND [ARGUMENT...]]]",
 	.max = -1,
 	.help = "print each step that starting would take, without doing any",

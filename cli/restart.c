@@ -50,7 +50,7 @@ static int restart(struct cli *c, int argc, char **argv)
 const struct verb verb_restart = {
 	.name = "restart",
 	.run = restart,
-	.flags = VERB_MANY | VERB_JSON,
+	.flags = VERB_MANY | VERB_JSON | VERB_STARTS,
 	.operands = "NAME...",
 	.min = 1,
 	.max = -1,

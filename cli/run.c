@@ -30,6 +30,7 @@
 #include "runtime/running.h"
 #include "runtime/self.h"
 #include "runtime/spec.h"
+#include "runtime/userns.h"
 
 struct run_options {
 	bool rm, detach;
@@ -278,17 +279,12 @@ static int make(struct cli *c, const char *what, char **command, struct making *
 	const struct run_options *o = c->options;
 	struct launch l;
 
-	if (geteuid() != 0)
-		return err_set(
-			c->e, ERR_NOT_SUPPORTED,
-			"an instance takes root, for its network, limits and range of ids: try sudo. Without, ctr-oci runs bundles, and "
-			"`podman --runtime ctr-oci` gives them images, and a network by pasta");
 	m->instance = instance_new();
 	if (!m->instance)
 		return err_set(c->e, ENOMEM, "instance");
 	/* Protected before anything is done: it may start this program anew (CVE-2019-5736). */
 	if (set_options(o, command, m->instance, c->e) < 0 ||
-	    (m->instance->userns && streq(m->instance->userns, "host") &&
+	    ((!instance_has_userns(m->instance) || !userns_is_first()) &&
 	     self_protect(c->argv, c->e) < 0) ||
 	    open_instances(c, &m->all) < 0)
 		return -1;
@@ -416,7 +412,7 @@ static int run(struct cli *c, int argc, char **argv)
 const struct verb verb_run = {
 	.name = "run",
 	.run = run,
-	.flags = VERB_PAYLOAD | VERB_OPTIONS_FIRST,
+	.flags = VERB_PAYLOAD | VERB_OPTIONS_FIRST | VERB_STARTS,
 	.failure = EXIT_CTR_FAILED,
 	.operands = OPERANDS,
 	.min = 1,

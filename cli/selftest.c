@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -194,7 +195,7 @@ static int act(struct cli *c, int argc, char **argv)
 const struct verb verb_selftest_act = {
 	.name = "selftest act",
 	.run = act,
-	.flags = VERB_HIDDEN,
+	.flags = VERB_HIDDEN | VERB_ANYWHERE,
 	.operands = "WHO [SECONDS]",
 	.min = 1,
 	.max = 2,
@@ -414,6 +415,11 @@ static int noisy(struct cli *c, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
+	if (getauxval(AT_BASE)) /* where the loader is */
+		return err_set(
+			c->e, ERR_NOT_SUPPORTED,
+			"this ctr is linked with shared libraries, which its victim, ctr alone in "
+			"an instance, does not have: `make deps` and build it anew");
 	if (host_probe(&n.host, c->e) < 0 || open_instances(c, &all) < 0)
 		return -1;
 	snprintf(n.seconds, sizeof(n.seconds), "%u",
@@ -431,7 +437,7 @@ static int noisy(struct cli *c, int argc, char **argv)
 const struct verb verb_selftest_noisy = {
 	.name = "selftest noisy",
 	.run = noisy,
-	.flags = VERB_JSON,
+	.flags = VERB_JSON | VERB_STARTS,
 	.help = "measure what a bad neighbour costs",
 	.rows = noisy_rows,
 	.options_size = sizeof(struct noisy_options),

@@ -10,6 +10,7 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/program.h"
 #include "runtime/base/str.h"
 
 /* All of a file in memory. */
@@ -34,10 +35,14 @@ static int fail(int said, struct err *e)
 	line = strrchr(str_text(&text), '\n');
 	line = line ? line + 1 : str_text(&text);
 	words = str_after(line, "ctr: ");
-	return err_set(e, ERR_INVALID, "%s", words ? words : *line ? line : "a command died");
+	return err_set(e, ERR_INVALID, "%s",
+		       words ? words :
+		       *line ? line :
+			       "a command died without a word");
 }
 
-int spawn_self(const char *const *argv, struct str *out, struct err *e)
+static int spawn(const char *program, const char *const *argv, const char *package, struct str *out,
+		 struct err *e)
 {
 	/* files, since a pipe's reader would wait for whoever has inherited it */
 	auto_fd int said = memfd_create("stderr", MFD_CLOEXEC);
@@ -54,17 +59,30 @@ int spawn_self(const char *const *argv, struct str *out, struct err *e)
 		(void)dup2(null, STDIN_FILENO);
 		(void)dup2(told, STDOUT_FILENO);
 		(void)dup2(said, STDERR_FILENO);
-		execve("/proc/self/exe", (char *const *)(uintptr_t)argv, environ);
-		_exit(127);
+		execvp(program, (char *const *)(uintptr_t)argv);
+		_exit(PROGRAM_MISSING);
 	}
 	if (pid < 0)
 		return err_set(e, errno, "cannot make a process");
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot wait for '%s %s'", argv[0], argv[1]);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == PROGRAM_MISSING)
+		return err_set(e, ERR_NOT_SUPPORTED, "%s is not installed (Debian: package %s)",
+			       argv[0], package);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return fail(said, e);
 	if (out)
 		take(told, out);
 	return 0;
+}
+
+int spawn_self(const char *const *argv, struct str *out, struct err *e)
+{
+	return spawn("/proc/self/exe", argv, "ctr", out, e);
+}
+
+int spawn_program(const char *const *argv, const char *package, struct str *out, struct err *e)
+{
+	return spawn(argv[0], argv, package, out, e);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/oci.h"
+#include "cli/rootless.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
@@ -146,12 +147,19 @@ static const struct option_row oci_globals[] = {
 	END_ROW,
 };
 
+static int enter(struct cli *c, char **argv)
+{
+	(void)argv;
+	return c->verb->flags & VERB_ANYWHERE ? 0 : rootless_enter(c);
+}
+
 const struct door door_ctr = {
 	.program = "ctr",
 	.about = "isolated instances from images, without a daemon",
 	.verbs = ctr_verbs,
 	.globals = ctr_globals,
 	.usage_failure = EXIT_USAGE,
+	.enter = enter,
 };
 
 const struct door door_oci = {

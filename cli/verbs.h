@@ -92,9 +92,11 @@ enum verb_flags {
 	VERB_STRICT =
 		1 << 6, /* what is so already is no failure: takes --strict, by which it is one */
 	VERB_SELF_PROTECT =
-		1 << 4,	  /* its payload may share the host's user namespace: see runtime/self.h */
-	NEED_ID = 1 << 8, /* the first operand is a container's id: its grammar is checked */
-	NEED_STATE = 1 << 9, /* and it exists: c->dir and c->state (OCI door) */
+		1 << 4, /* its payload may share the host's user namespace: see runtime/self.h */
+	VERB_ANYWHERE = 1 << 11, /* touches neither instances nor images: rootless.h */
+	VERB_STARTS = 1 << 12,	 /* starts instances, which are to be reached */
+	NEED_ID = 1 << 8,	 /* the first operand is a container's id: its grammar is checked */
+	NEED_STATE = 1 << 9,	 /* and it exists: c->dir and c->state (OCI door) */
 	NEED_NO_LOCK =
 		1 << 10, /* with NEED_STATE: works on a container that another command has locked */
 };

@@ -53,7 +53,7 @@ static int look_for_strangers(void *arg, const char *name, struct err *e)
 					     "frozen",	  "usage",     "lost+found",
 					     "lock",	  "version",   "run",
 					     "disk",	  "disk.ext4", "instances.old",
-					     NULL };
+					     "rootless",  NULL };
 
 	(void)arg;
 	(void)e;

@@ -415,23 +415,23 @@ static void watch(int out, int err, struct log_file *log, struct attached *a)
 	}
 }
 
-/* Leaves 0, 1, 2 as /dev/null, the descriptors of the payload, and what @all and @log hold. */
-static void close_others(const struct instances *all, const struct instance_dir *d)
+/* Leaves 0, 1, 2 as /dev/null, the descriptors of the payload, what @all and @d hold, and all from @kept on. */
+static void close_others(const struct instances *all, const struct instance_dir *d, unsigned kept)
 {
 	int keep[] = { SUPERVISE_PIDFD, SUPERVISE_OUT, SUPERVISE_ERR, all->dir,
 		       all->tmp,	all->run,      all->states,   d->fd };
 	unsigned from = 3;
 
 	for (;;) {
-		unsigned next = ~0U;
+		unsigned next = kept;
 
 		for (size_t i = 0; i < sizeof(keep) / sizeof(*keep); i++)
 			if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
 				next = (unsigned)keep[i];
 		if (next > from)
-			(void)sys_close_range(from, next - (next != ~0U),
+			(void)sys_close_range(from, next - 1,
 					      0); /* ENOSYS: they only cost memory */
-		if (next == ~0U)
+		if (next == kept)
 			return;
 		from = next + 1;
 	}
@@ -483,7 +483,7 @@ bool supervise_wait(int *tries)
 }
 
 int supervise(const struct instances *all, const char *name, const struct log_bounds *b,
-	      struct err *e)
+	      unsigned kept, struct err *e)
 {
 	struct instance_dir d = { .fd = -1, .promise = -1 };
 	struct log_file log = { .dir = -1, .fd = -1, .bounds = *b };
@@ -500,7 +500,7 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 	for (int tries = 0; instance_look(all, name, &d, e) < 0;)
 		if (e->code == ERR_NO_SUCH || !supervise_wait(&tries))
 			return -1;
-	close_others(all, &d);
+	close_others(all, &d, kept);
 	net = running_hold_network(SUPERVISE_PIDFD);
 	if (fcntl(err, F_GETFD) < 0)
 		err = -1;

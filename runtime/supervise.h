@@ -55,15 +55,18 @@ char *log_file_name(unsigned age, char *out, size_t size);
 /* Where it finds its descriptors. */
 enum { SUPERVISE_PIDFD = 3, SUPERVISE_OUT = 4, SUPERVISE_ERR = 5 };
 
+/* From here on it may be given what it only keeps open. */
+#define SUPERVISE_KEPT 64
+
 /*
  * Watches the payload of instance @name until it ends, then does what is left to do (running_end). The
  * descriptors above are open: SUPERVISE_OUT a FIFO or the master of a pty, SUPERVISE_ERR a FIFO or closed, both
  * O_NONBLOCK.
- * Everything else is closed here. Returns when the instance has ended; -1 and *e if its end could not be
+ * Everything else below @kept is closed here. Returns when the instance has ended; -1 and *e if its end could not be
  * worked up.
  */
 int supervise(const struct instances *all, const char *name, const struct log_bounds *b,
-	      struct err *e);
+	      unsigned kept, struct err *e);
 
 /*
  * Between two tries of what a supervisor must not give up at once: nobody hears of its failure, and what it is short of

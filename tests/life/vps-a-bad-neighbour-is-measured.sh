@@ -5,6 +5,7 @@
 # timeout: 180
 . "$TESTS/life/vps.bash"
 grep -q __asan_init "$CTR" && { echo "a sanitized build: its victim is ctr itself, alone in a root, and needs no library"; exit 77; }
+grep -q GLIBC "$CTR" && { echo "linked with shared libraries, which its victim, ctr itself alone in a root, does not have"; exit 77; }
 export TMPDIR=$PWD
 want 0 "$CTR" selftest noisy --seconds 1
 [ "$(wc -l <out)" = 6 ] || fail "$(cat out)"

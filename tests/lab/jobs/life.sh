@@ -8,7 +8,7 @@
 
 wanted=(
     net-bridges-of-the-host net-macvlan-is-in-the-parents-network oci-exec-runs-as-told oci-hooks-run-in-order oci-life-cycle oci-masked-and-readonly-paths oci-namespaces-are-new
-    oci-checkpoint-and-restore oci-user-namespace vps-moves-with-its-memory vps-disk-limits-hold-or-are-refused vps-a-bad-neighbour-is-measured vps-exec-joins-and-confines vps-limits-hold-or-are-refused vps-run-exits-as-its-payload
+    oci-checkpoint-and-restore oci-user-namespace vps-moves-with-its-memory vps-disk-limits-hold-or-are-refused vps-a-bad-neighbour-is-measured vps-exec-joins-and-confines vps-limits-hold-or-are-refused vps-ports-open-without-root vps-run-exits-as-its-payload vps-runs-without-root
     vps-start-and-stop-mean-it vps-usage-of-memory-and-disks-is-right vps-volumes-show-what-was-asked
 )
 if [ "${LIFE-}" = all ]; then
