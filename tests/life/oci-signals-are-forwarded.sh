@@ -17,6 +17,7 @@ equal 9 "$?" "the exit code"
 contains term "$(cat out)" "what the payload heard"
 no_traces
 
+rm out # whose words are of the first
 oci run -b b "$ID" >out 2>&1 </dev/null &
 runner=$!
 until_true grep -q ready out
