@@ -45,6 +45,7 @@
 #define RECORD	   "keeper"
 #define TOKEN_LEN  32
 #define SOCKET	   3 /* the keeper's */
+#define NO_PLACE   "no place for this user's images and instances (CTR_ROOT says where)"
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET)
 
 struct place {
@@ -71,7 +72,7 @@ static int choose_data(char *out, size_t size, struct err *e)
 	else if ((home && *home == '/') || ((user = getpwuid(geteuid())) && (home = user->pw_dir)))
 		len = snprintf(out, size, "%s/.local/share/ctr", home);
 	else
-		return err_set(e, ERR_INVALID, "no place for images and instances: set CTR_ROOT");
+		return err_set(e, ERR_INVALID, NO_PLACE);
 	if (*out != '/')
 		return err_set(e, ERR_INVALID, "the store's directory '%s' is not an absolute path",
 			       out);
@@ -85,8 +86,10 @@ static int open_place(struct place *p, struct err *e)
 	auto_fd int dir = -1;
 	int lock;
 
-	if (choose_data(path, sizeof(path) - 16, e) < 0 || dir_make_all(path, 0700, e) < 0)
+	if (choose_data(path, sizeof(path) - 16, e) < 0)
 		return -1;
+	if (dir_make_all(path, 0700, e) < 0)
+		return err_in(e, NO_PLACE);
 	real = realpath(path, NULL);
 	if (!real || strlen(real) >= sizeof(p->data)) {
 		free(real);
@@ -96,7 +99,7 @@ static int open_place(struct place *p, struct err *e)
 	free(real);
 	snprintf(p->run, sizeof(p->run), "%s/rootless/run", p->data);
 	if (dir_make_all(p->run, 0700, e) < 0)
-		return -1;
+		return err_in(e, NO_PLACE);
 	snprintf(path, sizeof(path), "%s/rootless", p->data);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	lock = dir < 0 ? -1 : openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
