@@ -188,7 +188,7 @@ struct nic {
 	char bridge[IFNAMSIZ]; /* that it is a port of; "" if routed */
 	const char *alias;     /* the instance's name, for people */
 	uint8_t mac[6];
-	uint8_t gateway_mac[6]; /* of the bridge, or of the host's end of a routed one */
+	uint8_t gateway_mac[6]; /* of the bridge */
 	uint32_t ip, gateway;	/* host byte order */
 	unsigned prefix;
 	uint8_t ip6[16], gateway6[16]; /* all zero: none */

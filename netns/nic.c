@@ -3,7 +3,7 @@
  * nic.c - an instance's interface: what it will be (nic_decide()), and making it so (nic_attach()).
  *
  *	bridged		eth0 <--veth--> cv... port of ctr0.1 (10.77.4.1/22), one bridge for each thousand instances
- *	routed		eth0 <--veth--> cr... (169.254.1.1/32 on each), a route to each instance's address
+ *	routed		eth0 <--veth--> cr..., a route to each instance's address; 169.254.1.1 is the host
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,7 +34,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 
-#define ROUTED_GATEWAY 0xa9fe0101u /* 169.254.1.1, on the host's end of every routed instance */
+#define ROUTED_GATEWAY 0xa9fe0101u /* 169.254.1.1: the host, for every routed instance */
 
 static const uint8_t zero6[16];
 
@@ -130,7 +130,6 @@ static void choose_mac(const char *network, uint32_t ip, uint8_t mac[6])
 		mac[2 + i] = (uint8_t)(ip >> (24 - 8 * i));
 }
 
-/* The bridge's, or that of all host ends of routed ones. */
 static void choose_gateway_mac(const char *bridge, uint8_t mac[6])
 {
 	uint32_t a = fnv(2166136261u, bridge);
@@ -312,7 +311,8 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 		snprintf(nic.bridge, sizeof(nic.bridge), "%s%u.%u", names->bridge, n->id % 1000,
 			 shard % 1024);
 	/* a bridge would take the least of its ports', and change it under those that know it already */
-	choose_gateway_mac(*nic.bridge ? nic.bridge : "gateway", nic.gateway_mac);
+	if (!n->routed)
+		choose_gateway_mac(nic.bridge, nic.gateway_mac);
 	nic.name = arena_printf(a, "eth%u", index - 2);
 	nic.table = arena_strdup(a, names->table);
 	nic.elements = arena_array(a, 10 + 2 * n_pubs, sizeof(*nic.elements));
@@ -346,30 +346,33 @@ static struct nlmsghdr *link_message(struct nl *nl, uint16_t flags, int family, 
 	return h;
 }
 
-/*
- * Up, but without an IPv6 address that the kernel would make and announce: at thousands of links it is what takes longest. When a
- * link is made this cannot be said yet.
- */
-static void add_up(struct nl *nl, struct nlmsghdr *h, bool six)
+/* Without an IPv6 address that the kernel would make and announce. When a link is made this cannot be said yet. */
+static void add_no_address(struct nlmsghdr *h)
 {
-	struct nlattr *spec, *inet6;
+	struct nlattr *spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+	struct nlattr *inet6 = mnl_attr_nest_start(h, AF_INET6);
 
-	if (six) {
-		spec = mnl_attr_nest_start(h, IFLA_AF_SPEC);
-		inet6 = mnl_attr_nest_start(h, AF_INET6);
-		mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-		mnl_attr_nest_end(h, inet6);
-		mnl_attr_nest_end(h, spec);
-	}
-	nl_end(nl, h);
+	mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(h, inet6);
+	mnl_attr_nest_end(h, spec);
 }
 
+/*
+ * The host's end, up. What it is to have is said before: to one that is up IPv6 would add its route for multicast at once, and again
+ * when the other end is, and looks each time through those of all other links.
+ */
 static void add_up_outside(struct nl *nl, const struct nic *nic)
 {
-	struct nlmsghdr *h = link_message(nl, 0, AF_UNSPEC, 0, IFF_UP);
+	struct nlmsghdr *h = link_message(nl, 0, AF_UNSPEC, 0, 0);
 
 	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
-	add_up(nl, h, has6(nic));
+	mnl_attr_put_strz(h, IFLA_IFALIAS, nic->alias);
+	if (has6(nic))
+		add_no_address(h);
+	nl_end(nl, h);
+	h = link_message(nl, 0, AF_UNSPEC, 0, IFF_UP);
+	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
+	nl_end(nl, h);
 }
 
 /* The kernel would make a queue for each processor (5.13), and files in /sys for each: only XDP programs gain from that. */
@@ -379,22 +382,27 @@ static void add_queues(struct nlmsghdr *h)
 	mnl_attr_put_u32(h, IFLA_NUM_RX_QUEUES, 1);
 }
 
-/* One message: both ends, in their namespaces, under their names, and the port. */
+/*
+ * One message: both ends, in their namespaces, under their names, and the port.
+ *
+ * At the link of a routed one nobody asks who has which address, since there is only one other end: what is sent goes to the link's own MAC
+ * (arp_constructor() and ndisc_constructor() of the kernel), so both have the same. No neighbour has to be made known, in a table that
+ * is one for all network namespaces and holds 1024 that are not permanent (gc_thresh3).
+ */
 static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int netns)
 {
-	unsigned mtu = nic->network->mtu ? nic->network->mtu : 1500;
-	struct nlmsghdr *h = link_message(nl, NLM_F_CREATE | NLM_F_EXCL, AF_UNSPEC, 0, 0);
+	unsigned mtu = nic->network->mtu ? nic->network->mtu : 1500, flags = bridge ? 0 : IFF_NOARP;
+	struct nlmsghdr *h = link_message(nl, NLM_F_CREATE | NLM_F_EXCL, AF_UNSPEC, 0, flags);
 	struct nlattr *info, *data, *peer;
 	struct ifinfomsg *there;
 
 	mnl_attr_put_strz(h, IFLA_IFNAME, nic->link);
-	mnl_attr_put_strz(h, IFLA_IFALIAS, nic->alias);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
 	add_queues(h);
 	if (bridge)
 		mnl_attr_put_u32(h, IFLA_MASTER, bridge);
 	else
-		mnl_attr_put(h, IFLA_ADDRESS, 6, nic->gateway_mac);
+		mnl_attr_put(h, IFLA_ADDRESS, 6, nic->mac);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
@@ -402,6 +410,7 @@ static void add_pair(struct nl *nl, const struct nic *nic, unsigned bridge, int 
 	there = mnl_nlmsg_get_payload_tail(h);
 	memset(there, 0, sizeof(*there));
 	there->ifi_index = (int)nic->index;
+	there->ifi_flags = there->ifi_change = flags;
 	h->nlmsg_len += MNL_ALIGN(sizeof(*there));
 	mnl_attr_put_strz(h, IFLA_IFNAME, nic->name);
 	mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)netns);
@@ -529,7 +538,7 @@ static void add_neighbour(struct nl *nl, uint16_t type, unsigned index, int fami
 	nl_end(nl, h);
 }
 
-/* The instance, as the host sees it on its bridge or on a link of its own. */
+/* The instance, as the host sees it on its bridge. */
 static void add_self(struct nl *nl, const struct nic *nic, unsigned index)
 {
 	uint32_t ip = htonl(nic->ip);
@@ -552,7 +561,7 @@ static void set_sysctl(const char *link, const char *name, const char *value)
 
 /*
  * The host's half of a routed instance: the way to it. The gateway's address is not on the link, for what every link has the kernel
- * looks through at each further one; that the link's other end is the gateway the instance knows from the start.
+ * looks through at each further one.
  */
 static void add_host_routes(struct nl *nl, const struct nic *nic, unsigned index)
 {
@@ -639,7 +648,7 @@ static int port_error(const struct nic *nic, struct err *e)
 
 static int attach_outside(const struct nic *nic, int netns, struct err *e)
 {
-	unsigned bridge = *nic->bridge ? if_nametoindex(nic->bridge) : 0, index;
+	unsigned bridge = *nic->bridge ? if_nametoindex(nic->bridge) : 0;
 	struct nl nl;
 	int rc;
 
@@ -663,9 +672,7 @@ static int attach_outside(const struct nic *nic, int netns, struct err *e)
 		add_self(&nl, nic, bridge);
 	rc = nl_send(&nl, NULL, e);
 	if (rc == 0 && !bridge) {
-		index = if_nametoindex(nic->link);
-		add_host_routes(&nl, nic, index);
-		add_self(&nl, nic, index);
+		add_host_routes(&nl, nic, if_nametoindex(nic->link));
 		rc = nl_send(&nl, NULL, e);
 	}
 	nl_close(&nl);
@@ -678,9 +685,10 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	uint32_t ip = htonl(nic->ip), gateway = htonl(nic->gateway);
 	/* where others came and went the kernel gives another index than was asked for */
 	unsigned index = nic->later ? if_nametoindex(nic->name) : nic->index;
-	bool first = nic->index == 2, on_link = *nic->bridge || *nic->network->parent;
-	bool own6 = has6(nic) &&
+	bool first = nic->index == 2, on_link = !nic->network->routed;
+	bool own6 = has6(nic) && on_link &&
 		    !*nic->network->parent; /* that of the link itself is ours to give */
+	struct nlmsghdr *h;
 	uint8_t ip6[16];
 	struct nl nl;
 	int rc;
@@ -698,13 +706,14 @@ static int attach_inside(const struct nic *nic, struct err *e)
 	if (has6(nic))
 		nl_address(&nl, index, AF_INET6, nic->ip6, 16, on_link ? 64 : 128,
 			   RT_SCOPE_UNIVERSE);
-	add_up(&nl, link_message(&nl, 0, AF_UNSPEC, index, IFF_UP), own6);
+	h = link_message(&nl, 0, AF_UNSPEC, index, IFF_UP);
+	if (own6)
+		add_no_address(h);
+	nl_end(&nl, h);
 	if (own6) {
 		link_local(nic->mac, ip6);
 		nl_address(&nl, index, AF_INET6, ip6, 16, 64, RT_SCOPE_LINK);
 	}
-	if (!on_link)
-		add_route(&nl, index, AF_INET, &gateway, 32, NULL, NULL);
 	if (first) { /* the first one leads out */
 		add_route(&nl, index, AF_INET, NULL, 0, &gateway, NULL);
 		if (has6(nic))
@@ -717,9 +726,9 @@ static int attach_inside(const struct nic *nic, struct err *e)
 			add_route(&nl, index, AF_INET6, nic->network->subnet6, 48, nic->gateway6,
 				  NULL);
 	}
-	if (!*nic->network->parent)
+	if (on_link && !*nic->network->parent)
 		add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET, &gateway, nic->gateway_mac);
-	if (has6(nic) && !*nic->network->parent)
+	if (own6)
 		add_neighbour(&nl, RTM_NEWNEIGH, index, AF_INET6, nic->gateway6, nic->gateway_mac);
 	rc = nl_send(&nl, NULL, e);
 	nl_close(&nl);

@@ -58,8 +58,8 @@ def in_process(args, program):
     for k in range(args.rounds):
         for mode in ("bridge", "routed"):
             for line in sh(program, mode, str(2 * args.n)).splitlines():
-                what, who, first, last = line.split()
-                found.setdefault((mode, what, who), {})[k] = [float(first), float(last)]
+                what, who, *figures = line.split()
+                found.setdefault((mode, what, who), {})[k] = [float(f) for f in figures]
     return found
 
 
@@ -77,9 +77,9 @@ def show_in_process(args, program):
         for mode in ("bridge", "routed"):
             if mode == "bridge" and count > 1000:
                 continue
-            rows = dict(((w, who), float(last)) for w, who, _, last in
-                        (line.split() for line in sh(program, mode, str(count)).splitlines()))
-            ours, floor = rows["add", "ctr"], rows["add", "floor"]
+            rows = {(what, who): float(figures[-1]) for what, who, *figures in
+                    (line.split() for line in sh(program, mode, str(count)).splitlines())}
+            ours, floor = rows["row", "ctr"], rows["row", "floor"]
             lines.append((f"{mode}, the last of {count}", f"{ours / 1000:.3f}", f"{floor / 1000:.3f}", f"{ours / floor:.2f}", ""))
     tables.show("An interface, in process (netcost.c): addresses of both families, routes; ours also rules and a published port, ms",
                 ("", "ctr", "floor", "x floor", ""), lines)

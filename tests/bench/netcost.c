@@ -7,6 +7,7 @@
  * routes of both families, nothing looked at, nothing that could be undone. Then it takes them away. Prints a line each, in microseconds:
  *
  *	add WHO median of the first 50, of the last 50
+ *	row WHO median of 50 more, not in turns: else each waits for what the kernel does later of the other's
  *	remove WHO median: of what the caller waits for
  */
 #include <arpa/inet.h>
@@ -18,6 +19,7 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,14 +206,20 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of @n entries of one parity from @from on. */
-static double median(const struct one *all, size_t from, size_t n, size_t parity)
+/* In turns, but for the last, of which SOME of ours are followed by as many of the floor's. */
+static bool is_floor(size_t i, size_t n)
+{
+	return n > 4 * SOME && i >= n - 2 * SOME ? i >= n - SOME : i % 2;
+}
+
+/* Of @n entries of @all's @total from @from on: those that are the floor's, or not. */
+static double median(const struct one *all, size_t total, size_t from, size_t n, bool floor)
 {
 	double *v = calloc(n + 1, sizeof(*v)), m;
 	size_t k = 0;
 
 	for (size_t i = from; v && i < from + n; i++)
-		if (i % 2 == parity)
+		if (is_floor(i, total) == floor)
 			v[k++] = all[i].took;
 	if (!k)
 		die("nothing was measured", NULL);
@@ -223,11 +231,14 @@ static double median(const struct one *all, size_t from, size_t n, size_t parity
 
 static void print(const char *what, const struct one *all, size_t n)
 {
-	size_t some = n < 2 * SOME ? n : 2 * SOME;
+	size_t turns = n > 4 * SOME ? n - 2 * SOME : n, some = turns < 2 * SOME ? turns : 2 * SOME;
 
-	for (size_t parity = 0; parity < 2; parity++)
-		printf("%s %s %.0f %.0f\n", what, parity ? "floor" : "ctr",
-		       median(all, 0, some, parity), median(all, n - some, some, parity));
+	for (int floor = 0; floor < 2; floor++)
+		printf("%s %s %.0f %.0f\n", what, floor ? "floor" : "ctr",
+		       median(all, n, 0, some, floor), median(all, n, turns - some, some, floor));
+	for (int floor = 0; turns < n && floor < 2 && strcmp(what, "add") == 0; floor++)
+		printf("row %s %.0f\n", floor ? "floor" : "ctr",
+		       median(all, n, turns, n - turns, floor));
 }
 
 int main(int argc, char **argv)
@@ -256,9 +267,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < n; i++) {
 		double began;
 
-		decide(&all[i], (unsigned)i, i % 2 == 0);
+		decide(&all[i], (unsigned)i, !is_floor(i, n));
 		began = now();
-		if (i % 2)
+		if (is_floor(i, n))
 			floor_add(&all[i].nic, all[i].netns, (unsigned)i);
 		else if (nic_attach(&all[i].nic, all[i].netns, &e) < 0)
 			die("attach", &e);
@@ -271,7 +282,7 @@ int main(int argc, char **argv)
 
 		nic_journal(&all[i].nic, &journal);
 		began = now();
-		if (i % 2 == 0 && nic_undo(journal.s, &e) < 0)
+		if (!is_floor(i, n) && nic_undo(journal.s, &e) < 0)
 			die("undo", &e);
 		close(all[i].netns);
 		all[i].took = now() - began;
