@@ -523,8 +523,12 @@ int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
 	a->trees[slot] = fd;
 	if ((size_t)slot >= a->n_trees)
 		a->n_trees = (size_t)slot + 1;
-	/* cloned from the host's namespace it is a peer of the host's mount, and would send ours back */
-	if (set_attr(fd, true, 0, 0, MS_SLAVE) < 0)
+	/*
+	 * Cloned from the host's namespace it is a peer of the host's mount, and would send ours back. A device is not executed; crun says
+	 * so too.
+	 */
+	if (set_attr(fd, true, st->kind == STEP_DEVICE ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC : 0,
+		     0, MS_SLAVE) < 0)
 		return err_set(e, errno, "%s: cannot make a slave mount of it", st->why);
 	return 0;
 }
