@@ -102,6 +102,9 @@ int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *wh
  */
 int apply_bind_fd(int what, int target);
 
+/* The same for the host's device @node, on the file @target, which is @name in the directory @parent: nosuid and noexec. */
+int apply_bind_node(int node, int parent, const char *name, int target);
+
 /*
  * Child: copies what the directory @from, of the image, holds to @to, the root of a new tmpfs that is not attached yet
  * and can be written to (tmpcopyup). apply_copyup.c says what is copied.

@@ -121,7 +121,7 @@ static int bind_device(int parent, const char *name, const struct step *st, stru
 	file = make_place(parent, name, st, e);
 	if (file < 0)
 		return -1;
-	if (apply_bind_fd(node, file) < 0)
+	if (apply_bind_node(node, parent, name, file) < 0)
 		return err_set(e, errno, "cannot bind '%s'", st->device.path);
 	return 0;
 }

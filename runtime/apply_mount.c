@@ -145,6 +145,9 @@ static int open_bind(const char *path, bool recursive, bool nofollow, struct err
 	return fd;
 }
 
+/* Of a device that is the host's, as crun has it: it is neither executed nor does it change a user. */
+#define DEVICE_ATTR (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
+
 static int set_attr(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation)
 {
 	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
@@ -523,12 +526,8 @@ int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
 	a->trees[slot] = fd;
 	if ((size_t)slot >= a->n_trees)
 		a->n_trees = (size_t)slot + 1;
-	/*
-	 * Cloned from the host's namespace it is a peer of the host's mount, and would send ours back. A device is not executed; crun says
-	 * so too.
-	 */
-	if (set_attr(fd, true, st->kind == STEP_DEVICE ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC : 0,
-		     0, MS_SLAVE) < 0)
+	/* cloned from the host's namespace it is a peer of the host's mount, and would send ours back */
+	if (set_attr(fd, true, st->kind == STEP_DEVICE ? DEVICE_ATTR : 0, 0, MS_SLAVE) < 0)
 		return err_set(e, errno, "%s: cannot make a slave mount of it", st->why);
 	return 0;
 }
@@ -881,19 +880,36 @@ static int open_null(struct apply *a, struct err *e)
 	return 0;
 }
 
-int apply_bind_fd(int what, int target)
+/* By descriptor, with @attr; 1: by name, and without, for want of those calls. -1 with errno. */
+static int bind_fd(int what, int target, uint64_t attr)
 {
 	auto_fd int tree =
 		sys_open_tree(what, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	char from[40], to[40];
 
-	if (tree >= 0 && sys_move_mount(tree, "", target, "",
-					MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+	if (tree >= 0 && set_attr(tree, false, attr, 0, 0) == 0 &&
+	    sys_move_mount(tree, "", target, "",
+			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
 		return 0;
 	if (!is_missing_call(errno))
 		return -1;
 	return mount(fd_path(what, from, sizeof(from)), fd_path(target, to, sizeof(to)), NULL,
-		     MS_BIND, NULL);
+		     MS_BIND, NULL) < 0 ?
+		       -1 :
+		       1;
+}
+
+int apply_bind_fd(int what, int target)
+{
+	return bind_fd(what, target, 0) < 0 ? -1 : 0;
+}
+
+int apply_bind_node(int node, int parent, const char *name, int target)
+{
+	int rc = bind_fd(node, target, DEVICE_ATTR);
+	auto_fd int mounted = rc > 0 ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	return rc <= 0 ? rc : mounted < 0 ? -1 : remount(mounted, DEVICE_ATTR, 0);
 }
 
 static int mask_directory(struct apply *a, const char *name, int target, struct err *e)
