@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -106,7 +107,7 @@ static void format_now(char out[TIME_LEN + 1])
 	struct tm tm;
 	size_t n;
 
-	clock_gettime(CLOCK_REALTIME, &now);
+	sys_clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(text + n, sizeof(text) - n, ".%09ldZ", now.tv_nsec);
@@ -446,6 +447,20 @@ static int keep_open(int out)
 	return isatty(out) ? ioctl(out, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
 }
 
+#define STACK_USED (256u << 10) /* at most, by what was called until now */
+
+/*
+ * What was called until now has left pages of the stack that nothing needs while it sleeps. Of what lies below this function's frame, and
+ * below the red zone; what is not mapped there is none of ours.
+ */
+__attribute__((noinline)) static void let_stack_go(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - 1024) & ~(page - 1);
+
+	(void)madvise((void *)(end - STACK_USED), STACK_USED, MADV_DONTNEED);
+}
+
 /* Records the end and undoes the run. @seconds: how long it was. *again: it is to be started for the *count th time. */
 static int work_up(struct instance_dir *d, struct instance_exit x, int64_t seconds, bool *again,
 		   unsigned *count, struct err *e)
@@ -470,7 +485,7 @@ static int64_t uptime(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_BOOTTIME, &t);
+	sys_clock_gettime(CLOCK_BOOTTIME, &t);
 	return t.tv_sec;
 }
 
@@ -507,6 +522,7 @@ int supervise(const struct instances *all, const char *name, const struct log_bo
 	peer = keep_open(out);
 	log_file_open(&log, d.fd);
 	attached_open(&attached, all, name, isatty(out) ? out : -1);
+	let_stack_go();
 	watch(out, err, &log, &attached);
 	copy_rest(&out, "stdout", &log, &attached);
 	if (err >= 0)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -122,6 +123,16 @@ static inline int sys_pidfd_getfd(int pidfd, int fd)
 static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return (int)syscall(NR_close_range, first, last, flags);
+}
+
+/*
+ * clock_gettime(2) by the kernel alone. The C library's reads the vDSO, in a part of the address space where a process that sleeps has nothing
+ * else: three pages of page tables, for as long as it lives.
+ */
+static inline void sys_clock_gettime(clockid_t clock, struct timespec *t)
+{
+	if (sizeof(long) != sizeof(t->tv_sec) || syscall(SYS_clock_gettime, clock, t) < 0)
+		clock_gettime(clock, t);
 }
 
 /* glibc has a wrapper and the flags in <stdio.h>, musl neither. */

@@ -156,6 +156,8 @@ tolerated=(
 	'ioctl [012] 0x5413 *'
 	'ioctl [012] 0x5401 *'
 	'poll * 0x3 (ctr?(-oci))'
+	# the vDSO tells the same
+	'clock_gettime *'
 	# libcap finds out by itself, in each program, how many capabilities there are; host_probe() counts what it cannot
 	# ask for as known, and so drops it
 	'prctl 23 *'
