@@ -191,7 +191,6 @@ static int make_bridge(const struct nic *nic, struct err *e)
 	h = nl_add(&nl, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*link), &link);
 	link->ifi_flags = link->ifi_change = 0;
 	mnl_attr_put_strz(h, IFLA_IFNAME, nic->bridge);
-	mnl_attr_put_strz(h, IFLA_IFALIAS, nic->network->name);
 	mnl_attr_put_u32(h, IFLA_MTU, nic->network->mtu ? nic->network->mtu : 1500);
 	mnl_attr_put(h, IFLA_ADDRESS, 6, nic->gateway_mac);
 	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
@@ -217,6 +216,8 @@ static int make_bridge(const struct nic *nic, struct err *e)
 		h = nl_add(&nl, RTM_NEWLINK, NLM_F_ACK, sizeof(*link), &link);
 		link->ifi_index = (int)index;
 		link->ifi_flags = link->ifi_change = IFF_UP;
+		/* which is given to a link that is there, and passed over in the message that makes one */
+		mnl_attr_put_strz(h, IFLA_IFALIAS, nic->network->name);
 		nl_end(&nl, h);
 		rc = nl_send(&nl, NULL, e);
 	}

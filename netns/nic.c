@@ -29,6 +29,7 @@
 #include "netns/netns.h"
 #include "netns/nft.h"
 #include "netns/nl.h"
+#include "netns/rules.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -286,6 +287,7 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 	struct nic nic = {
 		.network = n, .index = index, .alias = alias, .pubs = pubs, .n_pubs = n_pubs
 	};
+	char begin[sizeof(names->port) + sizeof(NET_FOREIGN)];
 	unsigned shard;
 
 	if (*n->parent && n_pubs)
@@ -303,7 +305,9 @@ int nic_decide(const struct net_names *names, const struct network *n, uint32_t 
 		*out = nic;
 		return nic.name && nic.table ? 0 : err_set(e, ENOMEM, "network");
 	}
-	if (choose_link(n->routed ? names->veth : names->port, nic.link, e) < 0)
+	snprintf(begin, sizeof(begin), "%s%s", n->routed ? names->veth : names->port,
+		 n->unmanaged ? NET_FOREIGN : "");
+	if (choose_link(begin, nic.link, e) < 0)
 		return -1;
 	if (n->unmanaged)
 		strcpy(nic.bridge, n->parent);

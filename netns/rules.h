@@ -6,6 +6,9 @@
 #ifndef CTR_NETNS_RULES_H
 #define CTR_NETNS_RULES_H
 
+/* Comes next in the name of a port of a bridge that is not ours: no digit that names are made of (choose_link()). */
+#define NET_FOREIGN "w"
+
 #define RULES                                                                                                             \
 	"table inet %1$s {\n"                                                                                             \
 	"	# what may come from the link of a routed instance\n"                                                           \
@@ -80,6 +83,9 @@
 	"	}\n"                                                                                                            \
 	"	chain from_ip6 {\n"                                                                                             \
 	"		icmpv6 type { nd-router-solicit, nd-router-advert, nd-redirect } drop\n"                                       \
+	"		# who hears which group: nobody asks on a bridge of ours, and each of its ports would be told\n"               \
+	"		iifname != \"%2$s" NET_FOREIGN                                                                    \
+	"*\" icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } drop\n"                         \
 	"		icmpv6 type nd-neighbor-advert meta iifname . @th,64,128 != @targets drop\n"                                   \
 	"		ip6 saddr :: icmpv6 type { nd-neighbor-solicit, mld2-listener-report } accept\n"                               \
 	"		iifname . ether saddr . ip6 saddr != @ok6 drop\n"                                                              \
