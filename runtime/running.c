@@ -27,7 +27,7 @@
 #include "runtime/life.h"
 #include "runtime/usage.h"
 
-#define WATCHER "watcher"
+#define WATCHER "watcher" /* a link, since a file would take a page of the tmpfs */
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -44,24 +44,32 @@ int running_set_watcher(const struct state_dir *d, pid_t pid, struct err *e)
 {
 	uint64_t start = process_start_time(pid);
 	char text[64];
-	int n = snprintf(text, sizeof(text), "%d %llu\n", pid, (unsigned long long)start);
 
 	if (!start)
 		return err_set(e, ERR_INVALID, "cannot read the start time of process %d", pid);
-	return file_replace(d->dir, WATCHER, text, (size_t)n, 0600, 0, e);
+	snprintf(text, sizeof(text), "%d %llu", pid, (unsigned long long)start);
+	if (symlinkat(text, d->dir, WATCHER) == 0)
+		return 0;
+	/* of one that died; what another adoption has left in between goes first */
+	if (errno != EEXIST || (unlinkat(d->dir, WATCHER ".new", 0) < 0 && errno != ENOENT) ||
+	    symlinkat(text, d->dir, WATCHER ".new") < 0 ||
+	    renameat(d->dir, WATCHER ".new", d->dir, WATCHER) < 0)
+		return err_set(e, errno, "cannot record the supervisor");
+	return 0;
 }
 
 /* The watcher, if it is alive and the same one. */
 static int look_at_watcher(const struct state_dir *d, struct running *r, struct err *e)
 {
-	auto_str struct str text = { 0 };
+	char text[64] = "";
 	auto_fd int fd = -1;
 	unsigned long long start;
 	int pid;
 
-	if (file_read(d->dir, WATCHER, 256, &text, e) < 0)
-		return e->code == ENOENT ? 0 : -1; /* none was written: as good as dead */
-	if (sscanf(str_text(&text), "%d %llu", &pid, &start) != 2 || pid <= 0)
+	if (readlinkat(d->dir, WATCHER, text, sizeof(text) - 1) < 0)
+		return errno == ENOENT ? 0 : /* none was written: as good as dead */
+					 err_set(e, errno, "cannot read who supervises '%s'", d->id);
+	if (sscanf(text, "%d %llu", &pid, &start) != 2 || pid <= 0)
 		return 0;
 	fd = sys_pidfd_open(pid, 0);
 	if (fd < 0) /* alive but not held, it would get a rival */

@@ -5,7 +5,7 @@
  * The engine's run state (state.h) knows the process. An instance adds two things to the same directory, which
  * go away with it:
  *
- *	<run>/state/NAME/watcher		the process that waits for the end: "PID START\n"
+ *	<run>/state/NAME/watcher		the process that waits for the end, a link to "PID START"
  *	<run>/state/NAME/{stdin,stdout,stderr}	FIFOs of a detached one without a terminal: supervise.h
  *
  * The watcher is the command itself for an instance in the foreground, its supervisor for a detached one. It
