@@ -206,7 +206,8 @@ static int command(struct cli *c, int argc, char **argv)
 	return run_verb(c, argc - words, argv + words);
 }
 
-int main(int argc, char **argv)
+/* A function of its own, so that none of this is on the stack of what main() runs instead. */
+__attribute__((noinline)) static int run_command(int argc, char **argv)
 {
 	struct err e = { 0 };
 	struct cli c = { .e = &e,
@@ -217,12 +218,6 @@ int main(int argc, char **argv)
 	const char *program = slash ? slash + 1 : argc > 0 ? argv[0] : "ctr";
 	int code;
 
-	if (argc == 2 && streq(argv[0], SUPERVISOR))
-		return supervisor_main(argv[1]);
-	if (argc == 1 && streq(argv[0], VIEWER))
-		return views_serve();
-	if (argc == 1 && streq(argv[0], KEEPER))
-		return keeper_main();
 	open_missing_streams();
 	c.door = strstr(program, "oci") ? &door_oci : &door_ctr;
 	/* The parser rearranges argv; a re-execution wants it as it came. */
@@ -252,4 +247,15 @@ int main(int argc, char **argv)
 	free(c.argv);
 	net_leave();
 	return code;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && streq(argv[0], SUPERVISOR))
+		return supervisor_main(argv[1]);
+	if (argc == 1 && streq(argv[0], VIEWER))
+		return views_serve();
+	if (argc == 1 && streq(argv[0], KEEPER))
+		return keeper_main();
+	return run_command(argc, argv);
 }
