@@ -132,10 +132,22 @@ static int open_subject(struct cli *c, const struct instances *all, const char *
 
 /* ---- what stands in the way ---- */
 
+/* Of process @pid; "" when it is gone. */
+static const char *namespace_of(int pid, const char *kind, char out[64])
+{
+	char path[48];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, kind);
+	n = readlink(path, out, 63);
+	out[n < 0 ? 0 : n] = '\0';
+	return out;
+}
+
 static bool is_born_outside(const struct subject *s, int pid)
 {
 	auto_str struct str status = { 0 };
-	char path[40], ours[64] = "", theirs[64] = "";
+	char path[40], ours[64], theirs[64];
 	struct err gone;
 	const char *line;
 	int parent = 0;
@@ -146,11 +158,7 @@ static bool is_born_outside(const struct subject *s, int pid)
 	line = strstr(str_text(&status), "\nPPid:");
 	if (!line || sscanf(line, "\nPPid: %d", &parent) != 1)
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", parent);
-	(void)!readlink(path, theirs, sizeof(theirs) - 1);
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", s->state.pid);
-	(void)!readlink(path, ours, sizeof(ours) - 1);
-	return !streq(ours, theirs);
+	return !streq(namespace_of(parent, "pid", theirs), namespace_of(s->state.pid, "pid", ours));
 }
 
 /* Those that `ctr exec` has brought in: it puts them where the first process is. */
@@ -172,6 +180,45 @@ static unsigned count_entered(const struct subject *s)
 		at += strcspn(at, "\n");
 	}
 	return n;
+}
+
+/*
+ * CRIU saves namespaces within an instance's own of mounts and networks alone. Names the first process with another, for each kind, and what
+ * has systemd give one to a unit (systemd.exec(5)).
+ */
+static void name_nested(const struct subject *s, struct str *wrong)
+{
+	static const struct {
+		const char *kind, *cure;
+	} kinds[] = {
+		{ "uts", " (ProtectHostname=no in a unit of systemd)" },
+		{ "ipc", " (PrivateIPC=no in a unit of systemd)" },
+		{ "user", " (PrivateUsers=no in a unit of systemd)" },
+		{ "time", "" },
+	};
+	bool told[sizeof(kinds) / sizeof(*kinds)] = { false };
+	auto_dir DIR *proc = opendir("/proc");
+	char inside[64], its[64], first[64];
+	struct dirent *ent;
+	uint64_t pid;
+
+	(void)namespace_of(s->state.pid, "pid", inside);
+	while (proc && (ent = readdir(proc))) {
+		if (parse_u64(ent->d_name, 1, INT_MAX, &pid) < 0 ||
+		    !streq(namespace_of((int)pid, "pid", its), inside))
+			continue;
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+			(void)namespace_of(s->state.pid, kinds[k].kind, first);
+			if (told[k] || !*namespace_of((int)pid, kinds[k].kind, its) ||
+			    streq(its, first))
+				continue;
+			told[k] = true;
+			str_addf(
+				wrong,
+				"process %d has its own %s namespace, which CRIU does not save%s\n",
+				(int)pid, kinds[k].kind, kinds[k].cure);
+		}
+	}
 }
 
 static bool shares_network(const struct instance *i)
@@ -212,6 +259,7 @@ int memory_check(struct cli *c, const struct instances *all, const char *name, s
 	if (entered)
 		str_addf(wrong, "%u process%s in it came by `ctr exec`: end %s first\n", entered,
 			 entered > 1 ? "es" : "", entered > 1 ? "them" : "it");
+	name_nested(&s, wrong);
 	if (shares_network(s.instance))
 		str_add(wrong, "its network namespace is not its own (--net)\n");
 	else if (has_filters(&s))

@@ -89,6 +89,12 @@ nsenter -t "$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' <("$CTR" inspect web))" -n n
 want 6 move --dry-run web b
 said err "packet filters of its own"
 nsenter -t "$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' <("$CTR" inspect web))" -n nft 'delete table ip own'
+want 0 "$CTR" run -d --name nested --net none --cap-add SYS_ADMIN r sh -c 'unshare -u sleep 1000 & wait'
+nests() { [ "$("$CTR" exec nested sh -c 'for n in /proc/[0-9]*/ns/uts; do readlink $n; done' | sort -u | wc -l)" = 2 ]; }
+soon nests
+want 6 "$CTR" suspend nested
+said err "has its own uts namespace"
+want 0 "$CTR" rm -f nested
 cp rsh rsh-whole
 sed -i "s|exec nsenter|PATH=/usr/bin:/bin exec nsenter|" rsh
 if ! PATH=/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin command -v criu >/dev/null; then
