@@ -41,6 +41,7 @@ static int fail(int said, struct err *e)
 			       "a command died without a word");
 }
 
+/* @package: which has it, if it may be missing; NULL for ourselves, whose commands exit with that number for reasons of their own. */
 static int spawn(const char *program, const char *const *argv, const char *package, struct str *out,
 		 struct err *e)
 {
@@ -67,7 +68,7 @@ static int spawn(const char *program, const char *const *argv, const char *packa
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_set(e, errno, "cannot wait for '%s %s'", argv[0], argv[1]);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == PROGRAM_MISSING)
+	if (package && WIFEXITED(status) && WEXITSTATUS(status) == PROGRAM_MISSING)
 		return err_set(e, ERR_NOT_SUPPORTED, "%s is not installed (Debian: package %s)",
 			       argv[0], package);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -79,7 +80,7 @@ static int spawn(const char *program, const char *const *argv, const char *packa
 
 int spawn_self(const char *const *argv, struct str *out, struct err *e)
 {
-	return spawn("/proc/self/exe", argv, "ctr", out, e);
+	return spawn("/proc/self/exe", argv, NULL, out, e);
 }
 
 int spawn_program(const char *const *argv, const char *package, struct str *out, struct err *e)

@@ -26,6 +26,8 @@ want 0 "$CTR" rm -f one
 # what it says is what it does
 want 0 "$CTR" density --net none 3 r sleep 1000
 said out 'instances  3, all answer true'
+want 1 "$CTR" density --net none 3 r no-such-program
+said err "'no-such-program' not found"
 want 1 "$CTR" density --net none --exec false 3 r sleep 1000
 said err 'does not answer'
 nothing_left
