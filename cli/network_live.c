@@ -4,7 +4,6 @@
  * journal (runtime/state.h), and what it is to have in its configuration.
  */
 #include "cli/network.h"
-#include "cli/rootless.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/rootless.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"

@@ -4,13 +4,13 @@
  *
  *	command                                    child, to be the keeper
  *	fork             ---------------------->   unshare: a user namespace
- *	writes its maps  <-----  "made"  -------
- *	                 ------  "go"  -------->   unshare: mounts, network; a tmpfs with the token; lo is up
- *	writes the file "keeper"  <-- "made" ---   executes itself as the keeper
- *	                 ------  "go"  -------->   sleeps for ever
+ *	writes its maps  <----  MSG_UNSHARED  --
+ *	                 -----  MSG_MAPPED  --->   unshare: mounts, network; a tmpfs with the token; lo is up
+ *	writes the file  <----  MSG_CREATED  ---   executes itself as the keeper
+ *	                 -----  MSG_GO  ------->   sleeps for ever
  *	setns
  *
- * Until the last "go" the keeper ends with the command, so that one that is killed leaves nothing.
+ * Until MSG_GO the keeper ends with the command, so that one that is killed leaves nothing.
  */
 #include "cli/rootless.h"
 
@@ -27,7 +27,6 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cli/verbs.h"
@@ -37,6 +36,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/handshake.h"
 #include "runtime/self.h"
 #include "runtime/spec.h"
 #include "runtime/subids.h"
@@ -169,27 +169,6 @@ static int find_inhabitant(const struct place *p)
 
 /* ---- the keeper ---- */
 
-/* One packet each way: an empty error says that all went well. */
-static int say(int sock, const struct err *e)
-{
-	return send(sock, e, sizeof(*e), MSG_NOSIGNAL) == (ssize_t)sizeof(*e) ? 0 : -1;
-}
-
-static int hear(int sock, struct err *e)
-{
-	struct err said;
-	ssize_t n;
-
-	do {
-		n = recv(sock, &said, sizeof(said), 0);
-	} while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(said))
-		return err_set(e, ERR_INVALID,
-			       "the process that is to keep the user's namespaces died");
-	*e = said;
-	return said.code ? -1 : 0;
-}
-
 static int fail_to_unshare(struct err *e)
 {
 	int code = errno;
@@ -234,30 +213,28 @@ __attribute__((noreturn)) static void become_keeper(const struct place *p, int p
 		err_set(&e, errno, "cannot enter the user's namespaces");
 	else if (pidfd < 0 && unshare(CLONE_NEWUSER) < 0)
 		(void)fail_to_unshare(&e);
-	if (say(sock, &e) < 0 || e.code || hear(sock, &e) < 0)
-		_exit(1);
-	if (pidfd < 0 && furnish(p, &e) < 0) {
-		(void)say(sock, &e);
-		_exit(1);
-	}
+	if (e.code || say(sock, MSG_UNSHARED, &e) < 0 || hear(sock, MSG_MAPPED, &e) < 0 ||
+	    (pidfd < 0 && furnish(p, &e) < 0))
+		goto fail;
 	(void)chdir("/");
 	if (dup2(sock, SOCKET) == SOCKET) {
 		(void)fcntl(SOCKET, F_SETFD, 0); /* where it was this very number */
 		execve("/proc/self/exe", argv, envp);
 	}
 	err_set(&e, errno, "cannot execute itself");
-	(void)say(sock, &e);
+fail:
+	say_failed(sock, &e);
 	_exit(1);
 }
 
 int keeper_main(void)
 {
-	struct err e = { 0 };
+	struct err e;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(null, fd);
-	if (say(SOCKET, &e) < 0 || hear(SOCKET, &e) < 0)
+	if (say(SOCKET, MSG_CREATED, &e) < 0 || hear(SOCKET, MSG_GO, &e) < 0)
 		return 1;
 	(void)sys_close_range(3, UINT_MAX, 0);
 	for (;;)
@@ -315,15 +292,14 @@ static int make_token(struct place *p, struct err *e)
 /* Has a keeper in new namespaces, or with @pidfd in those of that process, and writes it down. Its descriptor, or -1 and *e. */
 static int make_keeper(struct place *p, int pidfd, pid_t *made, struct err *e)
 {
-	static const struct err go = { 0 };
 	auto_fd int keeper = -1, sock = -1;
 	auto_child pid_t pid = 0;
 	int ends[2];
 
 	if (pidfd < 0 && make_token(p, e) < 0)
 		return -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return err_set(e, errno, "cannot make a socket");
+	if (handshake_pair(ends, e) < 0)
+		return -1;
 	(void)fflush(NULL); /* or the child could write it again */
 	pid = fork();
 	if (pid == 0) {
@@ -339,11 +315,10 @@ static int make_keeper(struct place *p, int pidfd, pid_t *made, struct err *e)
 	keeper = sys_pidfd_open(pid, 0);
 	if (keeper < 0)
 		return err_set(e, errno, "cannot open process %d", pid);
-	if (hear(sock, e) < 0 || (pidfd < 0 && map_ids(pid, e) < 0) || say(sock, &go) < 0 ||
-	    hear(sock, e) < 0 || write_record(p, pid, e) < 0)
+	if (hear(sock, MSG_UNSHARED, e) < 0 || (pidfd < 0 && map_ids(pid, e) < 0) ||
+	    say(sock, MSG_MAPPED, e) < 0 || hear(sock, MSG_CREATED, e) < 0 ||
+	    write_record(p, pid, e) < 0 || say(sock, MSG_GO, e) < 0)
 		return -1;
-	if (say(sock, &go) < 0)
-		return err_set(e, errno, "cannot reach the keeper of the user's namespaces");
 	*made = take_child(&pid);
 	return take_fd(&keeper);
 }
@@ -397,7 +372,7 @@ int rootless_enter(struct cli *c)
 	pidfd = lock < 0 ? -1 : find_or_make(&p, &keeper, c->e);
 	if (pidfd < 0)
 		return -1;
-	rootless_find_way_out(p.dir, keeper, c->verb->flags & VERB_STARTS);
+	rootless_find_way_out(p.data, p.dir, keeper, c->verb->flags & VERB_STARTS);
 	close(p.dir);
 	if (enter(pidfd, c->e) < 0)
 		return -1;

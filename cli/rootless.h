@@ -16,7 +16,7 @@
  *
  * pasta(1), if it is installed, connects the network namespace with the host's networks. Of ports it forwards those that somebody
  * listens on in there, which for a published port nobody does (it is a rule of nftables): so who stays with an instance does, for
- * nothing else. Not from here reached are: SCTP, and ports below net.ipv4.ip_unprivileged_port_start.
+ * nothing else. Not to be had so are SCTP, and ports below net.ipv4.ip_unprivileged_port_start.
  *
  * What a user cannot have: cgroups, hence limits; devices; an image's file system mounted rather than unpacked; quotas.
  */
@@ -42,10 +42,10 @@ int keeper_main(void);
 int rootless_enter(struct cli *c);
 
 /*
- * Before the namespaces of process @keeper are entered: has pasta run for them, if @starts or if it did before. Its number is a file in the
- * directory @dir, which is locked.
+ * Before the namespaces of process @keeper are entered: has pasta run for them, if @starts or if it did before. Its number is a file in <@data>/rootless, which is
+ * open as @dir and locked.
  */
-void rootless_find_way_out(int dir, pid_t keeper, bool starts);
+void rootless_find_way_out(const char *data, int dir, pid_t keeper, bool starts);
 
 /* Whether this command has entered them; and if it was looked for, why nothing leads from there to the host's networks ("": something does). */
 bool rootless_is_entered(void);

@@ -41,16 +41,6 @@ static int host_tcp[2] = { -1, -1 }, host_udp[2] = { -1, -1 };
 
 /* ---- pasta ---- */
 
-static void directory_of(int dir, char *out, size_t size)
-{
-	char link[40];
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-	n = readlink(link, out, size - 1);
-	out[n < 0 ? 0 : n] = '\0';
-}
-
 /*
  * Whether the process @pid is the pasta whose number is in @file; and *right, if it is that of @keeper. Its command line, which we have given
  * it, names both, the keeper last.
@@ -113,15 +103,14 @@ static void open_host_sockets(void)
 	}
 }
 
-void rootless_find_way_out(int dir, pid_t keeper, bool starts)
+void rootless_find_way_out(const char *data, int dir, pid_t keeper, bool starts)
 {
-	char file[PATH_MAX + sizeof(PASTA_PID) + 1];
+	char file[PATH_MAX];
 	struct err e;
 
 	if (!starts && faccessat(dir, PASTA_PID, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
-	directory_of(dir, file, PATH_MAX);
-	strcat(file, "/" PASTA_PID);
+	snprintf(file, sizeof(file), "%s/rootless/" PASTA_PID, data);
 	if (!runs_already(dir, file, keeper) && start_pasta(file, keeper, &e) < 0)
 		snprintf(alone, sizeof(alone), "%s", e.msg);
 	else if (starts)
@@ -142,8 +131,8 @@ void rootless_warn_if_alone(void)
 
 /* ---- ports ---- */
 
-/* Calls @f for each port that is published; stops when it returns false. */
-static void each_port(const struct instance *i, bool (*f)(const struct publication *p, void *arg),
+/* Calls @f for each port that is published. */
+static void each_port(const struct instance *i, void (*f)(const struct publication *p, void *arg),
 		      void *arg)
 {
 	struct publication p;
@@ -153,8 +142,7 @@ static void each_port(const struct instance *i, bool (*f)(const struct publicati
 		int n = publication_parse(*w, &p, &e);
 
 		for (int k = 0; k < n; k++, p.host_port++)
-			if (!f(&p, arg))
-				return;
+			f(&p, arg);
 	}
 }
 
@@ -181,14 +169,13 @@ static int bind_port(const struct publication *p)
 	return take_fd(&fd);
 }
 
-static bool hold_port(const struct publication *p, void *arg)
+static void hold_port(const struct publication *p, void *arg)
 {
 	const bool *supervisor = arg;
 	auto_fd int fd = p->protocol == IPPROTO_SCTP ? -1 : bind_port(p);
 
 	if (fd >= 0)
 		(void)fcntl(fd, *supervisor ? F_DUPFD : F_DUPFD_CLOEXEC, SUPERVISE_KEPT);
-	return true;
 }
 
 bool rootless_hold_ports(const struct instances *all, const struct instance *i, bool supervisor)
@@ -231,37 +218,33 @@ static bool is_open(const struct publication *p)
 	return is_in_table(fds[0], p->host_port, state) || is_in_table(fds[1], p->host_port, state);
 }
 
-struct waiting {
-	int tries; /* that are left */
-};
-
-static bool await_port(const struct publication *p, void *arg)
+/* As long as there are tries left, of which all ports together have so many. */
+static void await_port(const struct publication *p, void *arg)
 {
-	struct waiting *w = arg;
-	bool sctp = p->protocol == IPPROTO_SCTP;
+	int *tries = arg;
 
-	while (!sctp && !is_open(p)) {
-		if (!w->tries) {
+	if (p->protocol == IPPROTO_SCTP) {
+		log_warn("port %u is not open on the host: pasta does not forward SCTP",
+			 p->host_port);
+		return;
+	}
+	for (; !is_open(p); --*tries) {
+		if (!*tries) {
 			log_warn(
 				"port %u is not open on the host: %s", p->host_port,
 				p->host_port < 1024 ?
 					"those below 1024 are root's (sysctl net.ipv4.ip_unprivileged_port_start)" :
 					"another program has it, or this pasta cannot tell that it is wanted (passt of 2024 or later can)");
-			return true;
+			return;
 		}
-		w->tries--;
 		nanosleep(&(struct timespec){ .tv_nsec = AWAIT_MS * 1000000 }, NULL);
 	}
-	if (sctp)
-		log_warn("port %u is not open on the host: pasta does not forward SCTP",
-			 p->host_port);
-	return true;
 }
 
 void rootless_await_ports(const struct instance *i)
 {
-	struct waiting w = { .tries = AWAIT_TRIES };
+	int tries = AWAIT_TRIES;
 
 	if (host_tcp[0] >= 0)
-		each_port(i, await_port, &w);
+		each_port(i, await_port, &tries);
 }

@@ -23,17 +23,12 @@ struct packet {
 static const char *msg_name(int m)
 {
 	static const char *const names[] = {
-		[MSG_MAPPED] = "mapped",
-		[MSG_NETNS] = "netns",
-		[MSG_CLONED] = "cloned",
-		[MSG_MOUNTED] = "mounted",
-		[MSG_HOOKS_DONE] = "hooks done",
-		[MSG_GO] = "go",
-		[MSG_CREATED] = "created",
-		[MSG_START] = "start",
-		[MSG_FAILED] = "failed",
-		[MSG_LISTENER] = "listener",
-		[MSG_LISTENER_SENT] = "listener sent",
+		[MSG_MAPPED] = "mapped",	 [MSG_NETNS] = "netns",
+		[MSG_CLONED] = "cloned",	 [MSG_MOUNTED] = "mounted",
+		[MSG_HOOKS_DONE] = "hooks done", [MSG_GO] = "go",
+		[MSG_CREATED] = "created",	 [MSG_START] = "start",
+		[MSG_UNSHARED] = "unshared",	 [MSG_FAILED] = "failed",
+		[MSG_LISTENER] = "listener",	 [MSG_LISTENER_SENT] = "listener sent",
 	};
 
 	return m > 0 && m <= MSG_FAILED ? names[m] : "nothing";

@@ -24,7 +24,8 @@ enum msg {
 	MSG_START,   /* start: execute the payload */
 	MSG_LISTENER, /* child: my filter notifies, and this is the number of its listener's descriptor */
 	MSG_LISTENER_SENT, /* parent, start: who listens has it */
-	MSG_FAILED,	   /* child: with its error */
+	MSG_UNSHARED, /* child: I have a user namespace, whose ids are to be mapped (rootless.c) */
+	MSG_FAILED,   /* child: with its error */
 };
 
 /* Descriptors in one message: the kernel's SCM_MAX_FD is 253. */

@@ -44,9 +44,6 @@ static int open_dir(int dir, const char *name, mode_t mode, struct err *e)
 			return err_set(e, errno, "cannot make directory '%s'", name);
 		fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (fd < 0 && errno == EACCES && geteuid() != 0)
-		return err_set(e, errno, "cannot open directory '%s', being user %u: try as root",
-			       name, (unsigned)geteuid());
 	if (fd < 0)
 		return err_set(e, errno, "cannot open directory '%s'", name);
 	return fd;
