@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <nettle/sha2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "images/unpack/entry.h"
+#include "images/unpack/hash.h"
 #include "images/unpack/stream.h"
 #include "images/unpack/tree.h"
 #include "images/unpack/work.h"
@@ -190,11 +190,11 @@ static int parse_digest(struct import *i, const char *text, uint8_t out[32])
 
 static void digest_of(const void *data, size_t len, uint8_t out[32])
 {
-	struct sha256_ctx c;
+	struct hash h;
 
-	sha256_init(&c);
-	sha256_update(&c, len, data);
-	sha256_digest(&c, 32, out);
+	hash_init(&h);
+	hash_update(&h, data, len);
+	hash_digest(&h, out);
 }
 
 static int read_descriptor(struct import *i, const struct json *v, struct descriptor *d)

@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <isa-l/igzip_lib.h>
-#include <nettle/sha2.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,6 +16,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "images/unpack/hash.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
@@ -60,7 +60,7 @@ struct stream {
 	void *window[2]; /* of a file that is mapped */
 	size_t n_window[2];
 
-	struct sha256_ctx sha, raw_sha; /* of the output; of the input: the decoder's own */
+	struct hash sha, raw_sha; /* of the output; of the input: the decoder's own */
 	struct err copy_err;
 };
 
@@ -107,7 +107,7 @@ static ssize_t read_some(struct stream *s, void *buf, size_t size)
 	}
 	atomic_fetch_add(&s->bytes_in, (uint64_t)n);
 	if (s->in.hash)
-		sha256_update(&s->raw_sha, (size_t)n, buf);
+		hash_update(&s->raw_sha, buf, (size_t)n);
 	return s->in.copy >= 0 && copy_raw(s, buf, (size_t)n) < 0 ? -1 : n;
 }
 
@@ -773,7 +773,7 @@ static void *hasher(void *arg)
 		}
 		i = s->hashed % CHUNKS;
 		pthread_mutex_unlock(&s->lock);
-		sha256_update(&s->sha, s->len[i], s->data[i]);
+		hash_update(&s->sha, s->data[i], s->len[i]);
 		pthread_mutex_lock(&s->lock);
 		s->hashed++;
 		pthread_cond_broadcast(&s->changed);
@@ -794,8 +794,8 @@ struct stream *stream_open(const struct stream_input *in, struct err *e)
 	memset(s->tail, 1, sizeof(s->tail));
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
-	sha256_init(&s->sha);
-	sha256_init(&s->raw_sha);
+	hash_init(&s->sha);
+	hash_init(&s->raw_sha);
 	for (size_t i = 0; i < CHUNKS; i++)
 		if (!(s->chunk[i] = malloc(CHUNK_SIZE)))
 			goto fail;
@@ -847,12 +847,12 @@ int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struc
 	if (r)
 		return err_set(e, r, "cannot hash");
 	s->hasher_runs = false;
-	sha256_digest(&s->sha, 32, digest);
+	hash_digest(&s->sha, digest);
 	if (input && stream_compression(s) == UNPACK_NONE)
 		memcpy(input, digest, 32);
 	/* the decoder is done, or nobody would have seen the end */
 	else if (input && s->in.hash)
-		sha256_digest(&s->raw_sha, 32, input);
+		hash_digest(&s->raw_sha, input);
 	return 0;
 }
 

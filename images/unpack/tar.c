@@ -1,7 +1,6 @@
 #include "images/unpack/tar.h"
 
 #include <errno.h>
-#include <nettle/sha2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "images/unpack/erofs.h"
+#include "images/unpack/hash.h"
 #include "images/unpack/tree.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -19,16 +19,16 @@
 struct writing {
 	struct tar tar;
 	const struct erofs_layer *layers;
-	struct sha256_ctx sha;
+	struct hash sha;
 	struct str name; /* of the entry, with "./" in front */
 	char **first;	 /* names of inodes with several, by place - 1 */
 	size_t n_first, first_size;
 	struct err *e;
 };
 
-static void hash(void *arg, const void *data, size_t len)
+static void hash_each(void *arg, const void *data, size_t len)
 {
-	sha256_update(arg, len, data);
+	hash_update(arg, data, len);
 }
 
 static int emit_content(struct writing *t, const struct tree_node *n, uint64_t *total)
@@ -180,8 +180,8 @@ int tar_write(struct tree_node *top, const struct erofs_layer *layers, int fd, u
 	struct writing t = { .layers = layers, .e = e };
 	int rc = tar_begin(&t.tar, fd, e);
 
-	sha256_init(&t.sha);
-	t.tar.each = hash;
+	hash_init(&t.sha);
+	t.tar.each = hash_each;
 	t.tar.arg = &t.sha;
 	str_add(&t.name, "./");
 	if (rc == 0 && t.name.failed)
@@ -190,7 +190,7 @@ int tar_write(struct tree_node *top, const struct erofs_layer *layers, int fd, u
 		rc = -1;
 	if (rc == 0)
 		rc = tar_end(&t.tar, e);
-	sha256_digest(&t.sha, 32, digest);
+	hash_digest(&t.sha, digest);
 	for (size_t i = 0; i < t.n_first; i++)
 		free(t.first[i]);
 	free(t.first);
