@@ -66,7 +66,7 @@ int work_write(struct work *w, const char *path, const void *data, size_t len, s
 		p += n;
 		len -= (size_t)n;
 	}
-	return fsync(fd) < 0 ? err_set(e, errno, "cannot write '%s'", path) : 0;
+	return 0;
 }
 
 /* --- Layers ------------------------------------------------------------------------------------------- */
@@ -130,8 +130,9 @@ struct intake {
 
 static void own_intake(struct intake *i)
 {
-	if (i->stream && !i->b->last)
-		stream_close(i->stream);
+	if (i->stream && i->b->last)
+		return; /* its threads use what is here, to the end */
+	stream_close(i->stream);
 	own_close(&i->part);
 	own_close(&i->blob);
 }
@@ -141,7 +142,7 @@ static int intake_open(struct work *w, struct intake *i, struct stream_input in,
 		       struct err *e)
 {
 	i->b = w->b;
-	in.copy = -1;
+	in.copy_in = -1;
 	in.isal = w->b->isal;
 	in.max_bytes = w->b->q->max_bytes;
 	in.max_ratio = w->b->q->max_ratio;
@@ -150,8 +151,9 @@ static int intake_open(struct work *w, struct intake *i, struct stream_input in,
 	if (keep_blob) {
 		if (work_dir(w, "blobs", e) < 0 || (i->blob = work_create(w, BLOB_PART, e)) < 0)
 			return -1;
-		in.copy = i->blob;
+		in.copy_in = i->blob;
 	}
+	in.copy = i->part;
 	i->stream = stream_open(&in, e);
 	return i->stream ? 0 : -1;
 }
@@ -185,7 +187,7 @@ int work_layer_read(struct work *w, const struct stream_input *in, struct tree *
 
 	from.hash = blob != NULL;
 	if (intake_open(w, &i, from, w->b->q->flags & UNPACK_KEEP_BLOBS, e) < 0 ||
-	    reader_stream(w->reader, i.stream, i.part, t, &k, e) < 0)
+	    reader_stream(w->reader, i.stream, t, &k, e) < 0)
 		return -1;
 	if (k.bad_ids)
 		return reader_check(w->reader, &k, e);
@@ -247,20 +249,25 @@ static int write_root(struct work *w, const char *path, struct tree *t,
 	return fsync(fd) < 0 ? err_set(e, errno, "cannot write the index") : 0;
 }
 
+int work_root(struct work *w, struct tree *t, const struct work_layer *layers, size_t n,
+	      struct err *e)
+{
+	char dir[40], path[80];
+
+	snprintf(dir, sizeof(dir), "images/%u", w->b->report->images);
+	snprintf(path, sizeof(path), "%s/root", dir);
+	return work_dir(w, "images", e) < 0 || work_dir(w, dir, e) < 0 ?
+		       -1 :
+		       write_root(w, path, t, layers, n, e);
+}
+
 int work_image(struct work *w, struct tree *t, const struct work_layer *layers, size_t n,
 	       struct work_texts *x, struct err *e)
 {
-	unsigned number = w->b->report->images;
 	uint64_t entries = 0, bytes = 0;
 	auto_str struct str ids = { 0 };
-	char dir[40], path[80], facts[64];
+	char path[80], facts[64];
 
-	snprintf(dir, sizeof(dir), "images/%u", number);
-	if (work_dir(w, "images", e) < 0 || work_dir(w, dir, e) < 0)
-		return -1;
-	snprintf(path, sizeof(path), "%s/root", dir);
-	if (write_root(w, path, t, layers, n, e) < 0)
-		return -1;
 	count_tree(tree_root(t), &entries, &bytes);
 	for (size_t i = 0; i < n; i++)
 		str_addf(&ids, "%s\n", layers[i].id);
@@ -279,11 +286,11 @@ int work_image(struct work *w, struct tree *t, const struct work_layer *layers, 
 		{ "manifest.json", x ? x->manifest : NULL, x ? x->manifest_len : 0 },
 	};
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i].name);
+		snprintf(path, sizeof(path), "images/%u/%s", w->b->report->images, files[i].name);
 		if (files[i].text && work_write(w, path, files[i].text, files[i].len, e) < 0)
 			return -1;
 	}
-	w->b->report->images = number + 1;
+	w->b->report->images++;
 	return 0;
 }
 
@@ -335,14 +342,40 @@ static int rewrite_layer(struct work *w, struct tree_node *top, struct work_laye
 	return reader_file(w->reader, l->fd, 0, l->size, *t, &k, e);
 }
 
+/* Of what was read: as it came, and uncompressed. */
+static int finish_digest(struct work *w, struct intake *i, struct work_layer *l, struct err *e)
+{
+	uint8_t *input = w->b->report->input_digest;
+
+	if (stream_digest(i->stream, l->digest, input, e) < 0)
+		return -1;
+	if (!(w->b->q->flags & UNPACK_HASH_INPUT))
+		memcpy(input, l->digest, 32);
+	return 0;
+}
+
+/* The archive is the layer. What needs no digest is done while that is being made. */
+static int finish_whole(struct work *w, struct intake *i, struct tree *t, struct work_layer *l,
+			struct err *e)
+{
+	struct work_layer part = { .fd = i->part };
+
+	if (stream_copied(i->stream, e) < 0)
+		return -1;
+	if (fsync(part.fd) < 0)
+		return err_set(e, errno, "cannot write '%s'", PART);
+	return set_size(&part, e) < 0 || work_root(w, t, &part, 1, e) < 0 ||
+			       finish_digest(w, i, l, e) < 0 ?
+		       -1 :
+		       intake_keep(w, i, l, e);
+}
+
 static int finish_rootfs(struct work *w, struct intake *i, struct tree **t, struct reading *k,
 			 struct work_layer *l, struct err *e)
 {
 	struct tree_node *top = tree_root(*t), *rootfs = NULL;
 	struct unpack_report *r = w->b->report;
 	struct work_layer raw = { .fd = -1 };
-	int rc;
-
 	bool part = w->b->q->flags & UNPACK_PART;
 
 	if (!part && refuse_kinds(k->top, e) < 0)
@@ -353,21 +386,21 @@ static int finish_rootfs(struct work *w, struct intake *i, struct tree **t, stru
 		/* GHSA-2q3f-q5pq-g8wv: the directory as a symbolic link */
 		return err_set(e, ERR_INVALID, "its 'rootfs' is not a directory");
 	r->kind = rootfs ? UNPACK_INCUS : UNPACK_ROOTFS;
-	if (((!part || k->bad_ids) && reader_check(w->reader, k, e) < 0) ||
-	    stream_digest(i->stream, l->digest, r->input_digest, e) < 0)
+	if ((!part || k->bad_ids) && reader_check(w->reader, k, e) < 0)
 		return -1;
-	if (!(w->b->q->flags & UNPACK_HASH_INPUT))
-		memcpy(r->input_digest, l->digest, 32);
 	if (!rootfs && !k->strip)
-		return intake_keep(w, i, l, e);
+		return finish_whole(w, i, *t, l, e);
+	if (finish_digest(w, i, l, e) < 0)
+		return -1;
 	reader_count(w->reader, i->stream);
 	stream_close(i->stream);
 	i->stream = NULL;
 	raw.fd = i->part;
 	if (set_size(&raw, e) < 0 || unlinkat(w->b->target, PART, 0) < 0)
 		return e->code ? -1 : err_set(e, errno, "cannot remove '%s'", PART);
-	rc = rewrite_layer(w, rootfs ? rootfs : top, &raw, t, l, e);
-	return rc;
+	return rewrite_layer(w, rootfs ? rootfs : top, &raw, t, l, e) < 0 ?
+		       -1 :
+		       work_root(w, *t, l, 1, e);
 }
 
 static int import_stream(struct work *w, struct tree **t, struct err *e)
@@ -383,7 +416,7 @@ static int import_stream(struct work *w, struct tree **t, struct err *e)
 	if (intake_open(w, &i, in, w->b->q->flags & UNPACK_KEEP_BLOBS, e) < 0)
 		return -1;
 	tree_next_layer(*t, false);
-	if (reader_stream(w->reader, i.stream, i.part, *t, &k, e) < 0)
+	if (reader_stream(w->reader, i.stream, *t, &k, e) < 0)
 		return -1;
 	if (w->b->q->flags & UNPACK_PART || !holds_images(k.top)) {
 		rc = finish_rootfs(w, &i, t, &k, &l, e);
@@ -392,10 +425,8 @@ static int import_stream(struct work *w, struct tree **t, struct err *e)
 		own_close(&l.fd);
 		return rc;
 	}
-	if (stream_digest(i.stream, l.digest, w->b->report->input_digest, e) < 0)
+	if (finish_digest(w, &i, &l, e) < 0)
 		return -1;
-	if (!in.hash)
-		memcpy(w->b->report->input_digest, l.digest, 32);
 	reader_count(w->reader, i.stream);
 	stream_close(i.stream);
 	i.stream = NULL;
@@ -459,7 +490,7 @@ static int rebuild(struct work *w, struct tree *t, struct err *e)
 		if (work_layer_known(w, fd, t, &layers[i], e) < 0)
 			return -1;
 	}
-	return work_image(w, t, layers, n, NULL, e);
+	return work_root(w, t, layers, n, e) < 0 ? -1 : work_image(w, t, layers, n, NULL, e);
 }
 
 int build(struct builder *b, struct err *e)

@@ -379,6 +379,8 @@ static int make_image(struct import *i, const struct recipe *r, struct str *name
 		x.manifest_len = manifest.len;
 	}
 	if (rc == 0)
+		rc = work_root(i->w, t, layers, r->n, i->e);
+	if (rc == 0)
 		rc = work_image(i->w, t, layers, r->n, &x, i->e);
 	tree_free(t);
 	return rc;

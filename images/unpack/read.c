@@ -45,10 +45,9 @@ static const struct {
 };
 
 /* What ext4 can say (Documentation/filesystems/ext4/inodes.rst): from 1901 to 2446. */
-#define TIME_MIN    INT32_MIN
-#define TIME_MAX    ((1LL << 34) + INT32_MIN - 1)
-#define FLUSH_EVERY (8u << 20)
-#define WINDOW	    (64u << 20) /* of a file that is mapped, at a time: address space is limited */
+#define TIME_MIN INT32_MIN
+#define TIME_MAX ((1LL << 34) + INT32_MIN - 1)
+#define WINDOW	 (64u << 20) /* of a file that is mapped, at a time: address space is limited */
 
 struct reader {
 	const struct unpack_request *q;
@@ -63,8 +62,6 @@ struct reader {
 	struct stream *stream;
 	struct err
 		stream_err; /* set when the stream failed, which libarchive reports in fewer words */
-	int copy;
-	uint64_t copied, flushed;
 	int fd;
 	uint64_t file_at, file_end;
 	void *window;
@@ -142,37 +139,14 @@ static ssize_t next_window(struct reader *r, const void **buf, struct err *e)
 	return (ssize_t)len;
 }
 
-static int write_all(int fd, const char *p, size_t n, struct err *e)
-{
-	while (n) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return err_set(e, errno, "cannot write");
-		p += w;
-		n -= (size_t)w;
-	}
-	return 0;
-}
-
 static ssize_t next_bytes(struct reader *r, const void **buf, struct err *e)
 {
-	ssize_t n = r->stream ? stream_next(r->stream, buf, e) : next_window(r, buf, e);
-
-	if (n <= 0 || r->copy < 0)
-		return n;
-	if (write_all(r->copy, *buf, (size_t)n, e) < 0)
-		return -1;
-	r->copied += (uint64_t)n;
-	/* so that the disk has little left to do when it has to be on it; a hint, whose failure does not matter */
-	if (r->copied - r->flushed >= FLUSH_EVERY) {
-		(void)sync_file_range(r->copy, (off_t)r->flushed, (off_t)(r->copied - r->flushed),
-				      SYNC_FILE_RANGE_WRITE);
-		r->flushed = r->copied;
-	}
-	return n;
+	if (!r->stream)
+		return next_window(r, buf, e);
+	/* what an archive of images holds, and what files are made of, is read again */
+	if ((r->kind->top & TOP_ROOTFS) && !(r->q->flags & UNPACK_DIRECTORIES))
+		stream_copy_directly(r->stream);
+	return stream_next(r->stream, buf, e);
 }
 
 static la_ssize_t feed(struct archive *a, void *arg, const void **buf)
@@ -683,12 +657,10 @@ static int read_one(struct reader *r, struct tree *t, struct reading *k, struct 
 	return rc;
 }
 
-int reader_stream(struct reader *r, struct stream *s, int copy, struct tree *t, struct reading *k,
+int reader_stream(struct reader *r, struct stream *s, struct tree *t, struct reading *k,
 		  struct err *e)
 {
 	r->stream = s;
-	r->copy = copy;
-	r->copied = r->flushed = 0;
 	return read_one(r, t, k, e);
 }
 
@@ -696,7 +668,6 @@ int reader_file(struct reader *r, int fd, uint64_t at, uint64_t len, struct tree
 		struct reading *k, struct err *e)
 {
 	r->stream = NULL;
-	r->copy = -1;
 	r->fd = fd;
 	r->file_at = at;
 	r->file_end = at + len;

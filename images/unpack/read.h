@@ -47,9 +47,9 @@ struct reading {
 
 /*
  * Reads the archive that @s yields to its end, into the layer of @t that tree_next_layer() began, by the rules of
- * unpack.h, and writes each byte to @copy as well (-1: nowhere). 0, or -1 and *e.
+ * unpack.h. 0, or -1 and *e.
  */
-int reader_stream(struct reader *r, struct stream *s, int copy, struct tree *t, struct reading *k,
+int reader_stream(struct reader *r, struct stream *s, struct tree *t, struct reading *k,
 		  struct err *e);
 
 /* The same for @len bytes at @at of the regular file @fd, which are not compressed. The tree's places count from @at. */

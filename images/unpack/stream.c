@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <isa-l/igzip_lib.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -21,27 +21,36 @@
 #include "runtime/base/own.h"
 #include "runtime/base/str.h"
 
-/* Large enough that waking a thread costs nothing beside it. */
-#define CHUNK_SIZE (512u << 10)
-#define CHUNKS	   8
-#define WINDOW	   (32u << 20)
-#define SNIFF_SIZE 4096
-#define BLOCK	   512
-#define RATIO_FROM (1u << 30) /* small archives of zeros are harmless, and exist */
+/* Large enough that waking a thread, on a processor that sleeps, costs nothing beside it. */
+#define CHUNK_SIZE  (2u << 20)
+#define CHUNKS	    6
+#define SNIFF_SIZE  4096
+#define FLUSH_EVERY (8u << 20)
+#define BLOCK	    512
+#define RATIO_FROM  (1u << 30) /* small archives of zeros are harmless, and exist */
+
+/* A thread that does something with each chunk. */
+struct follower {
+	struct stream *s;
+	int (*each)(struct stream *s, const unsigned char *p, size_t n, struct err *e);
+	pthread_t thread;
+	bool runs;
+	uint64_t done; /* chunks */
+};
 
 struct stream {
 	struct stream_input in;
-	pthread_t decoder, hasher;
-	bool decoder_runs, hasher_runs;
+	pthread_t decoder;
+	bool decoder_runs;
+	struct follower hasher, copier;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool stop, ended, failed;    /* ended: no chunk will follow */
-	uint64_t made, hashed, used; /* counts of chunks; used: given back by the consumer */
+	bool stop, ended, failed; /* ended: no chunk will follow */
+	uint64_t made, used;	  /* counts of chunks; used: given back by the consumer */
 	struct err err;
 
 	unsigned char *chunk[CHUNKS];
-	const unsigned char *data[CHUNKS]; /* that chunk, or a part of a window */
 	size_t len[CHUNKS];
 	bool lent;		   /* the consumer has chunk number `used` in its hands */
 	unsigned char tail[BLOCK]; /* the last bytes, right-aligned */
@@ -57,24 +66,29 @@ struct stream {
 	bool input_ended, member_ended,
 		padded; /* the last gzip member or zstd frame is over; something else follows it */
 
-	void *window[2]; /* of a file that is mapped */
-	size_t n_window[2];
-
 	struct hash sha, raw_sha; /* of the output; of the input: the decoder's own */
+
+	_Atomic bool direct;
+	bool tried_direct;	  /* the copier's own */
+	uint64_t copied, flushed; /* bytes */
 	struct err copy_err;
 };
 
 /* --- The decoder's thread ---------------------------------------------------------------------------- */
 
-static int copy_raw(struct stream *s, const char *p, size_t n)
+static int write_all(int fd, const unsigned char *p, size_t n, struct err *e)
 {
 	while (n) {
-		ssize_t w = write(s->in.copy, p, n);
+		ssize_t w = write(fd, p, n);
 
 		if (w < 0 && errno == EINTR)
 			continue;
+		/* past the page cache (see copy()): the end of an archive need not fill a block of the device */
+		if (w < 0 && errno == EINVAL && (fcntl(fd, F_GETFL) & O_DIRECT) &&
+		    fcntl(fd, F_SETFL, 0) == 0)
+			continue;
 		if (w < 0)
-			return err_set(&s->copy_err, errno, "cannot write");
+			return err_set(e, errno, "cannot write");
 		p += w;
 		n -= (size_t)w;
 	}
@@ -108,7 +122,9 @@ static ssize_t read_some(struct stream *s, void *buf, size_t size)
 	atomic_fetch_add(&s->bytes_in, (uint64_t)n);
 	if (s->in.hash)
 		hash_update(&s->raw_sha, buf, (size_t)n);
-	return s->in.copy >= 0 && copy_raw(s, buf, (size_t)n) < 0 ? -1 : n;
+	return s->in.copy_in >= 0 && write_all(s->in.copy_in, buf, (size_t)n, &s->copy_err) < 0 ?
+		       -1 :
+		       n;
 }
 
 static int read_failed(struct stream *s, struct err *e)
@@ -204,13 +220,19 @@ static int sniff(struct stream *s, struct err *e)
 	return 0;
 }
 
+static bool is_full(const struct stream *s)
+{
+	return s->made - s->used >= CHUNKS || s->made - s->hasher.done >= CHUNKS ||
+	       (s->copier.each && s->made - s->copier.done >= CHUNKS);
+}
+
 /* Waits for a free chunk; its index, or -1 to stop. */
 static int chunk_get(struct stream *s)
 {
 	int i = -1;
 
 	pthread_mutex_lock(&s->lock);
-	while (!s->stop && (s->made - s->used >= CHUNKS || s->made - s->hashed >= CHUNKS))
+	while (!s->stop && is_full(s))
 		pthread_cond_wait(&s->changed, &s->lock);
 	if (!s->stop)
 		i = (int)(s->made % CHUNKS);
@@ -228,8 +250,7 @@ static void keep_tail(struct stream *s, const unsigned char *p, size_t n)
 	memcpy(s->tail + BLOCK - n, p, n);
 }
 
-static int chunk_put_from(struct stream *s, int i, const unsigned char *data, size_t len,
-			  struct err *e)
+static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
 {
 	uint64_t in = atomic_load(&s->bytes_in);
 	uint64_t out = atomic_fetch_add(&s->bytes_out, len) + len;
@@ -241,9 +262,8 @@ static int chunk_put_from(struct stream *s, int i, const unsigned char *data, si
 		return err_set(e, ERR_INVALID,
 			       "it is compressed more than %llu to 1, as if to fill the disk",
 			       (unsigned long long)s->in.max_ratio);
-	keep_tail(s, data, len);
+	keep_tail(s, s->chunk[i], len);
 	pthread_mutex_lock(&s->lock);
-	s->data[i] = data;
 	s->len[i] = len;
 	s->made++;
 	pthread_cond_broadcast(&s->changed);
@@ -251,85 +271,8 @@ static int chunk_put_from(struct stream *s, int i, const unsigned char *data, si
 	return 0;
 }
 
-static int chunk_put(struct stream *s, int i, size_t len, struct err *e)
-{
-	return chunk_put_from(s, i, s->chunk[i], len, e);
-}
-
-/* What remains of a regular file is mapped, not copied: its first byte, and how much; false if it is none. */
-static bool find_file(struct stream *s, uint64_t *at, uint64_t *len)
-{
-	struct stat st;
-	off_t pos;
-
-	if (s->in.copy >= 0 || fstat(s->in.fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return false;
-	pos = s->in.part ? (off_t)s->in.at : lseek(s->in.fd, 0, SEEK_CUR);
-	if (pos < (off_t)s->n_sniffed || pos > st.st_size)
-		return false;
-	*at = (uint64_t)pos - s->n_sniffed;
-	*len = s->in.part ? s->in.len + s->n_sniffed : (uint64_t)(st.st_size - pos) + s->n_sniffed;
-	return *len <= (uint64_t)st.st_size - *at;
-}
-
-/* Gives out one window, a chunk at a time. 1 to stop. */
-static int give_window(struct stream *s, const unsigned char *p, size_t len, struct err *e)
-{
-	for (size_t at = 0, n; at < len; at += n) {
-		int i = chunk_get(s);
-
-		if (i < 0)
-			return 1;
-		n = len - at < CHUNK_SIZE ? len - at : CHUNK_SIZE;
-		if (chunk_put_from(s, i, p + at, n, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/*
- * Two windows at a time: when the second is given out to its end, no chunk of the first is left in the ring. Whoever cuts the
- * file short meanwhile has this process killed (SIGBUS).
- */
-static int decode_mapped(struct stream *s, uint64_t at, uint64_t len, struct err *e)
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t begin = atomic_load(&s->bytes_in) - s->n_sniffed;
-
-	for (unsigned k = 0; len; k = !k) {
-		uint64_t skew = at % page, n = WINDOW - skew < len ? WINDOW - skew : len;
-		int r;
-
-		if (s->window[k])
-			munmap(s->window[k], s->n_window[k]);
-		s->n_window[k] = (size_t)(n + skew);
-		s->window[k] = mmap(NULL, s->n_window[k], PROT_READ, MAP_SHARED, s->in.fd,
-				    (off_t)(at - skew));
-		if (s->window[k] == MAP_FAILED) {
-			s->window[k] = NULL;
-			return err_set(e, errno, "cannot read");
-		}
-		(void)madvise(s->window[k], s->n_window[k], MADV_SEQUENTIAL);
-		begin += n;
-		atomic_store(&s->bytes_in, begin);
-		r = give_window(s, (unsigned char *)s->window[k] + skew, (size_t)n, e);
-		if (r)
-			return r < 0 ? -1 : 0;
-		at += n;
-		len -= n;
-	}
-	s->in.len = 0;
-	if (!s->in.part)
-		(void)lseek(s->in.fd, 0, SEEK_END);
-	return 0;
-}
-
 static int decode_plain(struct stream *s, struct err *e)
 {
-	uint64_t at, len;
-
-	if (find_file(s, &at, &len))
-		return decode_mapped(s, at, len, e);
 	for (;;) {
 		int i = chunk_get(s);
 		size_t n = 0;
@@ -733,55 +676,137 @@ static int drain(struct stream *s, struct err *e)
 	return n < 0 ? read_failed(s, e) : 0;
 }
 
+/* The first failure is told. Nobody goes on. */
+static void fail(struct stream *s, const struct err *e)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!s->failed)
+		s->err = *e;
+	s->failed = s->stop = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_stopped(struct stream *s)
+{
+	bool stop;
+
+	pthread_mutex_lock(&s->lock);
+	stop = s->stop;
+	pthread_mutex_unlock(&s->lock);
+	return stop;
+}
+
 static void *decoder(void *arg)
 {
 	struct stream *s = arg;
 	struct err e = { 0 };
-	int r;
 
-	r = sniff(s, &e);
-	if (r == 0)
-		r = decode(s, &e);
-	if (r == 0)
-		r = drain(s, &e);
+	if (sniff(s, &e) < 0 || decode(s, &e) < 0 || (!is_stopped(s) && drain(s, &e) < 0)) {
+		fail(s, &e);
+		return NULL;
+	}
 	pthread_mutex_lock(&s->lock);
 	s->ended = true;
-	if (r < 0) {
-		s->failed = true;
-		s->err = e;
-	}
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
 }
 
-/* --- The hasher's thread ----------------------------------------------------------------------------- */
+/* --- Those who follow it ------------------------------------------------------------------------------- */
 
-static void *hasher(void *arg)
+static void *follow(void *arg)
 {
-	struct stream *s = arg;
+	struct follower *f = arg;
+	struct stream *s = f->s;
+	struct err e = { 0 };
 
 	for (;;) {
 		size_t i;
 
 		pthread_mutex_lock(&s->lock);
-		while (!s->stop && s->hashed == s->made && !s->ended)
+		while (!s->stop && f->done == s->made && !s->ended)
 			pthread_cond_wait(&s->changed, &s->lock);
-		if (s->stop || s->hashed == s->made) {
+		if (s->stop || f->done == s->made) {
 			pthread_mutex_unlock(&s->lock);
 			return NULL;
 		}
-		i = s->hashed % CHUNKS;
+		i = f->done % CHUNKS;
 		pthread_mutex_unlock(&s->lock);
-		hash_update(&s->sha, s->data[i], s->len[i]);
+		if (f->each(s, s->chunk[i], s->len[i], &e) < 0) {
+			fail(s, &e);
+			return NULL;
+		}
 		pthread_mutex_lock(&s->lock);
-		s->hashed++;
+		f->done++;
 		pthread_cond_broadcast(&s->changed);
 		pthread_mutex_unlock(&s->lock);
 	}
 }
 
+static int hash(struct stream *s, const unsigned char *p, size_t n, struct err *e)
+{
+	(void)e;
+	hash_update(&s->sha, p, n);
+	return 0;
+}
+
+static int copy(struct stream *s, const unsigned char *p, size_t n, struct err *e)
+{
+	if (!s->tried_direct && atomic_load(&s->direct)) {
+		s->tried_direct = true;
+		(void)fcntl(s->in.copy, F_SETFL, O_DIRECT);
+	}
+	if (write_all(s->in.copy, p, n, e) < 0)
+		return -1;
+	s->copied += n;
+	/* so that the disk has little left to do when it has to be on it; a hint, whose failure does not matter */
+	if (s->copied - s->flushed >= FLUSH_EVERY) {
+		(void)sync_file_range(s->in.copy, (off_t)s->flushed,
+				      (off_t)(s->copied - s->flushed), SYNC_FILE_RANGE_WRITE);
+		s->flushed = s->copied;
+	}
+	return 0;
+}
+
+static int follower_start(struct follower *f, struct stream *s)
+{
+	int r;
+
+	f->s = s;
+	r = pthread_create(&f->thread, NULL, follow, f);
+	f->runs = r == 0;
+	return r;
+}
+
+static void follower_join(struct follower *f)
+{
+	if (f->runs)
+		pthread_join(f->thread, NULL);
+	f->runs = false;
+}
+
+/* To its end: what it had to do is done, or *e. */
+static int follower_finish(struct follower *f, struct err *e)
+{
+	follower_join(f);
+	if (!f->s->failed)
+		return 0;
+	*e = f->s->err;
+	return -1;
+}
+
 /* --- The caller's side ------------------------------------------------------------------------------- */
+
+/* One page of the large kind, where there are such: it is written past the page cache by some. */
+static int chunk_new(unsigned char **chunk)
+{
+	*chunk = aligned_alloc(CHUNK_SIZE, CHUNK_SIZE);
+	if (!*chunk)
+		return -1;
+	(void)madvise(*chunk, CHUNK_SIZE, MADV_HUGEPAGE);
+	return 0;
+}
 
 struct stream *stream_open(const struct stream_input *in, struct err *e)
 {
@@ -797,16 +822,19 @@ struct stream *stream_open(const struct stream_input *in, struct err *e)
 	hash_init(&s->sha);
 	hash_init(&s->raw_sha);
 	for (size_t i = 0; i < CHUNKS; i++)
-		if (!(s->chunk[i] = malloc(CHUNK_SIZE)))
+		if (chunk_new(&s->chunk[i]) < 0)
 			goto fail;
+	s->hasher.each = hash;
+	s->copier.each = in->copy >= 0 ? copy : NULL;
 	r = pthread_create(&s->decoder, NULL, decoder, s);
 	if (r)
 		goto fail;
 	s->decoder_runs = true;
-	r = pthread_create(&s->hasher, NULL, hasher, s);
+	r = follower_start(&s->hasher, s);
+	if (r == 0 && s->copier.each)
+		r = follower_start(&s->copier, s);
 	if (r)
 		goto fail;
-	s->hasher_runs = true;
 	return s;
 fail:
 	stream_close(s);
@@ -823,10 +851,10 @@ ssize_t stream_next(struct stream *s, const void **data, struct err *e)
 		s->used++;
 	s->lent = false;
 	pthread_cond_broadcast(&s->changed);
-	while (s->used == s->made && !s->ended)
+	while (s->used == s->made && !s->ended && !s->failed)
 		pthread_cond_wait(&s->changed, &s->lock);
 	if (s->used < s->made) {
-		*data = s->data[s->used % CHUNKS];
+		*data = s->chunk[s->used % CHUNKS];
 		n = (ssize_t)s->len[s->used % CHUNKS];
 		s->lent = true;
 	} else if (s->failed) {
@@ -837,16 +865,20 @@ ssize_t stream_next(struct stream *s, const void **data, struct err *e)
 	return n;
 }
 
+void stream_copy_directly(struct stream *s)
+{
+	atomic_store(&s->direct, true);
+}
+
+int stream_copied(struct stream *s, struct err *e)
+{
+	return follower_finish(&s->copier, e);
+}
+
 int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struct err *e)
 {
-	int r;
-
-	if (!s->hasher_runs)
-		return err_set(e, EINVAL, "cannot hash");
-	r = pthread_join(s->hasher, NULL);
-	if (r)
-		return err_set(e, r, "cannot hash");
-	s->hasher_runs = false;
+	if (follower_finish(&s->copier, e) < 0 || follower_finish(&s->hasher, e) < 0)
+		return -1;
 	hash_digest(&s->sha, digest);
 	if (input && stream_compression(s) == UNPACK_NONE)
 		memcpy(input, digest, 32);
@@ -894,13 +926,10 @@ void stream_close(struct stream *s)
 	pthread_mutex_unlock(&s->lock);
 	if (s->decoder_runs)
 		pthread_join(s->decoder, NULL);
-	if (s->hasher_runs)
-		pthread_join(s->hasher, NULL);
+	follower_join(&s->hasher);
+	follower_join(&s->copier);
 	for (size_t i = 0; i < CHUNKS; i++)
 		free(s->chunk[i]);
-	for (size_t i = 0; i < 2; i++)
-		if (s->window[i])
-			munmap(s->window[i], s->n_window[i]);
 	free(s->raw);
 	free(s);
 }

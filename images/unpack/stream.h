@@ -1,8 +1,8 @@
 /*
- * stream.h - the uncompressed bytes of an archive, read ahead and hashed while they are used.
+ * stream.h - the uncompressed bytes of an archive, read ahead, hashed and kept while they are used.
  *
- * Two threads: one reads and decompresses into a ring of chunks, one hashes them; the caller's own thread
- * consumes. So decoding, hashing and writing files overlap, and what is hashed is exactly what is parsed.
+ * Three threads: one reads and decompresses into a ring of chunks, one hashes them, one writes them to a file; the caller's own thread
+ * consumes. So all of it overlaps, and what is hashed and kept is exactly what is parsed.
  * Decompression is in process, never another program's (CVE-2026-41567): ISA-L's or zlib's for gzip,
  * libzstd's for zstd, libarchive's for the others.
  */
@@ -36,7 +36,8 @@ struct stream_input {
 	bool part; /* only @len bytes at @at, by pread(2); else all, from where it stands */
 	uint64_t at, len;
 	uint64_t max_bytes, max_ratio; /* as in struct unpack_request */
-	int copy;		       /* gets a copy of what is read, as it is; -1: nobody does */
+	int copy;		       /* gets all bytes that come out; -1: nobody does. Borrowed */
+	int copy_in;		       /* gets a copy of what is read, as it is; -1: nobody does */
 	bool hash;		       /* what is read is hashed too, as it is */
 };
 
@@ -49,7 +50,16 @@ struct stream *stream_open(const struct stream_input *in, struct err *e);
  */
 ssize_t stream_next(struct stream *s, const void **data, struct err *e);
 
-/* At the end (stream_next() gave 0): the sha256 of all bytes; and of the input, if it was asked for (may be NULL). */
+/*
+ * From here on the copy is written past the page cache, where the file system can: half the work for the kernel, and nothing that the
+ * machine needs is driven out by what few will read. Not for what is read again right away.
+ */
+void stream_copy_directly(struct stream *s);
+
+/* At the end (stream_next() gave 0): waits until the copy is whole; not synced. 0, or -1 and *e. */
+int stream_copied(struct stream *s, struct err *e);
+
+/* At the end, the copy being whole: the sha256 of all bytes; and of the input, if it was asked for (may be NULL). */
 int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struct err *e);
 
 enum unpack_compression stream_compression(struct stream *s);

@@ -26,7 +26,7 @@ struct work_layer {
 	uint64_t size;
 };
 
-/* Files and directories of the target. */
+/* Files and directories of the target; not synced. */
 int work_create(struct work *w, const char *path, struct err *e);
 int work_dir(struct work *w, const char *path, struct err *e);
 int work_write(struct work *w, const char *path, const void *data, size_t len, struct err *e);
@@ -54,7 +54,11 @@ struct work_texts {
 	size_t config_len, manifest_len;
 };
 
-/* Writes the next images/<n>/. @x may be NULL. */
+/* Writes and syncs the root of the next images/<n>/. Of the layers only descriptors and sizes are looked at. */
+int work_root(struct work *w, struct tree *t, const struct work_layer *layers, size_t n,
+	      struct err *e);
+
+/* Then the rest of it, for who started us to read: not synced. @x may be NULL. */
 int work_image(struct work *w, struct tree *t, const struct work_layer *layers, size_t n,
 	       struct work_texts *x, struct err *e);
 
