@@ -304,7 +304,40 @@ static int read_facts(struct job *j, struct item *i, struct meta_image *m, struc
 	return 0;
 }
 
-/* The image's own directory, as "image" of the helper's. */
+/* The image's documents, below "image" of the helper's directory, and beside it its names. */
+static int write_files(struct job *j, const struct item *i, const struct str *config,
+		       const struct str *manifest, const struct str *meta, struct err *e)
+{
+	auto_fd int dir = openat(j->s->fd, i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), image = -1;
+	auto_str struct str id = { 0 };
+	struct store_file *files;
+	size_t n = 0;
+
+	for (size_t k = 0; i->names[k]; k++)
+		n++;
+	files = arena_array(j->a, 3 + n, sizeof(*files));
+	str_addf(&id, "%s\n", i->id);
+	if (!files)
+		return err_set(e, ENOMEM, "cannot import");
+	if (dir < 0)
+		return err_set(e, errno, "cannot open '%s'", i->dir);
+	image = store_make_dir(dir, "image", e);
+	if (image < 0)
+		return -1;
+	files[0] = (struct store_file){ "image/config.json", config };
+	files[1] = (struct store_file){ "image/manifest.json", manifest };
+	files[2] = (struct store_file){ "image/meta.json", meta };
+	for (size_t k = 0; k < n; k++) {
+		files[3 + k] = (struct store_file){ arena_printf(j->a, "ref.%zu", k), &id };
+		if (!files[3 + k].name)
+			return err_set(e, ENOMEM, "cannot import");
+	}
+	if (store_write_files(dir, files, 3 + n, e) < 0)
+		return -1;
+	return fsync(image) < 0 ? err_set(e, errno, "cannot sync '%s/image'", i->dir) : 0;
+}
+
+/* What the image's root and its own documents say of it. */
 static int write_image(struct job *j, struct item *i, struct err *e)
 {
 	bool own = j->report.kind == UNPACK_ROOTFS || j->report.kind == UNPACK_INCUS;
@@ -314,35 +347,14 @@ static int write_image(struct job *j, struct item *i, struct err *e)
 				.root = i->root,
 				.filesystem = j->filesystem,
 				.layers = i->layers };
-	auto_fd int root = open_root(j, i, e), dir = -1, above = -1;
-	char path[STAGING_NAME_MAX + 64];
+	auto_fd int root = open_root(j, i, e);
 
 	if (root < 0 || read_facts(j, i, &m, e) < 0 ||
 	    (own ? describe(j, i, root, &m, &config, &manifest, e) :
 		   adopt(j, i, root, &m, &config, &manifest, e)) < 0)
 		return -1;
 	meta_write_image(&meta, &m);
-	snprintf(path, sizeof(path), "%s/image", i->dir);
-	dir = store_make_dir(j->s->fd, path, e);
-	if (dir < 0 || store_write_file(dir, "config.json", &config, e) < 0 ||
-	    store_write_file(dir, "manifest.json", &manifest, e) < 0 ||
-	    store_write_file(dir, "meta.json", &meta, e) < 0)
-		return -1;
-	if (fsync(dir) < 0)
-		return err_set(e, errno, "cannot sync '%s'", path);
-	above = openat(j->s->fd, i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (above < 0)
-		return err_set(e, errno, "cannot open '%s'", i->dir);
-	for (size_t k = 0; i->names[k]; k++) {
-		auto_str struct str text = { 0 };
-		char name[32];
-
-		snprintf(name, sizeof(name), "ref.%zu", k);
-		str_addf(&text, "%s\n", i->id);
-		if (store_write_file(above, name, &text, e) < 0)
-			return -1;
-	}
-	return 0;
+	return write_files(j, i, &config, &manifest, &meta, e);
 }
 
 /* --- Making it visible ------------------------------------------------------------------------------- */
@@ -383,7 +395,7 @@ static int publish_files(struct job *j, const char *what, struct err *e)
 	snprintf(path, sizeof(path), "%s/%s", j->out_path, what);
 	if (faccessat(j->s->fd, path, F_OK, 0) < 0)
 		return 0;
-	return store_each(j->s, path, move_one, &m, e) < 0 ? -1 : store_sync_dir(j->s, what, e);
+	return store_each(j->s, path, move_one, &m, e);
 }
 
 /* Ours, or one that was there before: what the image is made of must be in the store by now. */
@@ -401,21 +413,25 @@ static int check_layers(struct job *j, const struct item *i, struct err *e)
 	return 0;
 }
 
+static int publish_root(struct job *j, const struct item *i, struct err *e)
+{
+	char from[STAGING_NAME_MAX + 64], to[IMAGE_ID_LEN + 16];
+
+	snprintf(from, sizeof(from), "%s/root", i->dir);
+	snprintf(to, sizeof(to), "roots/%s", i->root);
+	return check_layers(j, i, e) < 0 || publish(j, from, to, e) < 0 ? -1 : 0;
+}
+
 static int publish_image(struct job *j, struct item *i, struct err *e)
 {
 	char from[STAGING_NAME_MAX + 64], to[IMAGE_ID_LEN + 16];
 	int rc;
 
-	snprintf(from, sizeof(from), "%s/root", i->dir);
-	snprintf(to, sizeof(to), "roots/%s", i->root);
-	if (check_layers(j, i, e) < 0 || publish(j, from, to, e) < 0 ||
-	    store_sync_dir(j->s, "roots", e) < 0)
-		return -1;
 	snprintf(from, sizeof(from), "%s/image", i->dir);
 	snprintf(to, sizeof(to), "images/%s", i->id);
 	rc = publish(j, from, to, e);
 	i->existed = rc == 1;
-	return rc < 0 ? -1 : store_sync_dir(j->s, "images", e);
+	return rc < 0 ? -1 : 0;
 }
 
 static int publish_names(struct job *j, const struct item *i, struct err *e)
@@ -428,20 +444,29 @@ static int publish_names(struct job *j, const struct item *i, struct err *e)
 		if (renameat(j->s->fd, from, j->s->fd, to) < 0)
 			return err_set(e, errno, "cannot set the name '%s'", i->names[k]);
 	}
-	return i->names[0] ? store_sync_dir(j->s, "refs", e) : 0;
+	return 0;
 }
 
+/* What refers to something comes after it, on the disk as well. */
 static int publish_locked(struct job *j, struct err *e)
 {
 	if (publish_files(j, "layers", e) < 0 || publish_files(j, "blobs", e) < 0)
 		return -1;
 	for (size_t k = 0; k < j->n; k++)
+		if (publish_root(j, &j->items[k], e) < 0)
+			return -1;
+	if (store_sync_dir(j->s, "layers", e) < 0 || store_sync_dir(j->s, "blobs", e) < 0 ||
+	    store_sync_dir(j->s, "roots", e) < 0)
+		return -1;
+	for (size_t k = 0; k < j->n; k++)
 		if (publish_image(j, &j->items[k], e) < 0)
 			return -1;
+	if (store_sync_dir(j->s, "images", e) < 0)
+		return -1;
 	for (size_t k = 0; k < j->n; k++)
 		if (publish_names(j, &j->items[k], e) < 0)
 			return -1;
-	return 0;
+	return store_sync_dir(j->s, "refs", e);
 }
 
 static int publish_all(struct job *j, struct err *e)

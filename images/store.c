@@ -281,31 +281,50 @@ int store_sync_dir(struct store *s, const char *path, struct err *e)
 
 /* --- Writing ---------------------------------------------------------------------------------------- */
 
-int store_write_file(int dir, const char *name, const struct str *text, struct err *e)
+static int write_file(int dir, const struct store_file *f, struct err *e)
 {
 	auto_fd int fd = -1;
-	const char *at = str_text(text);
-	size_t left = text->len;
+	const char *at = str_text(f->text);
+	size_t left = f->text->len;
 
-	if (text->failed)
-		return err_set(e, ENOMEM, "cannot write '%s'", name);
-	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (f->text->failed)
+		return err_set(e, ENOMEM, "cannot write '%s'", f->name);
+	fd = openat(dir, f->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return err_set(e, errno, "cannot make '%s'", name);
+		return err_set(e, errno, "cannot make '%s'", f->name);
 	while (left) {
 		ssize_t n = write(fd, at, left);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_set(e, errno, "cannot write '%s'", name);
+			return err_set(e, errno, "cannot write '%s'", f->name);
 		at += n;
 		left -= (size_t)n;
 	}
-	/* a rename must not come before the content on disk: ext4 would have an empty file after power loss */
-	if (fsync(fd) < 0)
-		return err_set(e, errno, "cannot write '%s'", name);
+	/* a hint: the file has blocks when the journal is written, which so is written once for several files */
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return 0;
+}
+
+int store_write_files(int dir, const struct store_file *files, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (write_file(dir, &files[i], e) < 0)
+			return -1;
+	/* a rename must not come before the content on disk: ext4 would have an empty file after power loss */
+	for (size_t i = 0; i < n; i++) {
+		auto_fd int fd = openat(dir, files[i].name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (fd < 0 || fsync(fd) < 0)
+			return err_set(e, errno, "cannot write '%s'", files[i].name);
+	}
+	return 0;
+}
+
+int store_write_file(int dir, const char *name, const struct str *text, struct err *e)
+{
+	return store_write_files(dir, &(struct store_file){ name, text }, 1, e);
 }
 
 int store_make_dir(int parent, const char *name, struct err *e)

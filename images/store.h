@@ -105,7 +105,12 @@ int filesystem_mount(struct store *s, const char *path, const char *type, struct
 /* fsync of the directory @path, relative to the store. */
 int store_sync_dir(struct store *s, const char *path, struct err *e);
 
-/* A new file of @dir, synced: a rename must not come before the content on disk. */
+/* New files of @dir, synced: a rename must not come before the content on disk. */
+struct store_file {
+	const char *name;
+	const struct str *text;
+};
+int store_write_files(int dir, const struct store_file *files, size_t n, struct err *e);
 int store_write_file(int dir, const char *name, const struct str *text, struct err *e);
 
 /* A new directory, opened: a descriptor, or -1 and *e. */
