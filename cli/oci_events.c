@@ -22,6 +22,8 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/plan.h"
+#include "runtime/resctrl.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
 
@@ -332,14 +334,80 @@ static int print_line(struct str *text, struct err *e)
 	return 0;
 }
 
-static int print_stats(const char *id, int cgroup, struct err *e)
+/* What is counted of a container. Descriptors are directories; -1: none. */
+struct counted {
+	const char *id;
+	int cgroup;
+	int group, monitor; /* of resctrl: the one with its schemata, and the one that counts it */
+};
+
+/* The line of its schemata that begins with @resource. */
+static void put_schema(struct json_writer *w, const char *key, const char *schemata,
+		       const char *resource)
 {
+	for (const char *s = schemata; *s; s += strcspn(s, "\n"), s += *s == '\n') {
+		char line[256];
+
+		s += strspn(s, " ");
+		if (!str_after(s, resource))
+			continue;
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(s, "\n"), s);
+		json_put_string(w, key, line);
+		return;
+	}
+}
+
+/* One object for each domain (mon_L3_00, ...), with what the files @names say under @keys. */
+static void put_domains(struct json_writer *w, const char *list, int monitor,
+			const char *const *names, const char *const *keys)
+{
+	auto_fd int fd = openat(monitor, "mon_data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir DIR *dir = fd < 0 ? NULL : dir_list(fd);
+	struct dirent *ent;
+
+	json_open(w, list, '[');
+	while (dir && (ent = readdir(dir))) {
+		auto_fd int domain = -1;
+
+		if (!str_after(ent->d_name, "mon_L3_"))
+			continue;
+		domain = openat(fd, ent->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		json_open(w, NULL, '{');
+		for (size_t i = 0; names[i]; i++)
+			json_put_u64(w, keys[i], number_in(domain, names[i], 0));
+		json_close(w);
+	}
+	json_close(w);
+}
+
+static void put_rdt(struct json_writer *w, const struct counted *k)
+{
+	static const char *const traffic[] = { "mbm_total_bytes", "mbm_local_bytes", NULL },
+				 *const occupancy[] = { "llc_occupancy", NULL };
+	auto_str struct str text = { 0 };
+	struct err ignored;
+
+	json_open(w, "intel_rdt", '{');
+	if (k->group >= 0 && file_read_kernel(k->group, "schemata", 65536, &text, &ignored) == 0) {
+		put_schema(w, "l3_cache_schema", str_text(&text), "L3:");
+		put_schema(w, "mem_bw_schema", str_text(&text), "MB:");
+	}
+	if (k->monitor >= 0) {
+		put_domains(w, "mbm_stats", k->monitor, traffic, traffic);
+		put_domains(w, "cmt_stats", k->monitor, occupancy, occupancy);
+	}
+	json_close(w);
+}
+
+static int print_stats(const struct counted *k, struct err *e)
+{
+	int cgroup = k->cgroup;
 	auto_str struct str text = { 0 };
 	struct json_writer w = { .out = &text };
 
 	json_open(&w, NULL, '{');
 	json_put_string(&w, "type", "stats");
-	json_put_string(&w, "id", id);
+	json_put_string(&w, "id", k->id);
 	json_open(&w, "data", '{');
 	put_cpu(&w, cgroup);
 	put_cpuset(&w, cgroup);
@@ -350,8 +418,7 @@ static int print_stats(const char *id, int cgroup, struct err *e)
 	json_close(&w);
 	put_io(&w, cgroup);
 	put_hugetlb(&w, cgroup);
-	json_open(&w, "intel_rdt", '{');
-	json_close(&w);
+	put_rdt(&w, k);
 	json_open(&w, "network_interfaces", '['); /* runc knows those that it made: none */
 	json_close(&w);
 	json_close(&w);
@@ -380,9 +447,9 @@ static int64_t now_ms(void)
 }
 
 /* Until the container's process has ended. memory.events can be polled: POLLPRI says that a number changed. */
-static int watch(const char *id, int cgroup, int pidfd, int64_t interval, struct err *e)
+static int watch(const struct counted *k, int pidfd, int64_t interval, struct err *e)
 {
-	auto_fd int memory = openat(cgroup, "memory.events", O_RDONLY | O_CLOEXEC);
+	auto_fd int memory = openat(k->cgroup, "memory.events", O_RDONLY | O_CLOEXEC);
 	struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN },
 			       { .fd = memory, .events = POLLPRI } };
 	uint64_t seen = 0, killed;
@@ -395,12 +462,12 @@ static int watch(const char *id, int cgroup, int pidfd, int64_t interval, struct
 
 		text[n > 0 ? n : 0] = '\0';
 		killed = value_of(text, "oom_kill");
-		if (!first && killed > seen && print_oom(id, e) < 0)
+		if (!first && killed > seen && print_oom(k->id, e) < 0)
 			return -1;
 		if (killed > seen)
 			seen = killed;
 		if (left <= 0) {
-			if (print_stats(id, cgroup, e) < 0)
+			if (print_stats(k, e) < 0)
 				return -1;
 			next += interval;
 			if (next < now_ms()) /* we were stopped: no burst of what was missed */
@@ -414,10 +481,29 @@ static int watch(const char *id, int cgroup, int pidfd, int64_t interval, struct
 	}
 }
 
+/* Its group of resctrl, if its configuration asks for one. */
+static int open_group(struct cli *c, int *group, int *monitor)
+{
+	struct spec *s = oci_read_spec(c);
+	struct resctrl g;
+	int r = s ? 0 : -1;
+
+	if (s && s->intel_rdt.given) {
+		r = plan_resctrl(c->arena, s, &g, c->e);
+		if (r == 0) {
+			*group = resctrl_open(&g, c->dir.id, false, c->e);
+			*monitor = g.monitor ? resctrl_open(&g, c->dir.id, true, c->e) : -1;
+			r = *group < 0 || (g.monitor && *monitor < 0) ? -1 : 0;
+		}
+	}
+	spec_free(s);
+	return r;
+}
+
 static int events(struct cli *c, int argc, char **argv)
 {
 	const struct events_options *o = c->options;
-	auto_fd int pidfd = -1, cgroup = -1;
+	auto_fd int pidfd = -1, cgroup = -1, group = -1, monitor = -1;
 	int status = state_status(&c->dir, &c->state, &pidfd, c->e);
 	char path[PATH_MAX];
 
@@ -434,11 +520,13 @@ static int events(struct cli *c, int argc, char **argv)
 	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return err_set(c->e, errno, "cannot open the cgroup of '%s'", c->dir.id);
+	if (open_group(c, &group, &monitor) < 0)
+		return -1;
+	const struct counted k = { c->dir.id, cgroup, group, monitor };
 	if (o->stats)
-		return print_stats(c->dir.id, cgroup, c->e);
+		return print_stats(&k, c->e);
 	state_close(&c->dir); /* others may use the container meanwhile */
-	return watch(c->dir.id, cgroup, pidfd, o->interval.set ? (int64_t)o->interval.v : 5000,
-		     c->e);
+	return watch(&k, pidfd, o->interval.set ? (int64_t)o->interval.v : 5000, c->e);
 }
 
 const struct verb verb_oci_events = {

@@ -123,7 +123,11 @@ static void put_linux(struct json_writer *w)
 	put_seccomp(w);
 	put_enabled(w, "apparmor", access("/sys/kernel/security/apparmor", F_OK) == 0);
 	put_enabled(w, "selinux", access("/sys/fs/selinux/enforce", F_OK) == 0);
-	put_enabled(w, "intelRdt", false);
+	json_open(w, "intelRdt", '{');
+	json_put_bool(w, "enabled", true);
+	json_put_bool(w, "schemata", true);
+	json_put_bool(w, "monitoring", true);
+	json_close(w);
 	json_open(w, "mountExtensions", '{');
 	put_enabled(w, "idmap", true);
 	json_close(w);

@@ -18,6 +18,8 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/host.h"
+#include "runtime/plan.h"
+#include "runtime/resctrl.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
 #include "runtime/update.h"
@@ -83,8 +85,8 @@ static const struct option_row update_rows[] = {
 	SIZE(kernel, "kernel-memory", 0, "accepted and ignored, as by runc: obsolete"),
 	SIZE(kernel_tcp, "kernel-memory-tcp", 0, "accepted and ignored, as by runc: obsolete"),
 	SIGNED(pids, "pids-limit", "number of processes and threads"),
-	STRING_ROW(struct update_options, l3, "l3-cache-schema", 0, "SCHEMA", "refused: needs resctrl"),
-	STRING_ROW(struct update_options, bandwidth, "mem-bw-schema", 0, "SCHEMA", "refused: needs resctrl"),
+	STRING_ROW(struct update_options, l3, "l3-cache-schema", 0, "SCHEMA", "share of the caches, in the container's group of resctrl"),
+	STRING_ROW(struct update_options, bandwidth, "mem-bw-schema", 0, "SCHEMA", "share of memory bandwidth, in the same"),
 	END_ROW,
 };
 /* clang-format on */
@@ -135,11 +137,8 @@ static void take_i64(struct opt_i64 *to, const struct opt_i64 *from)
 		*to = *from;
 }
 
-static int take_options(const struct update_options *o, struct resources_spec *r, struct err *e)
+static void take_options(const struct update_options *o, struct resources_spec *r)
 {
-	if (o->l3 || o->bandwidth)
-		return err_set(e, ERR_NOT_SUPPORTED, "--%s: the container has no resctrl group",
-			       o->l3 ? "l3-cache-schema" : "mem-bw-schema");
 	if (o->kernel.set || o->kernel_tcp.set)
 		log_warn("kernel memory limits are obsolete and are ignored");
 	take_u64(&r->block_io.weight, &o->weight);
@@ -159,7 +158,33 @@ static int take_options(const struct update_options *o, struct resources_spec *r
 	take_i64(&r->memory.reservation, &o->reservation);
 	take_i64(&r->memory.swap, &o->swap);
 	take_i64(&r->pids_limit, &o->pids);
-	return 0;
+}
+
+/* The container's group is the one that it was put into. */
+static int update_schemata(struct cli *c, const struct update_options *o)
+{
+	auto_str struct str lines = { 0 };
+	struct resctrl group;
+	struct spec *s;
+	int r;
+
+	if (!o->l3 && !o->bandwidth)
+		return 0;
+	s = oci_read_spec(c);
+	if (!s)
+		return -1;
+	str_addf(&lines, "%s\n%s\n", o->l3 ? o->l3 : "", o->bandwidth ? o->bandwidth : "");
+	if (!s->intel_rdt.given)
+		r = err_set(c->e, ERR_STATE, "--%s: the container has no group of resctrl",
+			    o->l3 ? "l3-cache-schema" : "mem-bw-schema");
+	else if (lines.failed)
+		r = err_set(c->e, ENOMEM, "cannot update");
+	else
+		r = plan_resctrl(c->arena, s, &group, c->e) < 0 ?
+			    -1 :
+			    resctrl_write(&group, c->dir.id, lines.s, c->e);
+	spec_free(s);
+	return r;
 }
 
 static int update(struct cli *c, int argc, char **argv)
@@ -174,10 +199,10 @@ static int update(struct cli *c, int argc, char **argv)
 		return -1;
 	if (status == STATUS_STOPPED)
 		return err_set(c->e, ERR_STATE, "container not running");
-	if ((o->file && read_file(o->file, c->arena, &r, c->e) < 0) ||
-	    take_options(o, &r, c->e) < 0 || host_probe(&host, c->e) < 0)
+	if ((o->file && read_file(o->file, c->arena, &r, c->e) < 0) || host_probe(&host, c->e) < 0)
 		return -1;
-	return update_limits(&c->state, &r, &host, c->e);
+	take_options(o, &r);
+	return update_limits(&c->state, &r, &host, c->e) < 0 ? -1 : update_schemata(c, o);
 }
 
 const struct verb verb_oci_update = {

@@ -19,6 +19,7 @@ struct err;
 struct host;
 struct process_spec;
 struct spec;
+struct state_dir;
 struct step;
 
 struct apply {
@@ -26,8 +27,9 @@ struct apply {
 	const struct plan *plan;
 	const struct host *host;
 	const char *id;
-	pid_t pid;  /* of the container's first process; 0 before it exists */
-	int cgroup; /* the container's directory in cgroup2; -1 */
+	struct state_dir *state; /* parent: where what is made on the way is noted */
+	pid_t pid;		 /* of the container's first process; 0 before it exists */
+	int cgroup;		 /* the container's directory in cgroup2; -1 */
 	int userns; /* parent: the container's user namespace, for id-mapped mounts; -1 */
 	int trees[MSG_MAX_FDS]; /* mounts opened by the parent, by slot; -1 */
 	size_t n_trees;
@@ -65,6 +67,7 @@ typedef int apply_fn(struct apply *a, const struct step *st, struct err *e);
 apply_fn apply_scope; /* scope.c */
 apply_fn apply_cgroup_make, apply_cgroup_set, apply_cgroup_delegate,
 	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
+apply_fn apply_resctrl;	      /* resctrl.c */
 apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */
 apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory,
 	apply_console, apply_mask, apply_view, apply_readonly_path, apply_readonly_mount,

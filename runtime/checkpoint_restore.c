@@ -273,8 +273,11 @@ static int run_hooks(const struct restore *r, enum hook_point point, pid_t pid, 
 
 static int on_namespaces(struct restore *r, pid_t pid, struct err *e)
 {
+	static const enum step_kind kinds[] = { STEP_RESCTRL };
+
 	r->apply.pid = pid;
-	if (run_hooks(r, HOOK_PRESTART, pid, e) < 0)
+	/* who is forked from here on is in the group too */
+	if (apply_kinds(r, kinds, 1, e) < 0 || run_hooks(r, HOOK_PRESTART, pid, e) < 0)
 		return -1;
 	return run_hooks(r, HOOK_CREATE_RUNTIME, pid, e);
 }
@@ -527,6 +530,7 @@ int checkpoint_restore(const struct spec *s, const struct plan *p, const struct 
 	    checkpoint_open_dirs(o, false, &dirs, e) < 0)
 		return -1;
 	apply_init(&r.apply, s, p, h, lo->state->id);
+	r.apply.state = lo->state;
 	result = restore(&r, program, &dirs, e);
 	if (result < 0)
 		life_abort(lo, &made);

@@ -650,6 +650,7 @@ int life_create(const struct spec *s, const struct plan *p, const struct host *h
 		return err_set(e, ERR_INVALID,
 			       "process.terminal is set: a console socket is needed");
 	apply_init(&b.apply, s, p, h, o->state->id);
+	b.apply.state = o->state;
 	/* where another process tells who the child is, the child must not speak before it */
 	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER || s->n_net_devices || p->n_joins;
 	r = life_parent(&b, &made, e);

@@ -347,6 +347,7 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	with.process = *process;
 	with.has_process = true;
 	apply_init(&n.apply, &with, NULL, h, d->id);
+	n.apply.state = d;
 	if (status == STATUS_STOPPED)
 		err_set(e, ERR_STATE, "container not running");
 	else if (status < 0)

@@ -216,13 +216,48 @@ static int plan_names(struct plan *p, const struct spec *s, struct err *e)
 	return 0;
 }
 
-/* What can be asked for and is not done yet is refused: nothing asked for is dropped in silence. */
-static int check_supported(const struct spec *s, struct err *e)
+/* The lines of l3CacheSchema without "MB:", which is memBwSchema's where both are; then those of schemata. */
+static void add_schemata(const struct spec *s, struct str *out)
 {
-	/* even an empty one asks for a group of the container's own (config-linux.md) */
-	if (s->intel_rdt.given)
-		return err_set(e, ERR_NOT_SUPPORTED,
-			       "linux.intelRdt: groups of resctrl are not supported");
+	const char *line = s->intel_rdt.l3_cache_schema, *bandwidth = s->intel_rdt.mem_bw_schema;
+
+	for (size_t len; line && *line; line += len + (line[len] == '\n')) {
+		len = strcspn(line, "\n");
+		if (len && !(bandwidth && str_after(line, "MB:")))
+			str_addf(out, "%.*s\n", (int)len, line);
+	}
+	if (bandwidth)
+		str_addf(out, "%s\n", bandwidth);
+	for (size_t i = 0; s->intel_rdt.schemata && s->intel_rdt.schemata[i]; i++)
+		str_addf(out, "%s\n", s->intel_rdt.schemata[i]);
+}
+
+int plan_resctrl(struct arena *a, const struct spec *s, struct resctrl *g, struct err *e)
+{
+	auto_str struct str lines = { 0 };
+
+	add_schemata(s, &lines);
+	*g = (struct resctrl){
+		.group = s->intel_rdt.clos_id,
+		.monitor = s->intel_rdt.enable_monitoring || s->intel_rdt.enable_cmt ||
+			   s->intel_rdt.enable_mbm,
+	};
+	if (lines.len)
+		g->schemata = arena_strndup(a, lines.s, lines.len);
+	return lines.failed || (lines.len && !g->schemata) ? err_set(e, ENOMEM, "cannot plan") : 0;
+}
+
+/* Even an empty one asks for a group of the container's own (config-linux.md). */
+static int plan_group(struct plan *p, const struct spec *s, bool join, struct err *e)
+{
+	struct step *st;
+
+	if (!s->intel_rdt.given)
+		return 0;
+	st = plan_add(p, STAGE_HOST_WITH_PID, STEP_RESCTRL, "linux.intelRdt", e);
+	if (!st || plan_resctrl(p->arena, s, &st->resctrl, e) < 0)
+		return -1;
+	st->resctrl.join = join;
 	return 0;
 }
 
@@ -236,11 +271,10 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 		return NULL;
 	}
 	/* clang-format off */
-	if (check_supported(s, e) < 0 ||
-	    plan_namespaces(p, s, h, e) < 0 ||
+	if (plan_namespaces(p, s, h, e) < 0 ||
 	    plan_cgroup(p, s, h, o, e) < 0 ||
 	    plan_ids(p, s, h, e) < 0 ||
-	    plan_net_devices(p, s, e) < 0 || plan_nics(p, s, e) < 0 ||
+	    plan_net_devices(p, s, e) < 0 || plan_nics(p, s, e) < 0 || plan_group(p, s, false, e) < 0 ||
 	    plan_mounts(p, s, h, o, e) < 0 ||
 	    plan_hooks(p, s, HOOK_PRESTART, e) < 0 ||
 	    plan_hooks(p, s, HOOK_CREATE_RUNTIME, e) < 0 ||
@@ -266,7 +300,7 @@ struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct 
 		err_set(e, ENOMEM, "cannot plan");
 		return NULL;
 	}
-	if (plan_process(p, s, h, &o, e) < 0)
+	if (plan_group(p, s, true, e) < 0 || plan_process(p, s, h, &o, e) < 0)
 		return NULL;
 	sort_by_stage(p);
 	return take_ptr(p);

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "runtime/resctrl.h"
+
 struct arena;
 struct device_rule;
 struct err;
@@ -53,6 +55,7 @@ enum step_kind {
 	STEP_OOM_SCORE,
 	STEP_NET_DEVICE, /* from the host into the new network namespace */
 	STEP_NIC,	 /* an interface of a network of ours */
+	STEP_RESCTRL,	 /* into a group of resctrl, which may have to be made */
 	STEP_RLIMIT,
 	STEP_PROPAGATION, /* of the whole tree that the child got from the host */
 	STEP_ROOT,	  /* the new root file system, mounted over "/" */
@@ -156,6 +159,7 @@ struct step {
 			const char *host, *name;
 		} net_device;
 		const struct nic *nic;
+		struct resctrl resctrl;
 		struct {
 			int resource;
 			uint64_t soft, hard;
@@ -247,6 +251,9 @@ struct plan *plan_build_exec(const struct spec *s, const struct host *h, struct 
  */
 struct plan *plan_build_update(const struct resources_spec *r, const struct host *h,
 			       const char *cgroup, struct err *e);
+
+/* What linux.intelRdt of @s asks for. Strings are the spec's and of @a. */
+int plan_resctrl(struct arena *a, const struct spec *s, struct resctrl *g, struct err *e);
 
 void plan_free(struct plan *p);
 

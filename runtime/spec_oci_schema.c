@@ -835,7 +835,7 @@ static const struct object memory_policy = { .fields = memory_policy_fields };
 
 static int check_clos_id(struct reader *r, const char *s)
 {
-	if (!streq(s, "/") && (strchr(s, '/') || streq(s, ".") || streq(s, "..")))
+	if (!streq(s, "/") && (!*s || strpbrk(s, "/\n") || streq(s, ".") || streq(s, "..")))
 		return reader_fail(r, "'%.100s' cannot be the name of a directory", s);
 	return 0;
 }
@@ -843,7 +843,7 @@ static int check_clos_id(struct reader *r, const char *s)
 static const struct field intel_rdt_fields[] = {
 	STRING("closID", struct spec, intel_rdt.clos_id, .check = check_clos_id),
 	STRINGS("schemata", struct spec, intel_rdt.schemata, .check = check_one_line),
-	STRING("l3CacheSchema", struct spec, intel_rdt.l3_cache_schema, .check = check_one_line),
+	STRING("l3CacheSchema", struct spec, intel_rdt.l3_cache_schema),
 	STRING("memBwSchema", struct spec, intel_rdt.mem_bw_schema, .check = check_mem_bw),
 	BOOL("enableMonitoring", struct spec, intel_rdt.enable_monitoring),
 	BOOL("enableCMT", struct spec, intel_rdt.enable_cmt), /* 1.0.2 to 1.2.1 */

@@ -24,6 +24,7 @@
 #include "runtime/base/sys.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
+#include "runtime/resctrl.h"
 
 #define JOURNAL		 "journal"
 #define JOURNAL_SIZE_MAX (16u << 20) /* a line for each published port, twice */
@@ -344,7 +345,7 @@ static int write_file(struct state_dir *d, const char *name, const char *text, s
 	return 0;
 }
 
-/* One line an effect: "cgroup LEVELS PATH", those of nic_journal(); the first line is where cgroup2 was mounted. */
+/* One line an effect: "cgroup LEVELS PATH", those of nic_journal(), "resctrl PATH"; the first line is where cgroup2 was mounted. */
 int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
 			struct err *e)
 {
@@ -563,7 +564,8 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 		int at = 0;
 
 		if (str_after(line, "nft ") || str_after(line, "neigh ") ||
-		    str_after(line, "link ") || str_after(line, "table ")) /* netns/netns.h */
+		    str_after(line, "link ") || str_after(line, "table ") || /* netns/netns.h */
+		    str_after(line, "resctrl "))
 			continue;
 		if (str_after(line, "root ")) {
 			if (j->n || *j->cgroup_root) /* it is the first line, and the only one */
@@ -594,6 +596,8 @@ static int undo_journal(struct state_dir *d, struct err *e)
 	if (!text.len)
 		return 0;
 	if (nic_undo(text.s, &other) < 0)
+		first = other;
+	if (resctrl_undo(text.s, &other) < 0 && !first.code)
 		first = other;
 	if (journal_parse(text.s, &j, e) < 0)
 		return -1;

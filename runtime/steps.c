@@ -32,7 +32,7 @@ static print_fn print_scope, print_owner, print_cgroup, print_set, print_devices
 	print_path, print_view, print_hook, print_root_attr, print_pivot, print_sysctl, print_name,
 	print_personality, print_net_device, print_nic, print_memory_policy, print_scheduler,
 	print_io_priority, print_bounding, print_user, print_caps, print_cwd, print_seccomp,
-	print_nothing;
+	print_nothing, print_resctrl;
 
 static const struct {
 	const char *name;
@@ -48,6 +48,7 @@ static const struct {
 	[STEP_OOM_SCORE] = { "oom-score", apply_oom_score, print_oom },
 	[STEP_NET_DEVICE] = { "net-device", apply_net_device, print_net_device },
 	[STEP_NIC] = { "nic", apply_nic, print_nic },
+	[STEP_RESCTRL] = { "resctrl", apply_resctrl, print_resctrl },
 	[STEP_RLIMIT] = { "rlimit", apply_rlimit, print_rlimit },
 	[STEP_PROPAGATION] = { "propagation", apply_propagation, print_propagation },
 	[STEP_ROOT] = { "root", apply_root, print_mount },
@@ -212,6 +213,18 @@ static void print_cgroup(const struct plan *p, const struct step *st, struct str
 	for (unsigned bit = 1; bit <= CTL_MISC; bit <<= 1)
 		if (st->cgroup.controllers & bit)
 			str_addf(out, " +%s", controller_name(bit));
+}
+
+static void print_resctrl(const struct plan *p, const struct step *st, struct str *out)
+{
+	const struct resctrl *g = &st->resctrl;
+
+	(void)p;
+	str_addf(out, " %s", g->group ? g->group : "(its id)");
+	if (g->monitor)
+		str_add(out, " monitored");
+	for (const char *s = g->schemata; s && *s; s += strcspn(s, "\n") + 1)
+		str_addf(out, " %.*s", (int)strcspn(s, "\n"), s);
 }
 
 static void print_set(const struct plan *p, const struct step *st, struct str *out)
