@@ -787,18 +787,18 @@ static void follower_join(struct follower *f)
 }
 
 /* To its end: what it had to do is done, or *e. */
-static int follower_finish(struct follower *f, struct err *e)
+static int follower_finish(struct stream *s, struct follower *f, struct err *e)
 {
 	follower_join(f);
-	if (!f->s->failed)
+	if (!s->failed)
 		return 0;
-	*e = f->s->err;
+	*e = s->err;
 	return -1;
 }
 
 /* --- The caller's side ------------------------------------------------------------------------------- */
 
-/* One page of the large kind, where there are such: it is written past the page cache by some. */
+/* One page of the large kind, where there are such; aligned as writing past the page cache wants it. */
 static int chunk_new(unsigned char **chunk)
 {
 	*chunk = aligned_alloc(CHUNK_SIZE, CHUNK_SIZE);
@@ -872,12 +872,12 @@ void stream_copy_directly(struct stream *s)
 
 int stream_copied(struct stream *s, struct err *e)
 {
-	return follower_finish(&s->copier, e);
+	return follower_finish(s, &s->copier, e);
 }
 
 int stream_digest(struct stream *s, uint8_t digest[32], uint8_t input[32], struct err *e)
 {
-	if (follower_finish(&s->copier, e) < 0 || follower_finish(&s->hasher, e) < 0)
+	if (follower_finish(s, &s->copier, e) < 0 || follower_finish(s, &s->hasher, e) < 0)
 		return -1;
 	hash_digest(&s->sha, digest);
 	if (input && stream_compression(s) == UNPACK_NONE)
