@@ -640,6 +640,12 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 	const char *where;
 	char path[40];
 
+	if (m->detached) {
+		a->root = take_fd(&fd);
+		return a->root >= 0 ? 0 :
+		       e->code	    ? -1 :
+				      err_set(e, errno, "cannot open the root file system");
+	}
 	if (fd < 0 && m->what == MOUNT_BIND && is_missing_call(errno)) {
 		if (m->propagation) /* the host would get this mount as well */
 			return err_set(e, ERR_NOT_SUPPORTED,
@@ -801,8 +807,23 @@ static const struct mount_step *with_mode(const struct apply *a, const struct mo
 	return copy;
 }
 
+/* Before it goes into a tree that is attached nowhere, of which only the root can be changed. Nothing there spreads. */
+static int set_attrs_early(const struct mount_step *m, int fd, struct err *e)
+{
+	struct mount_step alone = *m;
+
+	alone.propagation = 0;
+	if (set_attrs(&alone, fd, true, e) < 0)
+		return -1;
+	if (m->propagation &&
+	    set_attr(fd, m->propagation & MS_REC, 0, 0, m->propagation & ~(unsigned)MS_REC) < 0)
+		return err_set(e, errno, "cannot set the propagation of '%s'", m->target);
+	return 0;
+}
+
 int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
+	bool attached = spec_namespace(a->spec, CLONE_NEWNS);
 	char data[PATH_MAX];
 	struct mount_step copy;
 	const struct mount_step *m = with_mode(a, &st->mount, &copy, data);
@@ -817,7 +838,8 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	if (m->what == MOUNT_BIND && fstat(fd, &s) < 0)
 		return err_set(e, errno, "cannot stat '%s'", m->source);
 	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
-	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
+	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0) ||
+	    (!attached && set_attrs_early(m, fd, e) < 0))
 		return -1;
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0) {
@@ -830,7 +852,7 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 				mount_name(m), m->target);
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
 	}
-	return set_attrs(m, fd, m->what == MOUNT_BIND || m->what == MOUNT_CGROUP, e);
+	return attached ? set_attrs(m, fd, m->what == MOUNT_BIND || m->what == MOUNT_CGROUP, e) : 0;
 }
 
 #define EMPTY_DATA "nr_blocks=1,nr_inodes=1,mode=555"

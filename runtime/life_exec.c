@@ -57,7 +57,8 @@ struct entry {			 /* what the processes of one exec need */
 	const struct exec_options *o;
 	struct apply apply;
 	int sock;
-	int target; /* pidfd of the container's first process */
+	int target; /* pidfd of the container's first process, which is */
+	pid_t first;
 	int cgroup_namespace;
 	bool cgroup_namespace_is_ours;
 	char home[EXEC_HOME_MAX];
@@ -81,6 +82,21 @@ static int join_namespaces(const struct entry *n, struct err *e)
 	/* one call for all, Linux 5.8; the kernel gets the order right */
 	if (setns(n->target, (int)flags) < 0)
 		return err_set(e, errno, "cannot join the container's namespaces");
+	return 0;
+}
+
+/* The mount namespace brings its root along. Without one of its own a container has the root that its first process has. */
+static int enter_root(const struct entry *n, struct err *e)
+{
+	auto_fd int root = -1;
+	char path[40];
+
+	if (spec_namespace(n->spec, CLONE_NEWNS))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/root", n->first);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
+		return err_set(e, errno, "cannot enter the container's root");
 	return 0;
 }
 
@@ -252,7 +268,7 @@ static void exec_joiner(struct entry *n, int first_cgroup)
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		err_set(&e, errno, "cannot become undumpable");
 	else if (exec_close_files(n->o->preserve_fds, keep, n_keep, &e) == 0 &&
-		 join_namespaces(n, &e) == 0) {
+		 join_namespaces(n, &e) == 0 && enter_root(n, &e) == 0) {
 		pid = clone_into(n->apply.cgroup, &e);
 		if (pid < 0 && e.code == EBUSY && first_cgroup >= 0)
 			pid = clone_into(first_cgroup, &e);
@@ -344,6 +360,7 @@ int life_exec(struct state_dir *d, const struct state *st, const struct spec *s,
 	int status = state_status(d, st, &n.target, e);
 	int r = -1;
 
+	n.first = st->pid;
 	with.process = *process;
 	with.has_process = true;
 	apply_init(&n.apply, &with, NULL, h, d->id);

@@ -75,6 +75,32 @@ static int plan_netns(struct plan *p, const struct spec *s, const struct host *h
 											       -1;
 }
 
+/*
+ * Without a mount namespace the container is in the caller's, and its mounts must not be there for others to see: its root is a tree
+ * of mounts that are attached nowhere, and gone with its last process. Linux 6.15 is the first to mount on such.
+ */
+static int check_mounts_of_host(const struct spec *s, const struct host *h, struct err *e)
+{
+	const struct ns_spec *user = spec_namespace(s, CLONE_NEWUSER);
+
+	if (spec_namespace(s, CLONE_NEWNS))
+		return 0;
+	if (user)
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"linux.namespaces: a container with a user namespace needs a mount namespace");
+	if (h->kernel_major < 6 || (h->kernel_major == 6 && h->kernel_minor < 15))
+		return err_set(
+			e, ERR_NOT_SUPPORTED,
+			"linux.namespaces: before Linux 6.15 a container without a mount namespace would "
+			"change the caller's own mounts");
+	if (s->rootfs_propagation && *s->rootfs_propagation)
+		return err_set(
+			e, ERR_INVALID,
+			"linux.rootfsPropagation: there is no mount namespace for mounts to spread from");
+	return 0;
+}
+
 static int plan_namespaces(struct plan *p, const struct spec *s, const struct host *h,
 			   struct err *e)
 {
@@ -90,12 +116,7 @@ static int plan_namespaces(struct plan *p, const struct spec *s, const struct ho
 		else
 			p->clone_flags |= ns->flag;
 	}
-	if (!spec_namespace(s, CLONE_NEWNS))
-		return err_set(
-			e, ERR_NOT_SUPPORTED,
-			"linux.namespaces: a container without a mount namespace would change the "
-			"caller's own mounts");
-	return plan_netns(p, s, h, e);
+	return check_mounts_of_host(s, h, e) < 0 ? -1 : plan_netns(p, s, h, e);
 }
 
 static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, struct err *e)

@@ -109,6 +109,7 @@ struct mount_step {
 	uint64_t rattr_set, rattr_clear; /* and on everything below it (rro, rnosuid, ...) */
 	unsigned propagation;		 /* MS_PRIVATE, ... | MS_REC; 0: leave */
 	bool recursive;			 /* rbind */
+	bool detached;			 /* STEP_ROOT: stays attached nowhere */
 	bool make_file;			 /* the missing target is a file, not a directory */
 	bool idmap, idmap_recursive;	 /* present through an id-mapped mount */
 	const struct id_map *uid_maps, *gid_maps; /* of that mount; NULL: those of the container */

@@ -340,16 +340,19 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	if (s->rootfs_propagation && *s->rootfs_propagation && !propagation)
 		return err_set(e, ERR_INVALID, "linux.rootfsPropagation: unknown value '%s'",
 			       s->rootfs_propagation);
-	st = plan_add(p, STAGE_OLD_ROOT, STEP_PROPAGATION, "linux.rootfsPropagation", e);
-	if (!st)
+	st = spec_namespace(s, CLONE_NEWNS) ?
+		     plan_add(p, STAGE_OLD_ROOT, STEP_PROPAGATION, "linux.rootfsPropagation", e) :
+		     NULL;
+	if (!st && e->code)
 		return -1;
 	/*
 	 * Shared means that volumes stay peers of the host's mounts. Nothing else may: only "/" is made private, since
 	 * pivot_root(2) refuses a shared one, and the new root, whatever file system it is on, a slave.
 	 */
-	st->propagation = propagation & MS_SHARED  ? MS_PRIVATE :
-			  propagation & MS_PRIVATE ? MS_PRIVATE | MS_REC :
-						     MS_SLAVE | MS_REC;
+	if (st)
+		st->propagation = propagation & MS_SHARED  ? MS_PRIVATE :
+				  propagation & MS_PRIVATE ? MS_PRIVATE | MS_REC :
+							     MS_SLAVE | MS_REC;
 	st = plan_add(p, STAGE_OLD_ROOT, STEP_ROOT, "root", e);
 	if (!st)
 		return -1;
@@ -359,6 +362,7 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	ms->source = s->root.path;
 	ms->target = "/";
 	ms->recursive = true;
+	ms->detached = !spec_namespace(s, CLONE_NEWNS);
 	ms->propagation = propagation & MS_SHARED ? MS_SLAVE | MS_REC : 0;
 	ms->layers = s->root.layers;
 	ms->tree = s->root.tree;
@@ -603,7 +607,7 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 	st = plan_add(p, STAGE_NEW_ROOT, STEP_PIVOT, "root", e);
 	if (!st)
 		return -1;
-	st->pivot.chroot = o->no_pivot;
+	st->pivot.chroot = o->no_pivot || !spec_namespace(s, CLONE_NEWNS);
 	st->pivot.shared = propagation & MS_SHARED;
 	if (s->root.readonly || propagation) {
 		st = plan_add(p, STAGE_NEW_ROOT, STEP_ROOT_ATTR,

@@ -238,31 +238,15 @@ int resctrl_write(const struct resctrl *g, const char *id, const char *schemata,
 	return dir < 0 ? -1 : write_schemata(dir, schemata, e);
 }
 
-int resctrl_undo(const char *text, struct err *e)
+int resctrl_remove(const char *path, struct err *e)
 {
-	struct err first = { 0 };
-	const char *end = text + strlen(text);
+	auto_fd int root = open(RESCTRL_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	/* the newest first; a last line without its end was being written, and so never acted upon */
-	while (end > text) {
-		const char *line = end - 1;
-		char path[PATH_MAX];
-
-		while (line > text && line[-1] != '\n')
-			line--;
-		if (end[-1] == '\n' && str_after(line, "resctrl ")) {
-			snprintf(path, sizeof(path), RESCTRL_ROOT "/%.*s",
-				 (int)(end - 1 - line - strlen("resctrl ")),
-				 line + strlen("resctrl "));
-			if (rmdir(path) < 0 && errno != ENOENT && !first.code)
-				err_set(&first, errno, "cannot remove '%s'", path);
-		}
-		end = line;
-	}
-	if (!first.code)
-		return 0;
-	*e = first;
-	return -1;
+	if (root < 0 || unlinkat(root, path, AT_REMOVEDIR) < 0)
+		return errno == ENOENT ?
+			       0 :
+			       err_set(e, errno, "cannot remove '%s/%s'", RESCTRL_ROOT, path);
+	return 0;
 }
 
 int apply_resctrl(struct apply *a, const struct step *st, struct err *e)

@@ -40,8 +40,8 @@ int resctrl_open(const struct resctrl *g, const char *id, bool monitor, struct e
 /* Writes lines of @schemata to the group of the container @id: what they do not name stays. */
 int resctrl_write(const struct resctrl *g, const char *id, const char *schemata, struct err *e);
 
-/* Removes what the lines "resctrl PATH" of the journal @text name. What is gone already is success. */
-int resctrl_undo(const char *text, struct err *e);
+/* Removes the group @path, as the journal names it: "resctrl PATH". One that is gone already is success. */
+int resctrl_remove(const char *path, struct err *e);
 
 /*
  * Whether @now, what the kernel says ("    L3:0=00ff;1=000f\nMB:0=100\n"), has what each line of @wanted asks for: leading zeros and

@@ -476,8 +476,9 @@ static int process_stat(pid_t pid, char *state, uint64_t *start)
 	*start = 0;
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* ESRCH: it ended while its directory was looked into (proc_pid_permission() of the kernel) */
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -1;
+		return errno == ENOENT || errno == ESRCH ? 0 : -1;
 	do {
 		n = read(fd, text, sizeof(text) - 1);
 	} while (n < 0 && errno == EINTR);
@@ -561,12 +562,17 @@ int journal_parse(char *text, struct journal *j, struct err *e)
 	/* a last line without its end was being written, and so never acted upon */
 	while ((line = strsep(&rest, "\n")) && rest) {
 		struct journal_cgroup *c = &j->cgroups[j->n];
+		const char *group;
 		int at = 0;
 
 		if (str_after(line, "nft ") || str_after(line, "neigh ") ||
-		    str_after(line, "link ") || str_after(line, "table ") || /* netns/netns.h */
-		    str_after(line, "resctrl "))
+		    str_after(line, "link ") || str_after(line, "table ")) /* netns/netns.h */
 			continue;
+		group = str_after(line, "resctrl ");
+		if (group && *group != '/' && !leads_upwards(group) && j->n_groups < JOURNAL_MAX) {
+			j->groups[j->n_groups++] = group;
+			continue;
+		}
 		if (str_after(line, "root ")) {
 			if (j->n || *j->cgroup_root) /* it is the first line, and the only one */
 				return err_set(e, ERR_INVALID,
@@ -597,8 +603,6 @@ static int undo_journal(struct state_dir *d, struct err *e)
 		return 0;
 	if (nic_undo(text.s, &other) < 0)
 		first = other;
-	if (resctrl_undo(text.s, &other) < 0 && !first.code)
-		first = other;
 	if (journal_parse(text.s, &j, e) < 0)
 		return -1;
 	while (j.n) {
@@ -607,6 +611,10 @@ static int undo_journal(struct state_dir *d, struct err *e)
 		if (cgroup_remove(j.cgroup_root, c->path, c->levels, &other) < 0 && !first.code)
 			first = other;
 	}
+	/* nobody is in them any more */
+	while (j.n_groups)
+		if (resctrl_remove(j.groups[--j.n_groups], &other) < 0 && !first.code)
+			first = other;
 	if (first.code) {
 		*e = first;
 		return -1;

@@ -141,6 +141,8 @@ struct journal_cgroup {
 struct journal {
 	const char *cgroup_root; /* "" if there is none */
 	struct journal_cgroup cgroups[JOURNAL_MAX];
+	const char *groups[JOURNAL_MAX]; /* of resctrl, as resctrl_remove() takes them */
+	size_t n_groups;
 	size_t n;
 };
 
