@@ -145,6 +145,9 @@ static int make(int root, const char *path, struct state_dir *d, struct err *e)
 {
 	auto_str struct str line = { 0 };
 
+	/* or else what others made would be removed as ours */
+	if (faccessat(root, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(e, ERR_EXISTS, "the group '%s' is in use", path);
 	str_addf(&line, "resctrl %s\n", path);
 	if (line.failed)
 		return err_set(e, ENOMEM, "cannot write the journal");
