@@ -256,7 +256,7 @@ static int tell(struct moving *m, const char *word, char rest[MIGRATE_LINE], str
 	char line[MIGRATE_LINE];
 
 	snprintf(line, sizeof(line), "%s\n", word);
-	return migrate_write(m->line.to, line, strlen(line)) < 0 ? lost(m, e) : hear(m, rest, e);
+	return file_write_all(m->line.to, line, strlen(line)) < 0 ? lost(m, e) : hear(m, rest, e);
 }
 
 /* ---- parts ---- */
@@ -281,8 +281,8 @@ static int pump(struct moving *m, int in, const char *what)
 			continue; /* the next part is being made */
 		n = read(in, chunk, sizeof(chunk));
 		len = htonl((uint32_t)n);
-		if (n > 0 && (migrate_write(m->line.to, &len, sizeof(len)) < 0 ||
-			      migrate_write(m->line.to, chunk, (size_t)n) < 0))
+		if (n > 0 && (file_write_all(m->line.to, &len, sizeof(len)) < 0 ||
+			      file_write_all(m->line.to, chunk, (size_t)n) < 0))
 			break;
 		m->shared->sent += n > 0 ? (uint64_t)n : 0;
 	}
@@ -314,7 +314,7 @@ static int send_part(struct moving *m, const char *word, part_writer *writer, co
 
 	m->shared->sent = 0;
 	snprintf(line, sizeof(line), "%s\n", word);
-	if (migrate_write(m->line.to, line, strlen(line)) < 0)
+	if (file_write_all(m->line.to, line, strlen(line)) < 0)
 		return lost(m, e);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(e, errno, "cannot make a pipe");
@@ -338,7 +338,7 @@ static int send_part(struct moving *m, const char *word, part_writer *writer, co
 	/* what is not complete stays without its end, and goes with the line */
 	if (rc < 0)
 		return -1;
-	return migrate_write(m->line.to, &end, sizeof(end)) < 0 ? lost(m, e) : hear(m, rest, e);
+	return file_write_all(m->line.to, &end, sizeof(end)) < 0 ? lost(m, e) : hear(m, rest, e);
 }
 
 /* ---- what is told ---- */

@@ -40,9 +40,6 @@ struct err;
 /* A line without its end. The number of bytes; 0 at the end of the connection, -1 with errno. */
 ssize_t migrate_read_line(int fd, char line[MIGRATE_LINE]);
 
-/* All of it, or -1 with errno. */
-int migrate_write(int fd, const void *data, size_t len);
-
 /* Exactly so many bytes, or -1. */
 int migrate_read(int fd, void *data, size_t len);
 

@@ -26,6 +26,7 @@
 #include "netns/netns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/criu.h"
 #include "runtime/running.h"
@@ -61,21 +62,6 @@ ssize_t migrate_read_line(int fd, char line[MIGRATE_LINE])
 	}
 }
 
-int migrate_write(int fd, const void *data, size_t len)
-{
-	for (const char *at = data; len;) {
-		ssize_t n = write(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int migrate_read(int fd, void *data, size_t len)
 {
 	for (char *at = data; len;) {
@@ -109,7 +95,7 @@ static void say(const char *fmt, ...)
 		if (line[i] == '\n')
 			line[i] = ' ';
 	line[n] = '\n';
-	(void)migrate_write(STDOUT_FILENO, line, (size_t)n + 1);
+	(void)file_write_all(STDOUT_FILENO, line, (size_t)n + 1);
 }
 
 static void answer(int rc, const struct err *e)
@@ -136,7 +122,7 @@ static int pump(int out)
 			return 0;
 		if (len > sizeof(chunk) || migrate_read(STDIN_FILENO, chunk, len) < 0)
 			return 1;
-		heard = heard && migrate_write(out, chunk, len) == 0;
+		heard = heard && file_write_all(out, chunk, len) == 0;
 	}
 }
 

@@ -38,7 +38,7 @@ static int send_file(int dir, const char *name, int out, struct err *e)
 	if (!S_ISREG(st.st_mode) || strstr(name, ".log"))
 		return 0;
 	snprintf(line, sizeof(line), "%s %" PRIu64 "\n", name, (uint64_t)st.st_size);
-	if (migrate_write(out, line, strlen(line)) < 0)
+	if (file_write_all(out, line, strlen(line)) < 0)
 		return err_set(e, errno, "cannot send '%s'", name);
 	for (left = (uint64_t)st.st_size; left;) {
 		ssize_t n = sendfile(out, fd, NULL, left < SSIZE_MAX ? (size_t)left : SSIZE_MAX);
@@ -86,7 +86,7 @@ static int receive_file(int in, int dir, const char *name, uint64_t size, struct
 
 		if (migrate_read(in, chunk, n) < 0)
 			return err_set(e, ERR_INVALID, "'%s' is not complete", name);
-		if (migrate_write(fd, chunk, n) < 0)
+		if (file_write_all(fd, chunk, n) < 0)
 			return err_set(e, errno, "cannot write '%s'", name);
 		size -= n;
 	}

@@ -313,14 +313,14 @@ static int write_files(struct job *j, const struct item *i, const struct str *co
 	struct store_file *files;
 	size_t n = 0;
 
+	if (dir < 0)
+		return err_set(e, errno, "cannot open '%s'", i->dir);
 	for (size_t k = 0; i->names[k]; k++)
 		n++;
 	files = arena_array(j->a, 3 + n, sizeof(*files));
-	str_addf(&id, "%s\n", i->id);
 	if (!files)
 		return err_set(e, ENOMEM, "cannot import");
-	if (dir < 0)
-		return err_set(e, errno, "cannot open '%s'", i->dir);
+	str_addf(&id, "%s\n", i->id);
 	image = store_make_dir(dir, "image", e);
 	if (image < 0)
 		return -1;

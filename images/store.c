@@ -284,24 +284,14 @@ int store_sync_dir(struct store *s, const char *path, struct err *e)
 static int write_file(int dir, const struct store_file *f, struct err *e)
 {
 	auto_fd int fd = -1;
-	const char *at = str_text(f->text);
-	size_t left = f->text->len;
 
 	if (f->text->failed)
 		return err_set(e, ENOMEM, "cannot write '%s'", f->name);
 	fd = openat(dir, f->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_set(e, errno, "cannot make '%s'", f->name);
-	while (left) {
-		ssize_t n = write(fd, at, left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, errno, "cannot write '%s'", f->name);
-		at += n;
-		left -= (size_t)n;
-	}
+	if (file_write_all(fd, str_text(f->text), f->text->len) < 0)
+		return err_set(e, errno, "cannot write '%s'", f->name);
 	/* a hint: the file has blocks when the journal is written, which so is written once for several files */
 	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return 0;

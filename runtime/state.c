@@ -332,16 +332,8 @@ static int write_file(struct state_dir *d, const char *name, const char *text, s
 
 	if (fd < 0)
 		return err_set(e, errno, "cannot make '%s' of the state", name);
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return err_set(e, errno, "cannot write '%s' of the state", name);
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
+	if (file_write_all(fd, text, len) < 0)
+		return err_set(e, errno, "cannot write '%s' of the state", name);
 	return 0;
 }
 

@@ -26,6 +26,7 @@
 #include "images/unpack/work.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
+#include "runtime/base/path.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
@@ -52,21 +53,10 @@ int work_dir(struct work *w, const char *path, struct err *e)
 int work_write(struct work *w, const char *path, const void *data, size_t len, struct err *e)
 {
 	auto_fd int fd = work_create(w, path, e);
-	const char *p = data;
 
 	if (fd < 0)
 		return -1;
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, errno, "cannot write '%s'", path);
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return file_write_all(fd, data, len) < 0 ? err_set(e, errno, "cannot write '%s'", path) : 0;
 }
 
 /* --- Layers ------------------------------------------------------------------------------------------- */

@@ -235,16 +235,16 @@ int file_write_kernel(int dir, const char *path, const char *text, struct err *e
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int file_write_all(int fd, const void *data, size_t len)
 {
-	while (len) {
-		ssize_t n = write(fd, data, len);
+	for (const char *at = data; len;) {
+		ssize_t n = write(fd, at, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -1;
-		data += n;
+		at += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -261,7 +261,7 @@ int file_replace(int dir, const char *name, const char *data, size_t len, mode_t
 	fd = openat(dir, tmp, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return err_set(e, errno, "cannot make '%s'", tmp);
-	if (write_all(fd, data, len) < 0 || (sync && fsync(fd) < 0) ||
+	if (file_write_all(fd, data, len) < 0 || (sync && fsync(fd) < 0) ||
 	    renameat(dir, tmp, dir, name) < 0) {
 		err_set(e, errno, "cannot write '%s'", name);
 		(void)unlinkat(dir, tmp, 0); /* the first failure is the one to report */

@@ -47,6 +47,9 @@ int file_read_stream(int dir, const char *path, size_t max, struct str *out, str
 /* The same for kernel files (/proc, /sys, cgroups), which report no size. */
 int file_read_kernel(int dir, const char *path, size_t max, struct str *out, struct err *e);
 
+/* Writes all of @data to @fd, in as many pieces as it takes. 0, or -1 with errno. */
+int file_write_all(int fd, const void *data, size_t len);
+
 /* Writes @text with one write(2) to an existing file: what /proc, /sys and cgroups want. */
 int file_write_kernel(int dir, const char *path, const char *text, struct err *e);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/err.h"
+#include "runtime/base/path.h"
 #include "runtime/base/str.h"
 
 #define BUFFER (256u << 10)
@@ -27,21 +28,10 @@ void tar_free(struct tar *t)
 
 static int flush(struct tar *t, struct err *e)
 {
-	const char *p = t->buf;
-	size_t left = t->used;
-
 	if (t->each)
 		t->each(t->arg, t->buf, t->used);
-	while (left) {
-		ssize_t n = write(t->fd, p, left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(e, errno, "cannot write an archive");
-		p += n;
-		left -= (size_t)n;
-	}
+	if (file_write_all(t->fd, t->buf, t->used) < 0)
+		return err_set(e, errno, "cannot write an archive");
 	t->used = 0;
 	return 0;
 }

@@ -48,7 +48,7 @@ static int reader_of(const char *text)
 	int ends[2];
 
 	CHECK_INT(pipe2(ends, O_CLOEXEC), 0);
-	CHECK_INT(migrate_write(ends[1], text, strlen(text)), 0);
+	CHECK_INT(file_write_all(ends[1], text, strlen(text)), 0);
 	close(ends[1]);
 	return ends[0];
 }
