@@ -108,7 +108,7 @@ static void check_kernel(const struct examination *x, struct finding *f)
 	uname(&u);
 	say(f, FINE, "Linux %s on %s", u.release, u.machine);
 	/* 5.12: id-mapped mounts and mount_setattr; 5.14: cgroup.kill */
-	if (x->host.kernel_major < 5 || (x->host.kernel_major == 5 && x->host.kernel_minor < 14)) {
+	if (!host_kernel_is(&x->host, 5, 14)) {
 		f->verdict = LIMITED;
 		cure(f, "some of what ctr uses came with Linux 5.14; 6.12 or later is tested");
 	}
@@ -346,8 +346,7 @@ static void check_overlay(const struct examination *x, struct finding *f)
 
 static void check_erofs(const struct examination *x, struct finding *f)
 {
-	bool late = x->host.kernel_major > 6 ||
-		    (x->host.kernel_major == 6 && x->host.kernel_minor >= 12);
+	bool late = host_kernel_is(&x->host, 6, 12);
 
 	if (!has_filesystem("erofs"))
 		say(f, LIMITED, "EROFS is missing: images are kept unpacked");

@@ -420,7 +420,7 @@ static int open_overlay(const struct apply *a, const struct mount_step *m, struc
 	struct err refused = *e;
 
 	/* where it is known to fail the kernel would also log each attempt */
-	if (h->kernel_major > 6 || (h->kernel_major == 6 && h->kernel_minor >= 15)) {
+	if (host_kernel_is(h, 6, 15)) {
 		int fd = make_overlay(a, m, false, &refused);
 
 		if (fd >= 0)
@@ -725,14 +725,16 @@ static int open_placed(const struct apply *a, const char *path, bool nofollow, i
 static int set_attrs(const struct mount_step *m, int fd, bool from_elsewhere, struct err *e)
 {
 	char path[40];
+	unsigned how = m->propagation & ~(unsigned)MS_REC;
 
 	if (from_elsewhere && set_attr(fd, false, m->attr_set, m->attr_clear, 0) < 0 &&
 	    (!is_missing_call(errno) || remount(fd, m->attr_set, m->attr_clear) < 0))
 		return err_set(e, errno, "cannot set the options of '%s'", m->target);
 	if (set_attr(fd, true, m->rattr_set, m->rattr_clear, 0) < 0)
 		return err_set(e, errno, "cannot set the options of all below '%s'", m->target);
-	if (m->propagation &&
-	    mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0)
+	if (set_attr(fd, m->propagation & MS_REC, 0, 0, how) < 0 &&
+	    (!is_missing_call(errno) ||
+	     mount(NULL, fd_path(fd, path, sizeof(path)), NULL, m->propagation, NULL) < 0))
 		return err_set(e, errno, "cannot set the propagation of '%s'", m->target);
 	return 0;
 }
@@ -807,26 +809,12 @@ static const struct mount_step *with_mode(const struct apply *a, const struct mo
 	return copy;
 }
 
-/* Before it goes into a tree that is attached nowhere, of which only the root can be changed. Nothing there spreads. */
-static int set_attrs_early(const struct mount_step *m, int fd, struct err *e)
-{
-	struct mount_step alone = *m;
-
-	alone.propagation = 0;
-	if (set_attrs(&alone, fd, true, e) < 0)
-		return -1;
-	if (m->propagation &&
-	    set_attr(fd, m->propagation & MS_REC, 0, 0, m->propagation & ~(unsigned)MS_REC) < 0)
-		return err_set(e, errno, "cannot set the propagation of '%s'", m->target);
-	return 0;
-}
-
 int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
-	bool attached = spec_namespace(a->spec, CLONE_NEWNS);
 	char data[PATH_MAX];
 	struct mount_step copy;
 	const struct mount_step *m = with_mode(a, &st->mount, &copy, data);
+	bool from_elsewhere = m->what == MOUNT_BIND || m->what == MOUNT_CGROUP;
 	auto_fd int fd = -1, target = -1;
 	struct stat s = { .st_mode = S_IFDIR }, there;
 
@@ -838,8 +826,10 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	if (m->what == MOUNT_BIND && fstat(fd, &s) < 0)
 		return err_set(e, errno, "cannot stat '%s'", m->source);
 	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
-	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0) ||
-	    (!attached && set_attrs_early(m, fd, e) < 0))
+	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
+		return -1;
+	/* of a tree that is attached nowhere only the root can be changed; in one that is, what it goes on may spread to it */
+	if (m->detached && set_attrs(m, fd, from_elsewhere, e) < 0)
 		return -1;
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0) {
@@ -852,7 +842,7 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 				mount_name(m), m->target);
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
 	}
-	return attached ? set_attrs(m, fd, m->what == MOUNT_BIND || m->what == MOUNT_CGROUP, e) : 0;
+	return m->detached ? 0 : set_attrs(m, fd, from_elsewhere, e);
 }
 
 #define EMPTY_DATA "nr_blocks=1,nr_inodes=1,mode=555"

@@ -23,6 +23,11 @@ static const char *const controller_names[] = {
 
 #define N_CONTROLLERS (sizeof(controller_names) / sizeof(controller_names[0]))
 
+bool host_kernel_is(const struct host *h, unsigned major, unsigned minor)
+{
+	return h->kernel_major > major || (h->kernel_major == major && h->kernel_minor >= minor);
+}
+
 const char *controller_name(unsigned bit)
 {
 	for (unsigned i = 0; i < N_CONTROLLERS; i++)

@@ -53,6 +53,9 @@ void host_dump(const struct host *h, struct str *out);
 int host_read_mountinfo(char *text, struct host *h,
 			int (*is_cgroup2)(const char *path, struct err *e), struct err *e);
 
+/* Whether the kernel is Linux @major.@minor or later. */
+bool host_kernel_is(const struct host *h, unsigned major, unsigned minor);
+
 /* "memory", ... for one bit; NULL for none. And back: 0 for an unknown name. */
 const char *controller_name(unsigned bit);
 unsigned controller_bit(const char *name, size_t len);

@@ -81,15 +81,13 @@ static int plan_netns(struct plan *p, const struct spec *s, const struct host *h
  */
 static int check_mounts_of_host(const struct spec *s, const struct host *h, struct err *e)
 {
-	const struct ns_spec *user = spec_namespace(s, CLONE_NEWUSER);
-
 	if (spec_namespace(s, CLONE_NEWNS))
 		return 0;
-	if (user)
+	if (spec_namespace(s, CLONE_NEWUSER))
 		return err_set(
 			e, ERR_NOT_SUPPORTED,
 			"linux.namespaces: a container with a user namespace needs a mount namespace");
-	if (h->kernel_major < 6 || (h->kernel_major == 6 && h->kernel_minor < 15))
+	if (!host_kernel_is(h, 6, 15))
 		return err_set(
 			e, ERR_NOT_SUPPORTED,
 			"linux.namespaces: before Linux 6.15 a container without a mount namespace would "

@@ -109,9 +109,9 @@ struct mount_step {
 	uint64_t rattr_set, rattr_clear; /* and on everything below it (rro, rnosuid, ...) */
 	unsigned propagation;		 /* MS_PRIVATE, ... | MS_REC; 0: leave */
 	bool recursive;			 /* rbind */
-	bool detached;			 /* STEP_ROOT: stays attached nowhere */
-	bool make_file;			 /* the missing target is a file, not a directory */
-	bool idmap, idmap_recursive;	 /* present through an id-mapped mount */
+	bool detached;	/* the root stays attached nowhere, with all that is put in it */
+	bool make_file; /* the missing target is a file, not a directory */
+	bool idmap, idmap_recursive;		  /* present through an id-mapped mount */
 	const struct id_map *uid_maps, *gid_maps; /* of that mount; NULL: those of the container */
 	size_t n_uid_maps, n_gid_maps;
 	bool copy_up; /* tmpcopyup: a new tmpfs starts with what the image has there */

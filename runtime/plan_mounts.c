@@ -281,6 +281,7 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 		return why ? -1 : err_set(e, ENOMEM, "cannot plan");
 	ms = &st->mount;
 	ms->slot = -1;
+	ms->detached = !spec_namespace(s, CLONE_NEWNS);
 	ms->type = m->type ? m->type : "none";
 	ms->source = m->source;
 	ms->target = clean_target(p->arena, inside(s, m->destination));
@@ -331,6 +332,23 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	return 0;
 }
 
+/*
+ * Shared means that volumes stay peers of the host's mounts. Nothing else may: only "/" is made private, since
+ * pivot_root(2) refuses a shared one, and the new root, whatever file system it is on, a slave.
+ */
+static int plan_propagation(struct plan *p, unsigned propagation, struct err *e)
+{
+	struct step *st =
+		plan_add(p, STAGE_OLD_ROOT, STEP_PROPAGATION, "linux.rootfsPropagation", e);
+
+	if (!st)
+		return -1;
+	st->propagation = propagation & MS_SHARED  ? MS_PRIVATE :
+			  propagation & MS_PRIVATE ? MS_PRIVATE | MS_REC :
+						     MS_SLAVE | MS_REC;
+	return 0;
+}
+
 static int plan_root(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
 {
 	unsigned propagation = propagation_of(s);
@@ -340,19 +358,8 @@ static int plan_root(struct plan *p, const struct spec *s, const struct host *h,
 	if (s->rootfs_propagation && *s->rootfs_propagation && !propagation)
 		return err_set(e, ERR_INVALID, "linux.rootfsPropagation: unknown value '%s'",
 			       s->rootfs_propagation);
-	st = spec_namespace(s, CLONE_NEWNS) ?
-		     plan_add(p, STAGE_OLD_ROOT, STEP_PROPAGATION, "linux.rootfsPropagation", e) :
-		     NULL;
-	if (!st && e->code)
+	if (spec_namespace(s, CLONE_NEWNS) && plan_propagation(p, propagation, e) < 0)
 		return -1;
-	/*
-	 * Shared means that volumes stay peers of the host's mounts. Nothing else may: only "/" is made private, since
-	 * pivot_root(2) refuses a shared one, and the new root, whatever file system it is on, a slave.
-	 */
-	if (st)
-		st->propagation = propagation & MS_SHARED  ? MS_PRIVATE :
-				  propagation & MS_PRIVATE ? MS_PRIVATE | MS_REC :
-							     MS_SLAVE | MS_REC;
 	st = plan_add(p, STAGE_OLD_ROOT, STEP_ROOT, "root", e);
 	if (!st)
 		return -1;

@@ -379,7 +379,7 @@ static void print_mount(const struct plan *p, const struct step *st, struct str 
 	str_addf(out, " at %s", m->target);
 	if (m->recursive)
 		str_add(out, " recursive");
-	if (m->detached)
+	if (m->detached && st->kind == STEP_ROOT)
 		str_add(out, " detached");
 	print_attr(out, "", m->attr_set, m->attr_clear);
 	print_attr(out, "r", m->rattr_set, m->rattr_clear);
