@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # linux.intelRdt: groups are made, joined, counted in, and removed again, also after a kill -9. A hierarchy of cgroup v1 without controllers
 # is in resctrl's place, which few processors have: its directories are made with `tasks` in them as well. One of files has schemata.
+# serial: all processes of the machine are in a hierarchy while it is there, as their /proc/PID/cgroup says
 # shellcheck disable=SC2016
 [ "${INSIDE-}" ] || INSIDE=1 exec unshare --mount --propagation private "$0"
 . "$TESTS/life/oci.bash"
@@ -23,8 +24,22 @@ outside=$$
 while [ "$outside" -gt 1 ] && [ "$(readlink "/proc/$outside/ns/cgroup")" = "$(readlink /proc/self/ns/cgroup)" ]; do
 	outside=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$outside/status")
 done
-nsenter --cgroup="/proc/$outside/ns/cgroup" mount -t cgroup -o none,name="$ID" none $G 2>/dev/null || skip "cannot make a hierarchy of cgroup v1"
-trap 'for id in $(oci list -q); do oci delete --force "$id"; done; rmdir $G/shared/mon_groups $G/shared 2>/dev/null; umount $G' EXIT
+hierarchy() { nsenter --cgroup="/proc/$outside/ns/cgroup" mount -t cgroup -o none,name="$ID" none $G 2>/dev/null; }
+# It goes a moment after its last mount, if what was removed in it is gone as well; else it wants another last one.
+is_away() {
+	grep -q "name=$ID:" /proc/self/cgroup || return 0
+	hierarchy && umount $G
+	sleep 0.2
+	return 1
+}
+away() {
+	rmdir $G/shared/mon_groups $G/shared 2>/dev/null
+	umount $G 2>/dev/null
+	sleep 0.2
+	until_true is_away
+}
+hierarchy || skip "cannot make a hierarchy of cgroup v1"
+trap 'for id in $(oci list -q); do oci delete --force "$id"; done; away' EXIT
 
 oci run -d -b b "$ID" >/dev/null 2>&1 </dev/null || fail "a group of its own"
 in_group "$ID" || fail "the first process is not in the group"
@@ -32,6 +47,12 @@ oci exec -d --pid-file pid "$ID" sleep 60 >/dev/null 2>&1 </dev/null || fail exe
 grep -qx "$(cat pid)" "$G/$ID/tasks" || fail "what exec started is not in the group"
 oci delete --force "$ID" || fail delete
 [ ! -d "$G/$ID" ] || fail "the group is left behind"
+
+bundle b "c['process']['args'] = ['/bin/sleep', '60']"
+oci run -d -b b "$ID" >/dev/null 2>&1 </dev/null || fail "without a group"
+refused oci update --cpuset-cpus 0 --l3-cache-schema L3:0=f "$ID"
+contains "has no group of resctrl" "$REFUSAL" "update without a group, before any limit is looked at"
+oci delete --force "$ID" || fail delete
 
 rdt "'closID': 'gold'"
 refused oci run -b b "$ID"
@@ -63,7 +84,7 @@ gone() { [ ! -d "$G/$ID" ]; }
 until_true gone
 no_traces
 
-rmdir $G/shared/mon_groups $G/shared && umount $G || fail "cannot unmount"
+away
 trap 'for id in $(oci list -q); do oci delete --force "$id"; done' EXIT
 mkdir $G/gold && touch $G/tasks $G/gold/tasks
 printf '    L3:0=00ff;1=000f\n    MB:0=100;1= 50\n' >$G/gold/schemata
