@@ -103,6 +103,22 @@ struct spec *oci_read_spec(struct cli *c)
 	return s;
 }
 
+int oci_read_group(struct cli *c, struct resctrl *g)
+{
+	auto_spec struct spec *s = oci_read_spec(c);
+
+	if (!s)
+		return -1;
+	if (!s->intel_rdt.given)
+		return 0;
+	if (plan_resctrl(c->arena, s, g, c->e) < 0)
+		return -1;
+	/* the spec goes */
+	if (g->group && !(g->group = arena_strdup(c->arena, g->group)))
+		return err_set(c->e, ENOMEM, "cannot read the group of '%s'", c->dir.id);
+	return 1;
+}
+
 int oci_plan_options(struct cli *c, const char *id, struct plan_options *o)
 {
 	const char *manager = c->global.cgroup_manager;

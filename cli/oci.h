@@ -16,6 +16,7 @@ struct json_writer;
 struct life;
 struct plan_options;
 struct process_spec;
+struct resctrl;
 struct spec;
 struct state;
 struct state_dir;
@@ -30,6 +31,9 @@ int oci_open_root(struct cli *c);
 
 /* The spec that a container was made from; freed by the caller. NULL and *c->e. */
 struct spec *oci_read_spec(struct cli *c);
+
+/* The group of resctrl that its configuration asks for; strings are of c->arena. 1, 0 if it asks for none, or -1 and *c->e. */
+int oci_read_group(struct cli *c, struct resctrl *g);
 
 /* What the global options say about cgroups, for plan_build(). Refuses what cannot be had. */
 int oci_plan_options(struct cli *c, const char *id, struct plan_options *o);

@@ -22,7 +22,6 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
-#include "runtime/plan.h"
 #include "runtime/resctrl.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
@@ -341,25 +340,22 @@ struct counted {
 	int group, monitor; /* of resctrl: the one with its schemata, and the one that counts it */
 };
 
-/* The line of its schemata that begins with @resource. */
 static void put_schema(struct json_writer *w, const char *key, const char *schemata,
 		       const char *resource)
 {
-	for (const char *s = schemata; *s; s += strcspn(s, "\n"), s += *s == '\n') {
-		char line[256];
+	auto_str struct str text = { 0 };
+	size_t len;
+	const char *line = resctrl_line(schemata, resource, &len);
 
-		s += strspn(s, " ");
-		if (!str_after(s, resource))
-			continue;
-		snprintf(line, sizeof(line), "%.*s", (int)strcspn(s, "\n"), s);
-		json_put_string(w, key, line);
+	if (!line)
 		return;
-	}
+	str_addf(&text, "%.*s", (int)len, line);
+	json_put_string(w, key, str_text(&text));
 }
 
-/* One object for each domain (mon_L3_00, ...), with what the files @names say under @keys. */
+/* One object for each domain (mon_L3_00, ...), with what the files @names say. */
 static void put_domains(struct json_writer *w, const char *list, int monitor,
-			const char *const *names, const char *const *keys)
+			const char *const *names)
 {
 	auto_fd int fd = openat(monitor, "mon_data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_dir DIR *dir = fd < 0 ? NULL : dir_list(fd);
@@ -374,7 +370,7 @@ static void put_domains(struct json_writer *w, const char *list, int monitor,
 		domain = openat(fd, ent->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		json_open(w, NULL, '{');
 		for (size_t i = 0; names[i]; i++)
-			json_put_u64(w, keys[i], number_in(domain, names[i], 0));
+			json_put_u64(w, names[i], number_in(domain, names[i], 0));
 		json_close(w);
 	}
 	json_close(w);
@@ -393,8 +389,8 @@ static void put_rdt(struct json_writer *w, const struct counted *k)
 		put_schema(w, "mem_bw_schema", str_text(&text), "MB:");
 	}
 	if (k->monitor >= 0) {
-		put_domains(w, "mbm_stats", k->monitor, traffic, traffic);
-		put_domains(w, "cmt_stats", k->monitor, occupancy, occupancy);
+		put_domains(w, "mbm_stats", k->monitor, traffic);
+		put_domains(w, "cmt_stats", k->monitor, occupancy);
 	}
 	json_close(w);
 }
@@ -484,20 +480,16 @@ static int watch(const struct counted *k, int pidfd, int64_t interval, struct er
 /* Its group of resctrl, if its configuration asks for one. */
 static int open_group(struct cli *c, int *group, int *monitor)
 {
-	struct spec *s = oci_read_spec(c);
 	struct resctrl g;
-	int r = s ? 0 : -1;
+	int r = oci_read_group(c, &g);
 
-	if (s && s->intel_rdt.given) {
-		r = plan_resctrl(c->arena, s, &g, c->e);
-		if (r == 0) {
-			*group = resctrl_open(&g, c->dir.id, false, c->e);
-			*monitor = g.monitor ? resctrl_open(&g, c->dir.id, true, c->e) : -1;
-			r = *group < 0 || (g.monitor && *monitor < 0) ? -1 : 0;
-		}
-	}
-	spec_free(s);
-	return r;
+	if (r <= 0)
+		return r;
+	*group = resctrl_open(&g, c->dir.id, false, c->e);
+	if (*group < 0 || !g.monitor)
+		return *group < 0 ? -1 : 0;
+	*monitor = resctrl_open(&g, c->dir.id, true, c->e);
+	return *monitor < 0 ? -1 : 0;
 }
 
 static int events(struct cli *c, int argc, char **argv)

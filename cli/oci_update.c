@@ -18,7 +18,6 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/host.h"
-#include "runtime/plan.h"
 #include "runtime/resctrl.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
@@ -160,31 +159,26 @@ static void take_options(const struct update_options *o, struct resources_spec *
 	take_i64(&r->pids_limit, &o->pids);
 }
 
-/* The container's group is the one that it was put into. */
-static int update_schemata(struct cli *c, const struct update_options *o)
+/* The group that the options are for, if they are for one; refused before anything is changed. */
+static int check_group(struct cli *c, const struct update_options *o, struct resctrl *g)
+{
+	int r = o->l3 || o->bandwidth ? oci_read_group(c, g) : 1;
+
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	return err_set(c->e, ERR_STATE, "--%s: the container has no group of resctrl",
+		       o->l3 ? "l3-cache-schema" : "mem-bw-schema");
+}
+
+static int update_schemata(struct cli *c, const struct update_options *o, const struct resctrl *g)
 {
 	auto_str struct str lines = { 0 };
-	struct resctrl group;
-	struct spec *s;
-	int r;
 
 	if (!o->l3 && !o->bandwidth)
 		return 0;
-	s = oci_read_spec(c);
-	if (!s)
-		return -1;
 	str_addf(&lines, "%s\n%s\n", o->l3 ? o->l3 : "", o->bandwidth ? o->bandwidth : "");
-	if (!s->intel_rdt.given)
-		r = err_set(c->e, ERR_STATE, "--%s: the container has no group of resctrl",
-			    o->l3 ? "l3-cache-schema" : "mem-bw-schema");
-	else if (lines.failed)
-		r = err_set(c->e, ENOMEM, "cannot update");
-	else
-		r = plan_resctrl(c->arena, s, &group, c->e) < 0 ?
-			    -1 :
-			    resctrl_write(&group, c->dir.id, lines.s, c->e);
-	spec_free(s);
-	return r;
+	return lines.failed ? err_set(c->e, ENOMEM, "cannot update") :
+			      resctrl_write(g, c->dir.id, lines.s, c->e);
 }
 
 static int update(struct cli *c, int argc, char **argv)
@@ -192,6 +186,7 @@ static int update(struct cli *c, int argc, char **argv)
 	const struct update_options *o = c->options;
 	struct resources_spec r = { 0 };
 	int status = state_status(&c->dir, &c->state, NULL, c->e);
+	struct resctrl group = { .group = NULL };
 	struct host host;
 
 	(void)argc, (void)argv; /* opened by oci_enter() */
@@ -199,10 +194,11 @@ static int update(struct cli *c, int argc, char **argv)
 		return -1;
 	if (status == STATUS_STOPPED)
 		return err_set(c->e, ERR_STATE, "container not running");
-	if ((o->file && read_file(o->file, c->arena, &r, c->e) < 0) || host_probe(&host, c->e) < 0)
+	if ((o->file && read_file(o->file, c->arena, &r, c->e) < 0) ||
+	    check_group(c, o, &group) < 0 || host_probe(&host, c->e) < 0)
 		return -1;
 	take_options(o, &r);
-	return update_limits(&c->state, &r, &host, c->e) < 0 ? -1 : update_schemata(c, o);
+	return update_limits(&c->state, &r, &host, c->e) < 0 ? -1 : update_schemata(c, o, &group);
 }
 
 const struct verb verb_oci_update = {

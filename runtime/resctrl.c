@@ -69,6 +69,17 @@ static bool find(struct part text, char separator, struct part key, struct part 
 	return false;
 }
 
+const char *resctrl_line(const char *schemata, const char *resource, size_t *len)
+{
+	const struct part key = { resource, strlen(resource) };
+	struct part value;
+
+	if (!find((struct part){ schemata, strlen(schemata) }, '\n', key, &value))
+		return NULL;
+	*len = key.len + value.len;
+	return value.p - key.len;
+}
+
 /* "50", " 50" and "0050" are the same. */
 static bool same_number(struct part a, struct part b)
 {
@@ -117,6 +128,13 @@ static int open_root(struct err *e)
 	return take_fd(&fd);
 }
 
+static int open_dir(int root, const char *path, struct err *e)
+{
+	int fd = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? err_set(e, errno, "cannot open the group '%s'", path) : fd;
+}
+
 static const char *name_of(const struct resctrl *g, const char *id)
 {
 	return !g->group ? id : streq(g->group, "/") ? "." : g->group;
@@ -159,24 +177,31 @@ static int make(int root, const char *path, struct state_dir *d, struct err *e)
 	return 0;
 }
 
+/* The one that counts the container. */
+static void monitor_of(const struct resctrl *g, const char *id, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/mon_groups/%s", name_of(g, id), id);
+}
+
 /* The group's directory: made, with its schemata, or one of others that has them. */
 static int open_group(int root, const struct resctrl *g, const char *name, struct state_dir *d,
 		      struct err *e)
 {
-	auto_fd int dir = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	auto_fd int dir = open_dir(root, name, e);
 	auto_str struct str now = { 0 };
 
-	if (dir < 0 && errno != ENOENT)
-		return err_set(e, errno, "cannot open the group '%s'", name);
+	if (dir < 0 && e->code != ENOENT)
+		return -1;
 	if (dir < 0 && (g->join || (g->group && !g->schemata)))
 		return err_set(e, ENOENT, "there is no group '%s'", name);
 	if (dir < 0) {
+		*e = (struct err){ 0 };
 		if (make(root, name, d, e) < 0)
 			return -1;
-		dir = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (dir < 0)
-			return err_set(e, errno, "cannot open the group '%s'", name);
-		return g->schemata && write_schemata(dir, g->schemata, e) < 0 ? -1 : take_fd(&dir);
+		dir = open_dir(root, name, e);
+		return dir < 0 || (g->schemata && write_schemata(dir, g->schemata, e) < 0) ?
+			       -1 :
+			       take_fd(&dir);
 	}
 	if (g->join || !g->schemata)
 		return take_fd(&dir);
@@ -198,7 +223,6 @@ static int enter(int dir, pid_t pid, struct err *e)
 int resctrl_enter(const struct resctrl *g, const char *id, pid_t pid, struct state_dir *d,
 		  struct err *e)
 {
-	const char *name = name_of(g, id);
 	auto_fd int root = open_root(e), dir = -1, monitor = -1;
 	char path[PATH_MAX];
 
@@ -207,31 +231,27 @@ int resctrl_enter(const struct resctrl *g, const char *id, pid_t pid, struct sta
 	/* goes with the descriptor */
 	if (flock(root, LOCK_EX) < 0)
 		return err_set(e, errno, "cannot lock '%s'", RESCTRL_ROOT);
-	dir = open_group(root, g, name, d, e);
+	dir = open_group(root, g, name_of(g, id), d, e);
 	if (dir < 0 || enter(dir, pid, e) < 0)
 		return -1;
 	if (!g->monitor)
 		return 0;
-	snprintf(path, sizeof(path), "%s/mon_groups/%s", name, id);
+	monitor_of(g, id, path);
 	if (!g->join && make(root, path, d, e) < 0)
 		return -1;
-	monitor = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (monitor < 0)
-		return err_set(e, errno, "cannot open the group '%s'", path);
-	return enter(monitor, pid, e);
+	monitor = open_dir(root, path, e);
+	return monitor < 0 ? -1 : enter(monitor, pid, e);
 }
 
 int resctrl_open(const struct resctrl *g, const char *id, bool monitor, struct err *e)
 {
 	auto_fd int root = open_root(e);
 	char path[PATH_MAX];
-	int dir;
 
 	if (root < 0)
 		return -1;
-	snprintf(path, sizeof(path), monitor ? "%s/mon_groups/%s" : "%s", name_of(g, id), id);
-	dir = openat(root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return dir < 0 ? err_set(e, errno, "cannot open the group '%s'", path) : dir;
+	monitor_of(g, id, path);
+	return open_dir(root, monitor ? path : name_of(g, id), e);
 }
 
 int resctrl_write(const struct resctrl *g, const char *id, const char *schemata, struct err *e)

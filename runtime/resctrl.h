@@ -11,6 +11,7 @@
 #define CTR_RESCTRL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct err;
@@ -42,6 +43,9 @@ int resctrl_write(const struct resctrl *g, const char *id, const char *schemata,
 
 /* Removes the group @path, as the journal names it: "resctrl PATH". One that is gone already is success. */
 int resctrl_remove(const char *path, struct err *e);
+
+/* The line of @schemata that begins with @resource ("L3:"), without the spaces before it, and its length; NULL if there is none. Pure. */
+const char *resctrl_line(const char *schemata, const char *resource, size_t *len);
 
 /*
  * Whether @now, what the kernel says ("    L3:0=00ff;1=000f\nMB:0=100\n"), has what each line of @wanted asks for: leading zeros and

@@ -32,3 +32,16 @@ TEST(what_makes_no_sense_is_not_there)
 	CHECK(!resctrl_has(now, "L3:0=ff;x"));
 	CHECK(!resctrl_has("L3", "L3:0=ff"));
 }
+
+TEST(a_line_is_found_whole)
+{
+	size_t len = 0;
+	const char *line = resctrl_line(now, "L3:", &len);
+
+	CHECK(line && len == strlen("L3:0=00ff;1=0C0") &&
+	      memcmp(line, "L3:0=00ff;1=0C0", len) == 0);
+	line = resctrl_line(now, "L3CODE:", &len);
+	CHECK(line && len == strlen("L3CODE:0=3"));
+	CHECK(!resctrl_line(now, "L2:", &len));
+	CHECK(!resctrl_line("", "L3:", &len));
+}
