@@ -31,6 +31,7 @@ struct apply {
 	pid_t pid;		 /* of the container's first process; 0 before it exists */
 	int cgroup;		 /* the container's directory in cgroup2; -1 */
 	int userns; /* parent: the container's user namespace, for id-mapped mounts; -1 */
+	int netns;  /* parent: its network namespace, for what is put in it; -1 */
 	int trees[MSG_MAX_FDS]; /* mounts opened by the parent, by slot; -1 */
 	size_t n_trees;
 	int root;	      /* child: the new root (O_PATH or mount); -1 */
@@ -84,6 +85,9 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
  * slot; others are passed over.
  */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
+
+/* Parent: opens the container's network namespace, if it is not open yet, into a->netns. */
+int apply_hold_netns(struct apply *a, struct err *e);
 
 /* What @m puts in place, as a detached mount or -1 and *e; for who attaches it himself. */
 int apply_open_mount(const struct apply *a, const struct mount_step *m, struct err *e);

@@ -161,29 +161,27 @@ int apply_loopback(struct apply *a, const struct step *st, struct err *e)
 	return netns_loopback_up(e);
 }
 
-static int open_netns(const struct apply *a, struct err *e)
+int apply_hold_netns(struct apply *a, struct err *e)
 {
 	char path[40];
-	int fd;
 
+	if (a->netns >= 0)
+		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", a->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
+	a->netns = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	return a->netns < 0 ? err_set(e, errno, "cannot open '%s'", path) : 0;
 }
 
 int apply_net_device(struct apply *a, const struct step *st, struct err *e)
 {
-	auto_fd int netns = open_netns(a, e);
-
-	return netns < 0 ? -1 :
-			   netns_move_device(st->net_device.host, netns, st->net_device.name, e);
+	if (apply_hold_netns(a, e) < 0)
+		return -1;
+	return netns_move_device(st->net_device.host, a->netns, st->net_device.name, e);
 }
 
 int apply_nic(struct apply *a, const struct step *st, struct err *e)
 {
-	auto_fd int netns = open_netns(a, e);
-
-	return netns < 0 ? -1 : nic_attach(st->nic, netns, e);
+	return apply_hold_netns(a, e) < 0 ? -1 : nic_attach(st->nic, a->netns, e);
 }
 
 int apply_personality(struct apply *a, const struct step *st, struct err *e)

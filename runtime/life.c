@@ -11,7 +11,7 @@
  *   opens mounts that need the host's privileges
  *   --- mapped, with those mounts ------------------> becomes root of its user namespace
  *                                                    STAGE_OLD_ROOT: mounts, devices, masks
- *   STAGE_HOST_WITH_PID: network namespace           (meanwhile)
+ *   STAGE_HOST_WITH_PID: network namespace, devices  (meanwhile)
  *   --- netns --------------------------------------> joins it before it mounts sysfs
  *   STAGE_HOST_WITH_PID: device filter, limits       (meanwhile)
  *   writes the state                                 (meanwhile)
@@ -165,6 +165,12 @@ static int runtime_hooks(const struct birth *b, struct err *e)
 	return hear(b->sock, MSG_HOOKS_DONE, e);
 }
 
+/* As late as possible: what the parent does until then takes as long as the mounts. */
+static int hear_go(const struct birth *b, bool early, struct err *e)
+{
+	return b->plan->network_first == early ? hear(b->sock, MSG_GO, e) : 0;
+}
+
 static int say_created(struct birth *b, struct err *e)
 {
 	int master = b->apply.console_master;
@@ -279,11 +285,12 @@ static void life_child(struct birth *b)
 	    make_cgroup_namespace(b, e) < 0 ||
 	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 ||
 	    runtime_hooks(b, e) < 0 ||
+	    hear_go(b, true, e) < 0 ||
 	    apply_stage(a, STAGE_CONTAINER_HOOKS, e) < 0 ||
 	    apply_stage(a, STAGE_NEW_ROOT, e) < 0 ||
 	    find_program(b, e) < 0 ||
 	    close_files(b, e) < 0 ||
-	    hear(b->sock, MSG_GO, e) < 0 ||
+	    hear_go(b, false, e) < 0 ||
 	    /* now: with a pty, whoever reads what `create` prints must not wait for the container's end */
 	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    say_created(b, e) < 0 ||
@@ -478,15 +485,24 @@ static int make_child(struct birth *b, int ends[2], struct life *l, struct err *
 	return l->pid > 0 && l->pidfd >= 0 ? 0 : -1;
 }
 
+static bool has_devices(const struct spec *s)
+{
+	return s->n_net_devices || s->n_nics;
+}
+
+/* Before "mapped": the child is not dumpable after it, and its files in /proc are not for everyone then. */
+static int hold_namespaces(struct birth *b, struct err *e)
+{
+	if (has_devices(b->spec) && apply_hold_netns(&b->apply, e) < 0)
+		return -1;
+	if (!b->plan->slots || !spec_namespace(b->spec, CLONE_NEWUSER))
+		return 0;
+	b->apply.userns = userns_of(b->apply.pid, e);
+	return b->apply.userns < 0 ? -1 : 0;
+}
+
 static int open_trees(struct birth *b, struct err *e)
 {
-	if (!b->plan->slots)
-		return 0;
-	if (spec_namespace(b->spec, CLONE_NEWUSER)) {
-		b->apply.userns = userns_of(b->apply.pid, e);
-		if (b->apply.userns < 0)
-			return -1;
-	}
 	for (size_t i = 0; i < b->plan->n; i++)
 		if (apply_open_tree(&b->apply, &b->plan->steps[i], e) < 0)
 			return -1;
@@ -587,6 +603,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	ends[1] = -1;
 	/* clang-format off */
 	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 ||
+	    hold_namespaces(b, e) < 0 ||
 	    open_trees(b, e) < 0 ||
 	    say_mapped(b, e) < 0 ||
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
@@ -652,7 +669,7 @@ int life_create(const struct spec *s, const struct plan *p, const struct host *h
 	apply_init(&b.apply, s, p, h, o->state->id);
 	b.apply.state = o->state;
 	/* where another process tells who the child is, the child must not speak before it */
-	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER || s->n_net_devices || p->n_joins;
+	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER || has_devices(s) || p->n_joins;
 	r = life_parent(&b, &made, e);
 	if (r < 0) {
 		life_abort(o, &made);

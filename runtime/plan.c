@@ -144,12 +144,12 @@ static int plan_ids(struct plan *p, const struct spec *s, const struct host *h, 
 	return 0;
 }
 
-/* While the child waits, so that its sysctls and hooks find them. */
 static int plan_net_devices(struct plan *p, const struct spec *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n_net_devices; i++) {
 		const struct net_device *d = &s->net_devices[i];
-		struct step *st = plan_add(p, STAGE_IDS, STEP_NET_DEVICE, "linux.netDevices", e);
+		struct step *st =
+			plan_add(p, STAGE_HOST_WITH_PID, STEP_NET_DEVICE, "linux.netDevices", e);
 
 		if (!st)
 			return -1;
@@ -162,7 +162,7 @@ static int plan_net_devices(struct plan *p, const struct spec *s, struct err *e)
 static int plan_nics(struct plan *p, const struct spec *s, struct err *e)
 {
 	for (size_t i = 0; i < s->n_nics; i++) {
-		struct step *st = plan_add(p, STAGE_IDS, STEP_NIC, "network", e);
+		struct step *st = plan_add(p, STAGE_HOST_WITH_PID, STEP_NIC, "network", e);
 
 		if (!st)
 			return -1;
@@ -304,6 +304,8 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	    (s->has_process && plan_hooks(p, s, HOOK_START_CONTAINER, e) < 0))
 		return NULL;
 	/* clang-format on */
+	p->network_first = (s->n_net_devices || s->n_nics) &&
+			   (s->n_sysctl || s->hooks[HOOK_CREATE_CONTAINER].n);
 	sort_by_stage(p);
 	return take_ptr(p);
 }

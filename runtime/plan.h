@@ -222,6 +222,7 @@ struct plan {
 	unsigned cgroup_levels;	 /* how many of its last components are ours to remove: 1 or more */
 	unsigned slots;		 /* mounts that the parent opens */
 	bool hooks_before_pivot; /* so that the child has to wait for the parent there */
+	bool network_first; /* its hooks and sysctls may ask for what the parent puts in its network */
 	struct seccomp_filter *seccomp; /* compiled, NULL: none */
 };
 

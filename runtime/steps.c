@@ -105,6 +105,7 @@ void apply_init(struct apply *a, const struct spec *s, const struct plan *p, con
 		.id = id,
 		.cgroup = -1,
 		.userns = -1,
+		.netns = -1,
 		.root = -1,
 		.dev_dir = -1,
 		.console = -1,
@@ -120,8 +121,8 @@ void apply_init(struct apply *a, const struct spec *s, const struct plan *p, con
 
 void apply_close(struct apply *a)
 {
-	int *const fds[] = { &a->cgroup,	 &a->userns,	&a->dev_dir, &a->root, &a->console,
-			     &a->console_master, &a->empty_dir, &a->null,    &a->proc };
+	int *const fds[] = { &a->cgroup,  &a->userns,	      &a->netns,     &a->dev_dir, &a->root,
+			     &a->console, &a->console_master, &a->empty_dir, &a->null,	  &a->proc };
 
 	scope_end_sleeper(a);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
