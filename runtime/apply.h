@@ -86,9 +86,6 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
  */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
 
-/* Parent: opens the container's network namespace, if it is not open yet, into a->netns. */
-int apply_hold_netns(struct apply *a, struct err *e);
-
 /* What @m puts in place, as a detached mount or -1 and *e; for who attaches it himself. */
 int apply_open_mount(const struct apply *a, const struct mount_step *m, struct err *e);
 

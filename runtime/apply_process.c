@@ -161,27 +161,24 @@ int apply_loopback(struct apply *a, const struct step *st, struct err *e)
 	return netns_loopback_up(e);
 }
 
-int apply_hold_netns(struct apply *a, struct err *e)
+/* The first step that needs it hears of it. */
+static int hold_netns(struct apply *a, struct err *e)
 {
-	char path[40];
+	size_t n = 1;
 
-	if (a->netns >= 0)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", a->pid);
-	a->netns = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
-	return a->netns < 0 ? err_set(e, errno, "cannot open '%s'", path) : 0;
+	return a->netns >= 0 ? 0 : hear_fds(a->sock, MSG_NETNS, &a->netns, &n, e);
 }
 
 int apply_net_device(struct apply *a, const struct step *st, struct err *e)
 {
-	if (apply_hold_netns(a, e) < 0)
+	if (hold_netns(a, e) < 0)
 		return -1;
 	return netns_move_device(st->net_device.host, a->netns, st->net_device.name, e);
 }
 
 int apply_nic(struct apply *a, const struct step *st, struct err *e)
 {
-	return apply_hold_netns(a, e) < 0 ? -1 : nic_attach(st->nic, a->netns, e);
+	return hold_netns(a, e) < 0 ? -1 : nic_attach(st->nic, a->netns, e);
 }
 
 int apply_personality(struct apply *a, const struct step *st, struct err *e)

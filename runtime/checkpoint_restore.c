@@ -289,12 +289,17 @@ static int on_namespaces(struct restore *r, pid_t pid, struct err *e)
 static int on_network_locked(struct restore *r, struct err *e)
 {
 	static const enum step_kind kinds[] = { STEP_NET_DEVICE, STEP_NIC };
+	char path[40];
 
 	if (!r->own_network)
 		return 0;
-	return work_inside(r, r->apply.pid, "net", CLONE_NEWNET, set_up_network, e) < 0 ?
-		       -1 :
-		       apply_kinds(r, kinds, 2, e);
+	if (work_inside(r, r->apply.pid, "net", CLONE_NEWNET, set_up_network, e) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", r->apply.pid);
+	r->apply.netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (r->apply.netns < 0)
+		return err_set(e, errno, "cannot open '%s'", path);
+	return apply_kinds(r, kinds, 2, e);
 }
 
 /* CRIU gives processes a time namespace, whatever they had, so that their clocks do not jump: what joins them later must know. */

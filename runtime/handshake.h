@@ -15,7 +15,7 @@ struct err;
 
 enum msg {
 	MSG_MAPPED = 1, /* parent: your ids are mapped; here are the mounts that I opened */
-	MSG_NETNS,	/* parent: here is your network namespace */
+	MSG_NETNS,	/* parent: here is your network namespace; child: here is mine */
 	MSG_CLONED,	/* the process that joined namespaces: this is the pid of the payload */
 	MSG_MOUNTED,	/* child: everything is mounted, the hooks before pivot_root may run */
 	MSG_HOOKS_DONE, /* parent: they ran */

@@ -8,8 +8,9 @@
  *   STAGE_HOST: cgroup, limits
  *   clone3 with all new namespaces, into the cgroup  starts in them, not dumpable
  *   STAGE_IDS: id maps
- *   opens mounts that need the host's privileges
+ *   opens mounts that need the host's privileges     (meanwhile) makes its time and network namespaces
  *   --- mapped, with those mounts ------------------> becomes root of its user namespace
+ *   <------------------------------------- netns ---  if it gets devices
  *                                                    STAGE_OLD_ROOT: mounts, devices, masks
  *   STAGE_HOST_WITH_PID: network namespace, devices  (meanwhile)
  *   --- netns --------------------------------------> joins it before it mounts sysfs
@@ -75,6 +76,8 @@
 #include "runtime/state.h"
 #include "runtime/userns.h"
 
+#define TOO_MANY_NAMESPACES " (too many namespaces: see /proc/sys/user)"
+
 struct birth { /* what both halves need */
 	const struct spec *spec;
 	const struct plan *plan;
@@ -85,6 +88,7 @@ struct birth { /* what both halves need */
 	int parent_end; /* the child closes it, or it would never hear of the parent's death */
 	int listener;	/* start.sock, for the child; -1 */
 	bool must_map;	/* the child has to wait for "mapped" */
+	int netns;	/* child: its network namespace, for the parent; -1 */
 	char home[EXEC_HOME_MAX];
 };
 
@@ -104,6 +108,24 @@ static int become_root(const struct birth *b, struct err *e)
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_set(e, errno, "cannot become root of the user namespace");
 	return 0;
+}
+
+static int make_network_namespace(struct birth *b, struct err *e)
+{
+	if (b->plan->new_net && unshare(CLONE_NEWNET) < 0)
+		return err_set(e, errno, "cannot make a network namespace%s",
+			       errno == ENOSPC ? TOO_MANY_NAMESPACES : "");
+	if (!spec_has_net_devices(b->spec))
+		return 0;
+	b->netns = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return b->netns < 0 ? err_set(e, errno, "cannot open the network namespace") : 0;
+}
+
+static int say_netns(struct birth *b, struct err *e)
+{
+	auto_fd int netns = take_fd(&b->netns);
+
+	return netns < 0 ? 0 : say_fds(b->sock, MSG_NETNS, &netns, 1, e);
 }
 
 static int hear_mapped(struct birth *b, struct err *e)
@@ -281,7 +303,9 @@ static void life_child(struct birth *b)
 	/* clang-format off */
 	if (die_with_parent(b, false, e) < 0 ||
 	    make_time_namespace(b, e) < 0 ||
+	    make_network_namespace(b, e) < 0 ||
 	    hear_mapped(b, e) < 0 ||
+	    say_netns(b, e) < 0 ||
 	    make_cgroup_namespace(b, e) < 0 ||
 	    apply_stage(a, STAGE_OLD_ROOT, e) < 0 ||
 	    runtime_hooks(b, e) < 0 ||
@@ -409,7 +433,7 @@ static pid_t clone_child(const struct birth *b, uint64_t more_flags, int *pidfd,
 	pid = sys_clone3(&args);
 	if (pid < 0)
 		return err_set(e, errno, "cannot make the container's process%s",
-			       errno == ENOSPC ? " (too many namespaces: see /proc/sys/user)" : "");
+			       errno == ENOSPC ? TOO_MANY_NAMESPACES : "");
 	return pid;
 }
 
@@ -485,24 +509,15 @@ static int make_child(struct birth *b, int ends[2], struct life *l, struct err *
 	return l->pid > 0 && l->pidfd >= 0 ? 0 : -1;
 }
 
-static bool has_devices(const struct spec *s)
-{
-	return s->n_net_devices || s->n_nics;
-}
-
-/* Before "mapped": the child is not dumpable after it, and its files in /proc are not for everyone then. */
-static int hold_namespaces(struct birth *b, struct err *e)
-{
-	if (has_devices(b->spec) && apply_hold_netns(&b->apply, e) < 0)
-		return -1;
-	if (!b->plan->slots || !spec_namespace(b->spec, CLONE_NEWUSER))
-		return 0;
-	b->apply.userns = userns_of(b->apply.pid, e);
-	return b->apply.userns < 0 ? -1 : 0;
-}
-
 static int open_trees(struct birth *b, struct err *e)
 {
+	if (!b->plan->slots)
+		return 0;
+	if (spec_namespace(b->spec, CLONE_NEWUSER)) {
+		b->apply.userns = userns_of(b->apply.pid, e);
+		if (b->apply.userns < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < b->plan->n; i++)
 		if (apply_open_tree(&b->apply, &b->plan->steps[i], e) < 0)
 			return -1;
@@ -603,7 +618,6 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	ends[1] = -1;
 	/* clang-format off */
 	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 ||
-	    hold_namespaces(b, e) < 0 ||
 	    open_trees(b, e) < 0 ||
 	    say_mapped(b, e) < 0 ||
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
@@ -659,7 +673,9 @@ void life_abort(const struct life_options *o, struct life *l)
 int life_create(const struct spec *s, const struct plan *p, const struct host *h,
 		const struct life_options *o, struct life *l, struct err *e)
 {
-	struct birth b = { .spec = s, .plan = p, .host = h, .o = o, .sock = -1, .listener = -1 };
+	struct birth b = {
+		.spec = s, .plan = p, .host = h, .o = o, .sock = -1, .listener = -1, .netns = -1
+	};
 	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
 	int r;
 
@@ -669,7 +685,7 @@ int life_create(const struct spec *s, const struct plan *p, const struct host *h
 	apply_init(&b.apply, s, p, h, o->state->id);
 	b.apply.state = o->state;
 	/* where another process tells who the child is, the child must not speak before it */
-	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER || has_devices(s) || p->n_joins;
+	b.must_map = p->slots || p->clone_flags & CLONE_NEWUSER || p->n_joins;
 	r = life_parent(&b, &made, e);
 	if (r < 0) {
 		life_abort(o, &made);

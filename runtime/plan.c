@@ -59,15 +59,21 @@ static void sort_by_stage(struct plan *p)
 }
 
 /*
- * A network namespace takes the kernel longer than all others together. Unless it must belong to a new user
- * namespace, there are others to join first, devices to be moved into it, or the way back is barred because our own belongs
- * to a user namespace above (setns(2)), the parent makes it while the child
- * mounts; the child needs it for sysfs only (plan_mounts()).
+ * A network namespace takes the kernel longer than all others together, so it is not made by clone3, which both would wait for.
+ * The parent makes it while the child mounts, which needs it for sysfs only (plan_mounts()); unless it must belong to a new user
+ * namespace, there are others to join first, or the way back is barred because our own belongs to a user namespace above
+ * (setns(2)). Where it gets devices the child makes it, while the parent opens mounts.
  */
 static int plan_netns(struct plan *p, const struct spec *s, const struct host *h, struct err *e)
 {
-	if (!h->initial_userns || !(p->clone_flags & CLONE_NEWNET) ||
-	    p->clone_flags & CLONE_NEWUSER || p->n_joins || s->n_net_devices || s->n_nics)
+	if (!(p->clone_flags & CLONE_NEWNET))
+		return 0;
+	if (spec_has_net_devices(s)) {
+		p->clone_flags &= ~(uint64_t)CLONE_NEWNET;
+		p->new_net = true;
+		return 0;
+	}
+	if (!h->initial_userns || p->clone_flags & CLONE_NEWUSER || p->n_joins)
 		return 0;
 	p->clone_flags &= ~(uint64_t)CLONE_NEWNET;
 	p->netns_apart = true;
@@ -304,7 +310,7 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 	    (s->has_process && plan_hooks(p, s, HOOK_START_CONTAINER, e) < 0))
 		return NULL;
 	/* clang-format on */
-	p->network_first = (s->n_net_devices || s->n_nics) &&
+	p->network_first = spec_has_net_devices(s) &&
 			   (s->n_sysctl || s->hooks[HOOK_CREATE_CONTAINER].n);
 	sort_by_stage(p);
 	return take_ptr(p);

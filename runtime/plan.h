@@ -213,8 +213,8 @@ struct plan {
 	struct arena *arena;
 	struct step *steps; /* sorted by stage, and within one by the order of doing */
 	size_t n, size;
-	uint64_t clone_flags;	   /* CLONE_NEW* made with the child */
-	bool new_time, new_cgroup; /* namespaces that the child makes for itself */
+	uint64_t clone_flags;		    /* CLONE_NEW* made with the child */
+	bool new_time, new_cgroup, new_net; /* namespaces that the child makes for itself */
 	bool netns_apart; /* the network namespace is made by the parent, beside the mounts */
 	unsigned n_joins; /* namespaces to join before (index into spec->namespaces) */
 	const struct ns_spec *joins[8];

@@ -44,6 +44,11 @@ const struct ns_spec *spec_namespace(const struct spec *s, unsigned flag)
 	return NULL;
 }
 
+bool spec_has_net_devices(const struct spec *s)
+{
+	return s->n_net_devices || s->n_nics;
+}
+
 const char *spec_annotation(const struct spec *s, const char *key)
 {
 	for (size_t i = 0; i < s->n_annotations; i++)

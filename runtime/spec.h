@@ -328,6 +328,9 @@ static inline void own_spec(struct spec **s)
 /* The namespace entry of @flag (CLONE_NEW*), or NULL: the container shares that one with its caller. */
 const struct ns_spec *spec_namespace(const struct spec *s, unsigned flag);
 
+/* Whether anything is put into its network namespace from outside: a device of the host's, or an interface of a network of ours. */
+bool spec_has_net_devices(const struct spec *s);
+
 /* The value of an annotation, or NULL. */
 const char *spec_annotation(const struct spec *s, const char *key);
 
