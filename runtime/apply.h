@@ -22,6 +22,8 @@ struct spec;
 struct state_dir;
 struct step;
 
+#define SPENT_MAX 64
+
 struct apply {
 	const struct spec *spec;
 	const struct plan *plan;
@@ -34,6 +36,8 @@ struct apply {
 	int netns;  /* parent: its network namespace, for what is put in it; -1 */
 	int trees[MSG_MAX_FDS]; /* mounts opened by the parent, by slot; -1 */
 	size_t n_trees;
+	int spent[SPENT_MAX]; /* detached mounts that are of no more use */
+	size_t n_spent;
 	int root;	      /* child: the new root (O_PATH or mount); -1 */
 	int dev_dir;	      /* child: where the last node was made, kept for the next one; -1 */
 	const char *dev_path; /* that node */
@@ -49,6 +53,12 @@ struct apply {
 /* Everything -1 and 0 but what is given. */
 void apply_init(struct apply *a, const struct spec *s, const struct plan *p, const struct host *h,
 		const char *id);
+
+/*
+ * Closes the mounts that were needed to make others. Each takes the kernel as long as all processors need to have noticed (RCU): to be called
+ * when nobody waits. apply_close() does it too.
+ */
+void apply_close_spent(struct apply *a);
 
 /* Closes what is open. */
 void apply_close(struct apply *a);
@@ -87,7 +97,7 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
 
 /* What @m puts in place, as a detached mount or -1 and *e; for who attaches it himself. */
-int apply_open_mount(const struct apply *a, const struct mount_step *m, struct err *e);
+int apply_open_mount(struct apply *a, const struct mount_step *m, struct err *e);
 
 /* Parent: the node of a device that none of the host's is, detached. Descriptor, or -1 and *e. */
 int apply_open_device(const struct apply *a, const struct step *st, struct err *e);

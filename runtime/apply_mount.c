@@ -249,16 +249,30 @@ static int create_as(int fs, uint32_t uid, uint32_t gid)
 	return r;
 }
 
-/* Until the overlay is made its layers, being detached, live as long as their descriptors. */
-struct lowers {
+/* Until the overlay is made its layers, being detached, live as long as their descriptors. The last is that of what is written. */
+struct layers {
 	size_t n;
-	int fd[OVERLAY_MAX_LAYERS];
+	int fd[OVERLAY_MAX_LAYERS + 1];
 };
 
-static void own_lowers(struct lowers *l)
+static void own_layers(struct layers *l)
 {
 	while (l->n)
 		close(l->fd[--l->n]);
+}
+#define auto_layers __attribute__((cleanup(own_layers)))
+
+/* As many as there is room for; the others are closed now. */
+static void spend_layers(struct apply *a, struct layers *l)
+{
+	while (l->n && a->n_spent < SPENT_MAX)
+		a->spent[a->n_spent++] = l->fd[--l->n];
+}
+
+void apply_close_spent(struct apply *a)
+{
+	while (a->n_spent)
+		close(a->spent[--a->n_spent]);
 }
 
 /*
@@ -274,7 +288,7 @@ static int attach_layer(int fd, struct err *e)
 }
 
 /* All in one option, as before 6.5, if its 255 bytes suffice; the working directory is /proc/self/fd. */
-static int name_lowers(int fs, const struct lowers *l)
+static int name_lowers(int fs, const struct layers *l)
 {
 	char names[256];
 	size_t len = 0, i = 0;
@@ -302,32 +316,31 @@ static int overlay_failure(int fs, int error, int upper, struct err *e)
 	return fs_failure(fs, error, "overlay", e);
 }
 
-/* The layers as one detached overlay. */
+/* The layers as one detached overlay; @l gets what it is made of. */
 static int make_overlay(const struct apply *a, const struct mount_step *m, bool attach,
-			struct err *e)
+			struct layers *l, struct err *e)
 {
 	auto_fd int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-	auto_fd int upper = -1, upper_dir = -1, work_dir = -1;
-	__attribute__((cleanup(own_lowers))) struct lowers lowers = { .n = 0 };
+	auto_fd int upper_dir = -1, work_dir = -1;
 	char base[PATH_MAX];
-	int fd;
+	int upper, fd;
 
 	if (fs < 0)
 		return err_set(e, errno, "cannot mount overlay");
 	for (const char *const *layer = m->layers; *layer; layer++) {
 		int lower;
 
-		if (lowers.n == OVERLAY_MAX_LAYERS)
+		if (l->n == OVERLAY_MAX_LAYERS)
 			return err_set(e, ERR_INVALID, "more than %d layers", OVERLAY_MAX_LAYERS);
 		lower = m->tree >= 0 && !layer[1] ? open_tree_layer(a, m, e) :
 						    open_layer(a, m, *layer, e);
 		if (lower < 0)
 			return -1;
-		lowers.fd[lowers.n++] = lower;
+		l->fd[l->n++] = lower;
 		if (attach ? attach_layer(lower, e) < 0 : overlay_layer(fs, "lowerdir+", lower) < 0)
 			return attach ? -1 : fs_failure(fs, errno, "overlay", e);
 	}
-	if (attach && name_lowers(fs, &lowers) < 0)
+	if (attach && name_lowers(fs, l) < 0)
 		return fs_failure(fs, errno, "overlay", e);
 	if (m->upper) {
 		/* both must lie on one mount, so their parent is what is cloned and mapped */
@@ -343,7 +356,10 @@ static int make_overlay(const struct apply *a, const struct mount_step *m, bool 
 		memcpy(base, m->upper, len);
 		base[len] = '\0';
 		upper = open_layer(a, m, base, e);
-		if (upper < 0 || (attach && attach_layer(upper, e) < 0))
+		if (upper < 0)
+			return -1;
+		l->fd[l->n++] = upper;
+		if (attach && attach_layer(upper, e) < 0)
 			return -1;
 		upper_dir = openat(upper, slash + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		work_dir = openat(upper, work + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -409,22 +425,27 @@ int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *wh
 
 static int make_attached_overlay(const struct apply *a, const void *what, struct err *e)
 {
+	auto_layers struct layers layers = { .n = 0 };
+
 	if (chdir("/proc/self/fd") < 0)
 		return err_set(e, errno, "cannot prepare a mount namespace for overlay");
-	return make_overlay(a, what, true, e);
+	return make_overlay(a, what, true, &layers, e);
 }
 
-static int open_overlay(const struct apply *a, const struct mount_step *m, struct err *e)
+static int open_overlay(struct apply *a, const struct mount_step *m, struct err *e)
 {
+	auto_layers struct layers layers = { .n = 0 };
 	const struct host *h = a->host;
 	struct err refused = *e;
 
 	/* where it is known to fail the kernel would also log each attempt */
 	if (host_kernel_is(h, 6, 15)) {
-		int fd = make_overlay(a, m, false, &refused);
+		int fd = make_overlay(a, m, false, &layers, &refused);
 
-		if (fd >= 0)
+		if (fd >= 0) {
+			spend_layers(a, &layers);
 			return fd;
+		}
 		if (refused.code != EINVAL) {
 			*e = refused;
 			return -1;
@@ -463,7 +484,7 @@ static int open_cgroup(const struct apply *a, const struct mount_step *m, struct
 }
 
 /* Opens what a mount step puts in place. -1 with e->code 0: the calls are missing, use mount(2). */
-static int open_mount(const struct apply *a, const struct mount_step *m, struct err *e)
+static int open_mount(struct apply *a, const struct mount_step *m, struct err *e)
 {
 	auto_fd int fd = -1;
 
@@ -498,7 +519,7 @@ static int open_mount(const struct apply *a, const struct mount_step *m, struct 
 	return take_fd(&fd);
 }
 
-int apply_open_mount(const struct apply *a, const struct mount_step *m, struct err *e)
+int apply_open_mount(struct apply *a, const struct mount_step *m, struct err *e)
 {
 	int fd = open_mount(a, m, e);
 

@@ -275,7 +275,7 @@ static int check_ordinary(int root, const char *target, struct err *e)
 }
 
 /* What @st takes of the host, as a detached mount; -1: nothing. */
-static int open_source(const struct apply *a, const struct step *st, struct err *e)
+static int open_source(struct apply *a, const struct step *st, struct err *e)
 {
 	e->code = 0;
 	if (st->kind == STEP_ROOT || (st->kind == STEP_MOUNT && st->mount.what == MOUNT_BIND))

@@ -125,6 +125,7 @@ void apply_close(struct apply *a)
 			     &a->console, &a->console_master, &a->empty_dir, &a->null,	  &a->proc };
 
 	scope_end_sleeper(a);
+	apply_close_spent(a);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0) {
 			close(*fds[i]);
