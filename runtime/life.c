@@ -533,6 +533,7 @@ static int say_mapped(struct birth *b, struct err *e)
 	for (size_t i = 0; i < b->apply.n_trees; i++)
 		close(b->apply.trees[i]);
 	b->apply.n_trees = 0;
+	apply_close_spent(&b->apply);
 	return 0;
 }
 
@@ -599,15 +600,6 @@ static int hear_executed(struct birth *b, int pidfd, struct err *e)
 	return 0;
 }
 
-/* The last that the child waits for. */
-static int say_go(struct birth *b, struct err *e)
-{
-	if (say(b->sock, MSG_GO, e) < 0)
-		return -1;
-	apply_close_spent(&b->apply);
-	return 0;
-}
-
 static int life_parent(struct birth *b, struct life *l, struct err *e)
 {
 	int ends[2] = { -1, -1 };
@@ -632,7 +624,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
 	    life_record(b->spec, b->plan, b->host, b->o, l->pid, e) < 0 ||
 	    run_runtime_hooks(b, e) < 0 ||
-	    say_go(b, e) < 0 ||
+	    say(b->sock, MSG_GO, e) < 0 ||
 	    hear_created(b, l, e) < 0 ||
 	    console_send(b->o->console_socket, &l->console, e) < 0 ||
 	    pid_file_write(b->o->pid_file, l->pid, e) < 0 ||

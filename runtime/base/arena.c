@@ -1,6 +1,7 @@
 #include "runtime/base/arena.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +22,23 @@ struct arena {
 	size_t total, limit;
 };
 
+/*
+ * The last one that was given back, for the next arena: most live as long as one file is looked at, and with musl each would be mapped,
+ * faulted in and unmapped.
+ */
+static _Atomic(struct block *) spare;
+
+static void block_free(struct block *b)
+{
+	free(b->size == BLOCK_SIZE ? atomic_exchange(&spare, b) : b);
+}
+
 static struct block *block_new(size_t size)
 {
-	struct block *b = malloc(sizeof(*b) + size);
+	struct block *b = size == BLOCK_SIZE ? atomic_exchange(&spare, NULL) : NULL;
 
+	if (!b)
+		b = malloc(sizeof(*b) + size);
 	if (b) {
 		b->next = NULL;
 		b->used = 0;
@@ -55,7 +69,7 @@ void arena_free(struct arena *a)
 	while (b) { /* the oldest, which holds the arena itself, comes last */
 		struct block *next = b->next;
 
-		free(b);
+		block_free(b);
 		b = next;
 	}
 }
