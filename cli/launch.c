@@ -377,13 +377,25 @@ static int resume(const struct launch *l, const struct decided *d, const struct 
 					.about_to_run = let_memory_go,
 					.arg = l->dir };
 
-	if (memory_complete(l->dir, e) < 0 ||
+	if (memory_complete(l->dir, e) < 0 || lo->meanwhile(lo->arg, e) < 0 ||
 	    instance_path(l->dir, MEMORY "/" MEMORY_LAST, path, sizeof(path), e) < 0)
 		return -1;
 	set_memory_options(d, &o);
 	return checkpoint_restore(d->spec, d->plan, &d->host, &o, lo, life, e) < 0 ?
 		       err_in(e, "cannot go on from its memory (`ctr start --cold` forgets it)") :
 		       0;
+}
+
+struct naming {
+	const struct launch *l;
+	const struct decided *d;
+};
+
+static int add_names(const void *arg, struct err *e)
+{
+	const struct naming *n = arg;
+
+	return hosts_add(n->l->all, n->l->dir->name, n->d->lines, n->d->n_lines, e);
 }
 
 static int begin(const struct launch *l, const struct decided *d, const struct life_options *lo,
@@ -399,10 +411,13 @@ static int begin(const struct launch *l, const struct decided *d, const struct l
 static int make(const struct launch *l, bool detached, struct streams *st, struct life *life,
 		struct state_dir *sd, struct err *e)
 {
+	auto_decided struct decided d = { .spec = NULL, .plan = NULL };
+	const struct naming names = { l, &d };
 	struct life_options lo = { .state = sd,
 				   .die_with_parent = !detached,
-				   .console_socket = -1 };
-	auto_decided struct decided d = { .spec = NULL, .plan = NULL };
+				   .console_socket = -1,
+				   .meanwhile = add_names,
+				   .arg = &names };
 	auto_str struct str config = { 0 };
 	struct err other;
 
@@ -415,7 +430,7 @@ static int make(const struct launch *l, bool detached, struct streams *st, struc
 			return -1;
 	}
 	if (network_ready(l->all, &d.net, e) < 0 ||
-	    hosts_add(l->all, l->dir->name, d.lines, d.n_lines, e) < 0)
+	    hosts_prepare(l->all, d.lines, d.n_lines, e) < 0)
 		return -1;
 	if (d.spec->views) {
 		char cgroup[PATH_MAX];

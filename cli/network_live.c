@@ -164,7 +164,7 @@ static int rename_hosts(const struct instances *all, const struct instance *i, c
 	if (network_resolve(all, i, name, i->arena, &net, e) < 0 ||
 	    !(lines = network_hosts(&net, i->arena, &n, e)))
 		return -1;
-	return hosts_add(all, name, lines, n, e);
+	return hosts_prepare(all, lines, n, e) < 0 ? -1 : hosts_add(all, name, lines, n, e);
 }
 
 int network_plug(const struct instances *all, struct state_dir *sd, const char *name, pid_t pid,

@@ -207,13 +207,11 @@ static int add_to(int dir, const char *file, const char *name, const struct host
 	return text.failed ? err_set(e, ENOMEM, "names") : append(fd, str_text(&text), text.len, e);
 }
 
-int hosts_add(const struct instances *all, const char *name, const struct hosts_line *lines,
-	      size_t n, struct err *e)
+int hosts_prepare(const struct instances *all, const struct hosts_line *lines, size_t n,
+		  struct err *e)
 {
 	char own[HOSTS_NAME_MAX + 1];
-	auto_fd int dir = -1;
-	auto_dir DIR *d = NULL;
-	struct dirent *ent;
+	auto_fd int dir = -1, file = -1;
 
 	if (!n)
 		return 0;
@@ -221,12 +219,24 @@ int hosts_add(const struct instances *all, const char *name, const struct hosts_
 	if (dir < 0 || file_name(lines, n, own, e) < 0)
 		return -1;
 	/* the networks' own files first: the one of several is filled from them */
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && !streq(lines[i].network, own); i++)
 		own_close(&(int){ open_file(dir, lines[i].network, e) });
-	own_close(&(int){ open_file(dir, own, e) });
-	d = dir_list(dir);
+	file = open_file(dir, own, e);
+	return file < 0 ? -1 : 0;
+}
+
+int hosts_add(const struct instances *all, const char *name, const struct hosts_line *lines,
+	      size_t n, struct err *e)
+{
+	auto_fd int dir = n ? open_directory(all, false, e) : -1;
+	auto_dir DIR *d = NULL;
+	struct dirent *ent;
+
+	if (!n)
+		return 0;
+	d = dir < 0 ? NULL : dir_list(dir);
 	if (!d)
-		return err_set(e, errno, "cannot read '%s'", DIRECTORY);
+		return dir < 0 ? -1 : err_set(e, errno, "cannot read '%s'", DIRECTORY);
 	while ((ent = readdir(d)))
 		for (size_t i = 0; i < n; i++)
 			if (ent->d_name[0] != '.' && is_of(ent->d_name, lines[i].network)) {

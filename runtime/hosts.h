@@ -33,7 +33,11 @@ struct hosts_line {
 int hosts_path(const struct instances *all, const struct hosts_line *lines, size_t n, char *out,
 	       size_t size, struct err *e);
 
-/* Adds them under @name, in place of what the name had, and makes the files that are missing. Before its start. */
+/* Makes the files that are missing; before that file is mounted. */
+int hosts_prepare(const struct instances *all, const struct hosts_line *lines, size_t n,
+		  struct err *e);
+
+/* Adds them under @name, in place of what the name had. Before its payload starts. */
 int hosts_add(const struct instances *all, const char *name, const struct hosts_line *lines,
 	      size_t n, struct err *e);
 

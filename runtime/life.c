@@ -621,6 +621,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	if (apply_stage(&b->apply, STAGE_IDS, e) < 0 ||
 	    open_trees(b, e) < 0 ||
 	    say_mapped(b, e) < 0 ||
+	    (b->o->meanwhile && b->o->meanwhile(b->o->arg, e) < 0) ||
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
 	    life_record(b->spec, b->plan, b->host, b->o, l->pid, e) < 0 ||
 	    run_runtime_hooks(b, e) < 0 ||

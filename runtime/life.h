@@ -26,6 +26,9 @@ struct life_options {
 	int console_socket;   /* the pty master is sent there; -1: it is returned in life.console */
 	unsigned preserve_fds; /* descriptors 3 .. 2+n reach the payload */
 	const char *pid_file;  /* complete before life_create() returns; NULL: none */
+	/* what has to be there for the payload, and for nothing before: done while the child makes its namespaces. NULL: nothing */
+	int (*meanwhile)(const void *arg, struct err *e);
+	const void *arg;
 };
 
 struct life {
