@@ -252,7 +252,7 @@ static int copy(struct proxy *p, struct err *e)
 
 int console_proxy(const struct console_options *o, struct err *e)
 {
-	struct proxy p = { .o = o, .tty = console_find() };
+	struct proxy p = { .o = o, .tty = o->master < 0 ? -1 : console_find() };
 	bool io = o->master >= 0;
 	auto_fd int signals = -1, peer = -1;
 	sigset_t set, old;

@@ -26,6 +26,7 @@
 #include "runtime/self.h"
 #include "runtime/scope.h"
 #include "runtime/spec.h"
+#include "runtime/userns.h"
 
 /*
  * Root on the host has one place, and so have callers who run many users' containers; a user's own is
@@ -40,7 +41,7 @@ static int choose_root(struct cli *c)
 		c->run_root = c->global.root;
 		return 0;
 	}
-	if (!runtime_dir || runtime_dir[0] != '/' || (geteuid() == 0 && !self_in_user_namespace()))
+	if (!runtime_dir || runtime_dir[0] != '/' || (geteuid() == 0 && userns_is_first()))
 		return 0;
 	str_addf(&c->run_root_text, "%s/ctr-oci", runtime_dir);
 	if (c->run_root_text.failed)

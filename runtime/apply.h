@@ -116,8 +116,12 @@ int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *wh
  */
 int apply_bind_fd(int what, int target);
 
-/* The same for the host's device @node, on the file @target, which is @name in the directory @parent: nosuid and noexec. */
-int apply_bind_node(int node, int parent, const char *name, int target);
+/*
+ * The host's device @path, to be looked at and then placed on the file @target, which is @name in the directory @parent. As crun has it such a
+ * one is neither executed nor does it change a user. A descriptor, *clone: of a mount of its own; 0; -1 with errno.
+ */
+int apply_open_node(const char *path, bool *clone);
+int apply_place_node(int node, bool clone, int parent, const char *name, int target);
 
 /*
  * Child: copies what the directory @from, of the image, holds to @to, the root of a new tmpfs that is not attached yet

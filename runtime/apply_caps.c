@@ -112,7 +112,8 @@ int apply_caps(struct apply *a, const struct step *st, struct err *e)
 	int r = 0;
 
 	now = cap_get_proc();
-	caps = cap_init();
+	caps = now ? cap_dup(now) :
+		     NULL; /* cap_init() would ask the kernel for its version again */
 	for (int cap = 0; now && cap <= (int)a->host->last_cap; cap++) {
 		cap_flag_value_t v = CAP_CLEAR;
 
@@ -127,7 +128,8 @@ int apply_caps(struct apply *a, const struct step *st, struct err *e)
 		    prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
 			may_inherit &= ~(1ULL << cap);
 	have &= want[CAPS_PERMITTED] & known;
-	if (!now || !caps || set_flag(caps, CAP_PERMITTED, want[CAPS_PERMITTED], have) < 0 ||
+	if (!caps || cap_clear(caps) < 0 ||
+	    set_flag(caps, CAP_PERMITTED, want[CAPS_PERMITTED], have) < 0 ||
 	    set_flag(caps, CAP_EFFECTIVE, want[CAPS_EFFECTIVE], have) < 0 ||
 	    set_flag(caps, CAP_INHERITABLE, want[CAPS_INHERITABLE], may_inherit) < 0 ||
 	    cap_set_proc(caps) < 0)

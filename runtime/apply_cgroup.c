@@ -33,7 +33,7 @@ int cgroup_check_unused(const struct host *h, const char *path, struct err *e)
 	auto_fd int fd = -1;
 
 	snprintf(full, sizeof(full), "%s/%s", h->cgroup, path);
-	fd = open(full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, full, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open cgroup '%s'", path);
 	/* ENOENT, ENODEV: removed just now */
@@ -70,7 +70,7 @@ static int make_path(struct apply *a, const struct step *st, struct err *e)
 	const char *path = st->cgroup.path;
 	char part[PATH_MAX];
 	size_t len = 0;
-	auto_fd int dir = open(a->host->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int dir = openat(AT_FDCWD, a->host->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
 		return err_set(e, errno, "cannot open '%s'", a->host->cgroup);
@@ -186,7 +186,7 @@ int cgroup_signal(const char *root, const char *path, int sig, struct err *e)
 	auto_fd int fd = -1;
 
 	snprintf(full, sizeof(full), "%s/%s", root, path);
-	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set(e, errno, "cannot open cgroup '%s'", path);
 	signal_tree(fd, sig);
@@ -243,7 +243,7 @@ int cgroup_open_of(const char *root, pid_t pid, struct err *e)
 	if (!line)
 		return err_set(e, ERR_INVALID, "'%s' names no cgroup v2", path);
 	snprintf(path, sizeof(path), "%s%.*s", root, (int)strcspn(line + 3, "\n"), line + 3);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : fd;
 }
 
@@ -253,7 +253,7 @@ int cgroup_kill(const char *root, const char *path, struct err *e)
 	auto_fd int fd = -1;
 
 	snprintf(full, sizeof(full), "%s/%s", root, path);
-	fd = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open cgroup '%s'", path);
 	return kill_all(fd, path, e);
@@ -294,7 +294,7 @@ static int remove_one(int parent, const char *name, int64_t deadline, struct err
  */
 static int remove_tree(const char *path, int64_t deadline, struct err *e)
 {
-	auto_fd int at = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_fd int at = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char name[NAME_MAX + 1];
 	unsigned depth = 0;
 

@@ -106,7 +106,8 @@ static int place_device(struct apply *a, int parent, const char *name, const str
 /* The host's node of that path, if it is that device, bound over an empty file. */
 static int bind_device(int parent, const char *name, const struct step *st, struct err *e)
 {
-	auto_fd int node = open(st->device.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	bool clone;
+	auto_fd int node = apply_open_node(st->device.path, &clone);
 	auto_fd int file = -1;
 	struct stat s;
 
@@ -121,7 +122,7 @@ static int bind_device(int parent, const char *name, const struct step *st, stru
 	file = make_place(parent, name, st, e);
 	if (file < 0)
 		return -1;
-	if (apply_bind_node(node, parent, name, file) < 0)
+	if (apply_place_node(node, clone, parent, name, file) < 0)
 		return err_set(e, errno, "cannot bind '%s'", st->device.path);
 	return 0;
 }

@@ -29,12 +29,20 @@
 /* Its number in the file system of namespaces: PROC_USER_INIT_INO, include/linux/proc_ns.h. */
 #define FIRST_USERNS "user:[4026531837]"
 
-bool userns_is_first(void)
+int userns_ask_first(struct err *e)
 {
 	char text[sizeof(FIRST_USERNS)] = "";
 
-	return readlink("/proc/self/ns/user", text, sizeof(text) - 1) < 0 ||
-	       streq(text, FIRST_USERNS);
+	if (readlink("/proc/self/ns/user", text, sizeof(text) - 1) < 0)
+		return err_set(e, errno, "cannot read '/proc/self/ns/user'");
+	return streq(text, FIRST_USERNS);
+}
+
+bool userns_is_first(void)
+{
+	struct err none;
+
+	return userns_ask_first(&none) != 0;
 }
 
 /* One write(2) each, as user_namespaces(7) demands. */
@@ -179,7 +187,7 @@ int userns_of(pid_t pid, struct err *e)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
 }
 
@@ -276,17 +284,17 @@ int apply_user(struct apply *a, const struct step *st, struct err *e)
 
 	if (a->spec->oci_version && p->uid)
 		give_streams(p);
-	if (!keeps && setgroups(p->n_additional_gids, p->additional_gids) < 0) {
+	if (!keeps && sys_setgroups(p->n_additional_gids, p->additional_gids) < 0) {
 		/* denied in a user namespace that an unprivileged user made: nothing can have been gained */
 		if (errno != EPERM || !user || p->n_additional_gids)
 			return err_set(e, errno, "cannot set the additional groups");
 	}
 	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
 		return err_set(e, errno, "cannot keep capabilities");
-	if (setresgid(p->gid, p->gid, p->gid) < 0)
+	if (sys_setresgid(p->gid) < 0)
 		return err_set(e, errno, "cannot become group %u%s", p->gid,
 			       errno == EINVAL ? " (is it mapped in the user namespace?)" : "");
-	if (setresuid(p->uid, p->uid, p->uid) < 0)
+	if (sys_setresuid(p->uid) < 0)
 		return err_set(e, errno, "cannot become user %u%s", p->uid,
 			       errno == EINVAL ? " (is it mapped in the user namespace?)" : "");
 	umask(p->has_umask ? p->umask : 022);

@@ -146,7 +146,7 @@ static int open_bind(const char *path, bool recursive, bool nofollow, struct err
 }
 
 /* Of a device that is the host's, as crun has it: it is neither executed nor does it change a user. */
-#define DEVICE_ATTR (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
+#define NODE_ATTR (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
 
 static int set_attr(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation)
 {
@@ -157,6 +157,27 @@ static int set_attr(int fd, bool recursive, uint64_t set, uint64_t clear, uint64
 	if (set & MOUNT_ATTR__ATIME)
 		attr.attr_clr |= MOUNT_ATTR__ATIME; /* an access time mode replaces the old one */
 	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
+}
+
+/*
+ * A detached clone with attributes, of all that is below too with AT_RECURSIVE in @how: in one call from Linux 6.15 on. -1 with errno.
+ */
+static int clone_tree(int dir, const char *path, unsigned how, uint64_t attr)
+{
+	static bool missing;
+	const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | how;
+	struct mount_attr with = { .attr_set = attr };
+	auto_fd int fd = missing ? -1 : sys_open_tree_attr(dir, path, flags, &with);
+
+	if (fd >= 0)
+		return take_fd(&fd);
+	if (!missing && !is_missing_call(errno))
+		return -1;
+	fd = sys_open_tree(dir, path, flags);
+	if (fd < 0 || set_attr(fd, how & AT_RECURSIVE, attr, 0, 0) < 0)
+		return -1;
+	missing = true;
+	return take_fd(&fd);
 }
 
 static int idmap_mount(int fd, int userns, bool recursive, const char *what, struct err *e)
@@ -548,7 +569,7 @@ int apply_open_tree(struct apply *a, const struct step *st, struct err *e)
 	if ((size_t)slot >= a->n_trees)
 		a->n_trees = (size_t)slot + 1;
 	/* cloned from the host's namespace it is a peer of the host's mount, and would send ours back */
-	if (set_attr(fd, true, st->kind == STEP_DEVICE ? DEVICE_ATTR : 0, 0, MS_SLAVE) < 0)
+	if (set_attr(fd, true, st->kind == STEP_DEVICE ? NODE_ATTR : 0, 0, MS_SLAVE) < 0)
 		return err_set(e, errno, "%s: cannot make a slave mount of it", st->why);
 	return 0;
 }
@@ -673,7 +694,7 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 				       "shared mounts need the mount calls of Linux 5.2");
 		if (mount(m->source, m->source, NULL, MS_BIND | MS_REC, NULL) < 0)
 			return err_set(e, errno, "cannot bind '%s'", m->source);
-		a->root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		a->root = openat(AT_FDCWD, m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return a->root < 0 ? err_set(e, errno, "cannot open '%s'", m->source) : 0;
 	}
 	if (fd < 0)
@@ -697,34 +718,33 @@ int apply_root(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
-/* The target inside the new root, made if missing, as a descriptor. */
-static int open_target(struct apply *a, const struct mount_step *m, bool file, struct err *e)
-{
-	int fd = m->target_nofollow ? path_open_in(a->root, m->target, O_PATH | O_NOFOLLOW) : -1;
-
-	if (fd >= 0)
-		return fd;
-	return file ? path_make_file_in(a->root, m->target, 0644, e) :
-		      path_make_dir_in(a->root, m->target, 0755, e);
-}
-
 /*
  * /proc and /sys must be where they seem to be: an image in which they are symbolic links would have other
  * places overmounted and its own files taken for the kernel's (CVE-2019-19921, CVE-2023-27561).
  */
-static int check_ordinary(struct apply *a, const struct mount_step *m, struct err *e)
+static bool must_be_ordinary(const char *target)
 {
-	const char *name = m->target + 1;
-	struct stat st;
+	return streq(target, "/proc") || streq(target, "/sys") || streq(target, "/dev");
+}
 
-	if (!streq(m->target, "/proc") && !streq(m->target, "/sys") && !streq(m->target, "/dev"))
-		return 0;
-	if (fstatat(a->root, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : err_set(e, errno, "cannot stat '%s'", m->target);
-	if (!S_ISDIR(st.st_mode))
-		return err_set(e, ERR_INVALID, "'%s' must be mounted on ordinary directory",
-			       m->target);
-	return 0;
+/* The target inside the new root, made if missing, as a descriptor. */
+static int open_target(struct apply *a, const struct mount_step *m, bool file, struct err *e)
+{
+	bool ordinary = must_be_ordinary(m->target);
+	int fd = -1;
+
+	if (m->target_nofollow || ordinary)
+		fd = path_open_in(a->root, m->target,
+				  O_PATH | O_NOFOLLOW | (ordinary ? O_DIRECTORY : 0));
+	if (fd >= 0)
+		return fd;
+	if (ordinary && errno != ENOENT)
+		return errno == ENOTDIR || errno == ELOOP ?
+			       err_set(e, ERR_INVALID, "'%s' must be mounted on ordinary directory",
+				       m->target) :
+			       err_set(e, errno, "cannot open '%s'", m->target);
+	return file ? path_make_file_in(a->root, m->target, 0644, e) :
+		      path_make_dir_in(a->root, m->target, 0755, e);
 }
 
 /* What a mount(2) put on @path in the root: @source, or if that is -1 a file system that @below is not of. */
@@ -775,8 +795,8 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	if (bind) {
 		if (m->what == MOUNT_CGROUP && cgroup_path(a, from, sizeof(from), e) < 0)
 			return -1;
-		source = open(m->what == MOUNT_CGROUP ? from : m->source,
-			      O_PATH | O_CLOEXEC | (m->source_nofollow ? O_NOFOLLOW : 0));
+		source = openat(AT_FDCWD, m->what == MOUNT_CGROUP ? from : m->source,
+				O_PATH | O_CLOEXEC | (m->source_nofollow ? O_NOFOLLOW : 0));
 		if (source < 0 || fstat(source, &s) < 0)
 			return err_set(e, errno, "cannot open '%s'", mount_name(m));
 	}
@@ -839,8 +859,6 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 	auto_fd int fd = -1, target = -1;
 	struct stat s = { .st_mode = S_IFDIR }, there;
 
-	if (check_ordinary(a, m, e) < 0)
-		return -1;
 	fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
 	if (fd < 0)
 		return e->code ? -1 : mount_old(a, m, e);
@@ -870,32 +888,6 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 #define EMPTY_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /*
- * One empty, read-only tmpfs hides all masked directories: a superblock for each would cost 16 us each. The first
- * gets the mount itself, the others clones of it, which before Linux 6.15 only a mount that is attached can have.
- */
-static int empty_dir(struct apply *a, struct err *e)
-{
-	struct mount_step m = { .type = "tmpfs",
-				.data = EMPTY_DATA,
-				.label = a->spec->mount_label,
-				.attr_set = EMPTY_ATTR };
-	int fd;
-
-	if (a->empty_dir < 0) {
-		e->code = 0;
-		a->empty_dir = open_new_fs(&m, e);
-		if (a->empty_dir < 0)
-			return -1;
-		fd = fcntl(a->empty_dir, F_DUPFD_CLOEXEC, 0);
-		return fd < 0 ? err_set(e, errno, "cannot keep an empty directory") : fd;
-	}
-	fd = sys_open_tree(a->empty_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	return fd < 0 && !is_missing_call(errno) ?
-		       err_set(e, errno, "cannot clone an empty directory") :
-		       fd;
-}
-
-/*
  * The host's /dev/null, opened before anything of the image was touched, and checked to be the device: the image's
  * could be a symbolic link (CVE-2025-31133).
  */
@@ -905,7 +897,7 @@ static int open_null(struct apply *a, struct err *e)
 
 	if (a->null >= 0)
 		return 0;
-	a->null = open("/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	a->null = openat(AT_FDCWD, "/dev/null", O_PATH | O_CLOEXEC | O_NOFOLLOW);
 	if (a->null < 0 || fstat(a->null, &st) < 0)
 		return err_set(e, errno, "cannot open '/dev/null'");
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
@@ -913,45 +905,70 @@ static int open_null(struct apply *a, struct err *e)
 	return 0;
 }
 
-/* By descriptor, with @attr; 1: by name, and without, for want of those calls. -1 with errno. */
-static int bind_fd(int what, int target, uint64_t attr)
+int apply_bind_fd(int what, int target)
 {
 	auto_fd int tree =
 		sys_open_tree(what, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	char from[40], to[40];
 
-	if (tree >= 0 && set_attr(tree, false, attr, 0, 0) == 0 &&
-	    sys_move_mount(tree, "", target, "",
-			   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
-		return 0;
+	if (tree >= 0)
+		return sys_move_mount(tree, "", target, "",
+				      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 	if (!is_missing_call(errno))
 		return -1;
 	return mount(fd_path(what, from, sizeof(from)), fd_path(target, to, sizeof(to)), NULL,
-		     MS_BIND, NULL) < 0 ?
-		       -1 :
-		       1;
+		     MS_BIND, NULL);
 }
 
-int apply_bind_fd(int what, int target)
+int apply_open_node(const char *path, bool *clone)
 {
-	return bind_fd(what, target, 0) < 0 ? -1 : 0;
+	int node = clone_tree(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, NODE_ATTR);
+
+	*clone = node >= 0;
+	return node >= 0 || !is_missing_call(errno) ?
+		       node :
+		       openat(AT_FDCWD, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
-int apply_bind_node(int node, int parent, const char *name, int target)
+int apply_place_node(int node, bool clone, int parent, const char *name, int target)
 {
-	int rc = bind_fd(node, target, DEVICE_ATTR);
-	auto_fd int mounted = rc > 0 ? openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	auto_fd int mounted = -1;
 
-	return rc <= 0 ? rc : mounted < 0 ? -1 : remount(mounted, DEVICE_ATTR, 0);
+	if (clone)
+		return sys_move_mount(node, "", target, "",
+				      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	if (apply_bind_fd(node, target) < 0)
+		return -1;
+	mounted = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return mounted < 0 ? -1 : remount(mounted, NODE_ATTR, 0);
 }
 
-static int mask_directory(struct apply *a, const char *name, int target, struct err *e)
+static int open_empty_dir(const struct apply *a, struct err *e)
 {
-	auto_fd int hide = -1;
-	char path[40];
+	const struct mount_step m = { .type = "tmpfs",
+				      .data = EMPTY_DATA,
+				      .label = a->spec->mount_label,
+				      .attr_set = EMPTY_ATTR };
+	int fd;
 
 	e->code = 0;
-	hide = empty_dir(a, e);
+	if (a->empty_dir < 0)
+		return open_new_fs(&m, e);
+	fd = sys_open_tree(a->empty_dir, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	return fd < 0 && !is_missing_call(errno) ?
+		       err_set(e, errno, "cannot clone an empty directory") :
+		       fd;
+}
+
+/*
+ * One empty, read-only tmpfs hides all masked directories: a superblock for each would cost 16 us each. The first
+ * gets the mount itself, the others clones of it, which before Linux 6.15 only a mount that is attached can have.
+ */
+static int mask_directory(struct apply *a, const char *name, int target, struct err *e)
+{
+	auto_fd int hide = open_empty_dir(a, e);
+	char path[40];
+
 	if (hide < 0 && e->code)
 		return -1;
 	if (hide >= 0 ? sys_move_mount(hide, "", target, "",
@@ -959,6 +976,8 @@ static int mask_directory(struct apply *a, const char *name, int target, struct 
 			mount("tmpfs", fd_path(target, path, sizeof(path)), "tmpfs",
 			      ms_flags(EMPTY_ATTR), EMPTY_DATA) < 0)
 		return err_set(e, errno, "cannot mask '%s'", name);
+	if (a->empty_dir < 0)
+		a->empty_dir = take_fd(&hide);
 	return 0;
 }
 
@@ -1067,9 +1086,8 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
 		return errno == ENOENT || errno == ENOTDIR ?
 			       0 :
 			       err_set(e, errno, "cannot open '%s'", st->path);
-	tree = sys_open_tree(target, "",
-			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-	if (tree >= 0 && set_attr(tree, true, MOUNT_ATTR_RDONLY, 0, 0) == 0) {
+	tree = clone_tree(target, "", AT_EMPTY_PATH | AT_RECURSIVE, MOUNT_ATTR_RDONLY);
+	if (tree >= 0) {
 		if (sys_move_mount(tree, "", target, "",
 				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 			return err_set(e, errno, "cannot make '%s' read-only", st->path);
@@ -1086,7 +1104,8 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
  */
 int apply_pivot(struct apply *a, const struct step *st, struct err *e)
 {
-	auto_fd int old = st->pivot.shared ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	auto_fd int old =
+		st->pivot.shared ? openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (fchdir(a->root) < 0)
 		return err_set(e, errno, "cannot enter the new root");

@@ -42,7 +42,7 @@ int apply_own_proc(struct apply *a, struct err *e)
 		a->proc = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	/* a shared pid namespace, or an old kernel: what is mounted there, if it is a procfs */
 	if (a->proc < 0)
-		a->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		a->proc = openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (a->proc < 0 || fstatfs(a->proc, &st) < 0)
 		return err_set(e, errno, "cannot open procfs");
 	if (st.f_type != PROC_SUPER_MAGIC)
@@ -122,7 +122,7 @@ int apply_domainname(struct apply *a, const struct step *st, struct err *e)
 /* Made by the parent, for the child alone: the parent is back in its own namespace when this returns. */
 int apply_netns_make(struct apply *a, const struct step *st, struct err *e)
 {
-	auto_fd int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	auto_fd int own = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	auto_fd int made = -1;
 	int r = 0;
 
@@ -131,7 +131,7 @@ int apply_netns_make(struct apply *a, const struct step *st, struct err *e)
 		return err_set(e, errno, "cannot open the network namespace");
 	if (unshare(CLONE_NEWNET) < 0)
 		return err_set(e, errno, "cannot make a network namespace");
-	made = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	made = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (made < 0)
 		r = err_set(e, errno, "cannot open the new network namespace");
 	else
@@ -307,7 +307,7 @@ int apply_keyring(struct apply *a, const struct step *st, struct err *e)
 /* Whether from the working directory the way up ends at "/". */
 static bool is_below_root(void)
 {
-	auto_fd int at = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int at = openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat root, now, up;
 
 	if (at < 0 || stat("/", &root) < 0 || fstat(at, &now) < 0)

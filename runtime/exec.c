@@ -120,8 +120,8 @@ static int use_own_null(struct err *e)
 		if (!is_null_device(fd))
 			continue;
 		if (null < 0) {
-			null = open("/dev/null",
-				    O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+			null = openat(AT_FDCWD, "/dev/null",
+				      O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 			if (null < 0 || !is_null_device(null))
 				return 0;
 			(void)fcntl(null, F_SETFL, 0);

@@ -16,6 +16,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/userns.h"
 
 static const char *const controller_names[] = {
 	"cpu", "cpuset", "io", "memory", "hugetlb", "pids", "rdma", "misc",
@@ -117,7 +118,10 @@ static int find_cgroup2(struct host *h, struct err *e)
 	return host_read_mountinfo(info.s, h, is_cgroup2, e);
 }
 
-/* The kernel knows all capabilities up to some number and none above: halving finds it in six calls. */
+/*
+ * The kernel knows all capabilities up to some number and none above: halving finds it in six calls. So does libcap, which takes a call that is
+ * refused for a capability that is not there: those above would stay.
+ */
 static unsigned find_last_cap(void)
 {
 	unsigned known = 0, unknown = 64;
@@ -138,9 +142,9 @@ int host_probe(struct host *h, struct err *e)
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { 0 };
 	auto_str struct str text = { 0 };
-	unsigned first, host_first, count;
 	struct utsname uts;
 	char path[300];
+	int first;
 
 	memset(h, 0, sizeof(*h));
 	if (find_cgroup2(h, e) < 0)
@@ -157,10 +161,10 @@ int host_probe(struct host *h, struct err *e)
 	h->cgroup_readonly = h->cgroup[0] && access(h->cgroup, W_OK) < 0;
 	if (h->cgroup_readonly && errno != EACCES && errno != EROFS)
 		return err_set(e, errno, "cannot look at '%s'", h->cgroup);
-	if (file_read_kernel(AT_FDCWD, "/proc/self/uid_map", 65536, &text, e) < 0)
+	first = userns_ask_first(e);
+	if (first < 0)
 		return -1; /* not knowing is not being outside: a device filter hangs on it */
-	h->initial_userns = sscanf(str_text(&text), "%u %u %u", &first, &host_first, &count) == 3 &&
-			    first == 0 && host_first == 0 && count == UINT32_MAX;
+	h->initial_userns = first;
 	if (syscall(SYS_capget, &header, caps) == 0)
 		h->cap_sys_resource = caps[0].effective & (1u << CAP_SYS_RESOURCE);
 	h->last_cap = find_last_cap();

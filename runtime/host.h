@@ -33,7 +33,7 @@ struct host {
 	bool cgroup_readonly; /* nothing can be made there: containers stay in their caller's cgroup */
 	unsigned v1_controllers; /* bound to a cgroup v1 hierarchy, so not available to v2 */
 	uid_t euid;
-	bool initial_userns;   /* uid_map is the identity over all ids */
+	bool initial_userns;   /* ours is the machine's first user namespace */
 	bool cap_sys_resource; /* may raise hard limits and lower oom_score_adj */
 	unsigned last_cap;     /* the highest capability number the kernel knows */
 	unsigned kernel_major, kernel_minor;

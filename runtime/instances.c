@@ -156,9 +156,12 @@ static int names_add(struct names *l, const char *name)
 /* All entries of a directory but "." and ".."; with @hidden unset, without dot files. */
 static int list_dir(int dir, bool hidden, struct names *l, struct err *e)
 {
-	auto_dir DIR *d = dir_list(dir);
+	bool empty = dir_is_empty(dir);
+	auto_dir DIR *d = empty ? NULL : dir_list(dir);
 	struct dirent *ent;
 
+	if (empty)
+		return 0;
 	if (!d)
 		return err_set(e, errno, "cannot list the instances");
 	while ((errno = 0, ent = readdir(d))) {

@@ -105,7 +105,7 @@ static int become_root(const struct birth *b, struct err *e)
 {
 	if (!spec_namespace(b->spec, CLONE_NEWUSER))
 		return 0;
-	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+	if (sys_setresgid(0) < 0 || sys_setresuid(0) < 0)
 		return err_set(e, errno, "cannot become root of the user namespace");
 	return 0;
 }
@@ -164,7 +164,7 @@ static int make_time_namespace(const struct birth *b, struct err *e)
 		if (file_write_kernel(AT_FDCWD, "/proc/self/timens_offsets", text, e) < 0)
 			return err_in(e, "linux.timeOffsets");
 	}
-	ns = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	ns = openat(AT_FDCWD, "/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
 	if (ns < 0 || setns(ns, CLONE_NEWTIME) < 0)
 		return err_set(e, errno, "cannot enter the time namespace");
 	return 0;
@@ -364,7 +364,7 @@ static int open_join(const struct birth *b, struct joins *j, unsigned i, struct 
 
 	if (j->fd[i] >= 0)
 		return 0;
-	j->fd[i] = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	j->fd[i] = openat(AT_FDCWD, ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (j->fd[i] < 0)
 		return err_set(e, errno, "cannot open namespace '%s'", ns->path);
 	return check_not_own(b->spec, ns, j->fd[i], e);
@@ -533,7 +533,6 @@ static int say_mapped(struct birth *b, struct err *e)
 	for (size_t i = 0; i < b->apply.n_trees; i++)
 		close(b->apply.trees[i]);
 	b->apply.n_trees = 0;
-	apply_close_spent(&b->apply);
 	return 0;
 }
 
@@ -581,6 +580,7 @@ static int hear_created(struct birth *b, struct life *l, struct err *e)
 
 	if (hear_fds(b->sock, MSG_CREATED, &fd, &n, e) < 0)
 		return -1;
+	apply_close_spent(&b->apply); /* only now: two who take mounts away wait for each other */
 	l->console = fd;
 	return 0;
 }

@@ -94,7 +94,7 @@ static int enter_root(const struct entry *n, struct err *e)
 	if (spec_namespace(n->spec, CLONE_NEWNS))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/root", n->first);
-	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
 		return err_set(e, errno, "cannot enter the container's root");
 	return 0;
@@ -121,7 +121,7 @@ static int open_cgroup_namespace(struct entry *n, pid_t first, struct err *e)
 	if (!spec_namespace(n->spec, CLONE_NEWCGROUP))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/ns/cgroup", first);
-	n->cgroup_namespace = open(path, O_RDONLY | O_CLOEXEC);
+	n->cgroup_namespace = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (n->cgroup_namespace < 0)
 		return err_set(e, errno, "cannot open '%s'", path);
 	n->cgroup_namespace_is_ours = spec_namespace(n->spec, CLONE_NEWUSER) &&
@@ -154,7 +154,7 @@ static int become_root(const struct entry *n, struct err *e)
 {
 	if (!spec_namespace(n->spec, CLONE_NEWUSER))
 		return 0;
-	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+	if (sys_setresgid(0) < 0 || sys_setresuid(0) < 0)
 		return err_set(e, errno, "cannot become root of the user namespace");
 	return 0;
 }
@@ -173,7 +173,7 @@ static int open_console(struct entry *n, struct err *e)
 {
 	if (!n->spec->process.terminal)
 		return 0;
-	n->apply.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	n->apply.root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (n->apply.root < 0)
 		return err_set(e, errno, "cannot open the container's root");
 	return apply_open_pty(&n->apply, &n->spec->process, e);
@@ -291,7 +291,7 @@ static int open_cgroup(struct entry *n, const struct state *st, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "bad sub cgroup path '%s': `..` components are not allowed", sub);
 	snprintf(path, sizeof(path), "%s/%s/%s", st->cgroup_root, st->cgroup, sub);
-	n->apply.cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	n->apply.cgroup = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return n->apply.cgroup < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : 0;
 }
 

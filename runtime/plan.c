@@ -286,6 +286,16 @@ static int plan_group(struct plan *p, const struct spec *s, bool join, struct er
 	return 0;
 }
 
+/* Such as net.ipv4.conf.eth0.forwarding: they are there when the device is. */
+static bool has_device_sysctl(const struct spec *s)
+{
+	for (size_t i = 0; i < s->n_sysctl; i++)
+		if (str_after(s->sysctl[i].key, "net") &&
+		    (strstr(s->sysctl[i].key, "conf") || strstr(s->sysctl[i].key, "neigh")))
+			return true;
+	return false;
+}
+
 struct plan *plan_build(const struct spec *s, const struct host *h, const struct plan_options *o,
 			struct err *e)
 {
@@ -311,7 +321,7 @@ struct plan *plan_build(const struct spec *s, const struct host *h, const struct
 		return NULL;
 	/* clang-format on */
 	p->network_first = spec_has_net_devices(s) &&
-			   (s->n_sysctl || s->hooks[HOOK_CREATE_CONTAINER].n);
+			   (s->hooks[HOOK_CREATE_CONTAINER].n || has_device_sysctl(s));
 	sort_by_stage(p);
 	return take_ptr(p);
 }

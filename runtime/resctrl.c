@@ -118,7 +118,7 @@ bool resctrl_has(const char *now, const char *wanted)
 
 static int open_root(struct err *e)
 {
-	auto_fd int fd = open(RESCTRL_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, RESCTRL_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	/* where it is not mounted there is, at most, an empty directory */
 	if (fd < 0 || faccessat(fd, "tasks", F_OK, 0) < 0)
@@ -263,7 +263,7 @@ int resctrl_write(const struct resctrl *g, const char *id, const char *schemata,
 
 int resctrl_remove(const char *path, struct err *e)
 {
-	auto_fd int root = open(RESCTRL_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int root = openat(AT_FDCWD, RESCTRL_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (root < 0 || unlinkat(root, path, AT_REMOVEDIR) < 0)
 		return errno == ENOENT ?

@@ -163,7 +163,7 @@ static int pid_of(int pidfd)
 	int pid;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 :
 		     read(fd, text, sizeof(text) - 1); /* not on the heap: a supervisor has none */
 	if (n < 0)
@@ -178,7 +178,7 @@ int running_hold_network(int pidfd)
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid_of(pidfd));
-	return open(path, O_RDONLY | O_CLOEXEC);
+	return openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 }
 
 static bool kernel_remembers(int pidfd, int *status)
@@ -272,7 +272,8 @@ static bool killed_by_limit(const struct state *st)
  */
 static void find_oom_process(const struct state *st, struct instance_exit *x)
 {
-	auto_fd int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	auto_fd int fd =
+		openat(AT_FDCWD, "/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	char record[8192];
 	ssize_t n;
 

@@ -110,7 +110,7 @@ int self_protect(char **argv, struct err *e)
 	if (clone >= 0)
 		(void)syscall(SYS_execveat, clone, "", argv, environ, AT_EMPTY_PATH);
 	/* No CAP_SYS_ADMIN, an old kernel, or this is the copy already. */
-	exe = open(own_file, O_RDONLY | O_CLOEXEC);
+	exe = openat(AT_FDCWD, own_file, O_RDONLY | O_CLOEXEC);
 	if (exe < 0)
 		return err_set(e, errno, "cannot open '%s'", own_file);
 	if (is_sealed(exe))
@@ -120,16 +120,4 @@ int self_protect(char **argv, struct err *e)
 		return -1;
 	(void)syscall(SYS_execveat, copy, "", argv, environ, AT_EMPTY_PATH);
 	return err_set(e, errno, "cannot execute a read-only copy of the program");
-}
-
-bool self_in_user_namespace(void)
-{
-	auto_str struct str map = { 0 };
-	unsigned inside, outside, count;
-	struct err e;
-
-	if (file_read_kernel(AT_FDCWD, "/proc/self/uid_map", 4096, &map, &e) < 0)
-		return false;
-	return sscanf(str_text(&map), "%u %u %u", &inside, &outside, &count) != 3 || inside != 0 ||
-	       outside != 0 || count != 4294967295U;
 }

@@ -23,7 +23,4 @@ struct err;
  */
 int self_protect(char **argv, struct err *e);
 
-/* Whether this process is in a user namespace other than the host's first. */
-bool self_in_user_namespace(void);
-
 #endif

@@ -60,14 +60,14 @@ int state_check_id(const char *id, struct err *e)
 
 int state_open_root(const char *path, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT) {
 		if (dir_make_all(path, 0755, e) < 0)
 			return -1;
 		if (chmod(path, 0700) < 0)
 			return err_set(e, errno, "cannot protect '%s'", path);
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	return fd < 0 ? err_set(e, errno, "cannot open '%s'", path) : fd;
 }
@@ -467,7 +467,7 @@ static int process_stat(pid_t pid, char *state, uint64_t *start)
 
 	*start = 0;
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	/* ESRCH: it ended while its directory was looked into (proc_pid_permission() of the kernel) */
 	if (fd < 0)
 		return errno == ENOENT || errno == ESRCH ? 0 : -1;
@@ -662,13 +662,11 @@ static int recover_one(int root, const char *id, struct err *e)
 int state_recover(int root, struct err *e)
 {
 	struct err first = { 0 }, other;
-	auto_dir DIR *list = NULL;
+	auto_fd int fd = openat(root, PROMISES, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	auto_dir DIR *list = fd < 0 || dir_is_empty(fd) ? NULL : dir_list(fd);
 	struct dirent *ent;
-	int n = 0, fd = openat(root, PROMISES, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int n = 0;
 
-	if (fd < 0)
-		return 0;
-	list = fdopendir(fd);
 	while (list && (ent = readdir(list))) {
 		int r = ent->d_name[0] == '.' ? 0 : recover_one(root, ent->d_name, &other);
 

@@ -21,7 +21,11 @@ struct id_map;
 int userns_write_maps(pid_t pid, const struct id_map *uid, size_t n_uid, const struct id_map *gid,
 		      size_t n_gid, bool unprivileged, struct err *e);
 
-/* Whether ours is the machine's first one, in which all ids are and the host's root is root. */
+/*
+ * 1 if ours is the machine's first one, in which all ids are and the host's root is root; else 0. -1 and *e if /proc does not tell, which
+ * userns_is_first() takes for the first.
+ */
+int userns_ask_first(struct err *e);
 bool userns_is_first(void);
 
 /*

@@ -1,11 +1,14 @@
 #include "runtime/base/path.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
@@ -162,7 +165,9 @@ int path_make_file_in(int root, const char *path, mode_t mode, struct err *e)
 	return make_file_in(root, path, mode, 0, e);
 }
 
-static int read_all(int fd, const char *path, size_t max, struct str *out, struct err *e)
+/* Until the end; @size: where it is, if that is known, or 0. */
+static int read_all(int fd, const char *path, size_t size, size_t max, struct str *out,
+		    struct err *e)
 {
 	char chunk[16384];
 	size_t total = 0;
@@ -180,6 +185,8 @@ static int read_all(int fd, const char *path, size_t max, struct str *out, struc
 		if (total > max)
 			return err_set(e, ERR_INVALID, "'%s' is larger than %zu bytes", path, max);
 		str_add_n(out, chunk, (size_t)n);
+		if (total == size)
+			break;
 	}
 	if (out->failed)
 		return err_set(e, ENOMEM, "cannot read '%s'", path);
@@ -197,7 +204,7 @@ int file_read(int dir, const char *path, size_t max, struct str *out, struct err
 		return err_set(e, errno, "cannot stat '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_INVALID, "'%s' is not a regular file", path);
-	return read_all(fd, path, max, out, e);
+	return read_all(fd, path, (size_t)st.st_size, max, out, e);
 }
 
 int file_read_stream(int dir, const char *path, size_t max, struct str *out, struct err *e)
@@ -206,7 +213,7 @@ int file_read_stream(int dir, const char *path, size_t max, struct str *out, str
 
 	if (fd < 0)
 		return err_set(e, errno, "cannot open '%s'", path);
-	return read_all(fd, path, max, out, e);
+	return read_all(fd, path, 0, max, out, e);
 }
 
 int file_read_kernel(int dir, const char *path, size_t max, struct str *out, struct err *e)
@@ -215,7 +222,7 @@ int file_read_kernel(int dir, const char *path, size_t max, struct str *out, str
 
 	if (fd < 0)
 		return err_set(e, errno, "cannot open '%s'", path);
-	return read_all(fd, path, max, out, e);
+	return read_all(fd, path, 0, max, out, e);
 }
 
 int file_write_kernel(int dir, const char *path, const char *text, struct err *e)
@@ -375,4 +382,22 @@ DIR *dir_list(int dir)
 	if (!d)
 		own_close(&fd);
 	return d;
+}
+
+bool dir_is_empty(int dir)
+{
+	_Alignas(struct dirent64) char entries[1024];
+	long n;
+
+	if (lseek(dir, 0, SEEK_SET) < 0)
+		return false;
+	n = syscall(SYS_getdents64, dir, entries, sizeof(entries));
+	for (long at = 0; at < n;) {
+		const struct dirent64 *ent = (const struct dirent64 *)(entries + at);
+
+		if (!streq(ent->d_name, ".") && !streq(ent->d_name, ".."))
+			return false;
+		at += ent->d_reclen;
+	}
+	return n >= 0 && syscall(SYS_getdents64, dir, entries, sizeof(entries)) == 0;
 }

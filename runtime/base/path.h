@@ -7,6 +7,7 @@
 #define CTR_PATH_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -65,5 +66,8 @@ int dir_make_all(const char *path, mode_t mode, struct err *e);
 
 /* A stream of the entries of a directory that is open as @dir, from the first on; closedir(3) leaves @dir open. NULL with errno. */
 DIR *dir_list(int dir);
+
+/* Whether it has no entries but "." and "..": most that are swept have none, and a stream costs nine calls. */
+bool dir_is_empty(int dir);
 
 #endif

@@ -31,6 +31,7 @@ enum {
 	NR_openat2 = 437,
 	NR_pidfd_getfd = 438,
 	NR_mount_setattr = 442,
+	NR_open_tree_attr = 467,
 };
 
 #ifndef CLONE_NEWTIME
@@ -55,6 +56,24 @@ enum {
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+/*
+ * Of the calling thread, which must be the only one: the C library's stop all others before, in three calls more each.
+ */
+static inline int sys_setresuid(uid_t uid)
+{
+	return (int)syscall(SYS_setresuid, uid, uid, uid);
+}
+
+static inline int sys_setresgid(gid_t gid)
+{
+	return (int)syscall(SYS_setresgid, gid, gid, gid);
+}
+
+static inline int sys_setgroups(size_t n, const gid_t *list)
+{
+	return (int)syscall(SYS_setgroups, n, list);
+}
+
 static inline pid_t sys_clone3(struct clone_args *args)
 {
 	return (pid_t)syscall(NR_clone3, args, sizeof(*args));
@@ -71,6 +90,13 @@ static inline int sys_openat2(int dir, const char *path, uint64_t flags, uint64_
 static inline int sys_open_tree(int dir, const char *path, unsigned flags)
 {
 	return (int)syscall(NR_open_tree, dir, path, flags);
+}
+
+/* The same, and what @attr says of it, in one call (Linux 6.15). */
+static inline int sys_open_tree_attr(int dir, const char *path, unsigned flags,
+				     struct mount_attr *attr)
+{
+	return (int)syscall(NR_open_tree_attr, dir, path, flags, attr, sizeof(*attr));
 }
 
 static inline int sys_move_mount(int from, const char *from_path, int to, const char *to_path,

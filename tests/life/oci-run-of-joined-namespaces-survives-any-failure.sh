@@ -79,7 +79,7 @@ check() {
 # shellcheck disable=SC2034 # read by sweep.bash
 INJECT_OPTIONS=(-p "$CTR_OCI")
 # EPERM: it may belong to the user namespace that is joined next, after which it is tried again
-tolerated+=('open /proc/*/ns/* (ctr, child)' 'setns * (ctr, child)')
+tolerated+=('open?(at) /proc/*/ns/* (ctr, child)' 'setns * (ctr, child)')
 for bundle in joined joined-user user; do
 	rm -f reference
 	bash detached "$CTR_OCI" "$ROOT" $bundle "$ID" >out 2>&1 && wait_for_file terminal.out && cp terminal.out reference ||

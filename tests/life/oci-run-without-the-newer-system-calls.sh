@@ -6,7 +6,7 @@
 . "$TESTS/life/sweep.bash"
 
 refuse=$BUILD/tests/life/refuse
-mount=fsopen,fsconfig,fsmount,open_tree,move_mount,mount_setattr
+mount=fsopen,fsconfig,fsmount,open_tree,open_tree_attr,move_mount,mount_setattr
 bad=0 same=0 refused=0
 
 mkdir source source/below && echo text >file && ln -s file link
@@ -81,7 +81,8 @@ for bundle in plain many cgroup-shared user terminal; do
 	"${OCI[@]}" delete --force "$ID" || exit 1
 	[ $bundle = user ] && must=may || must=must
 	for errno in 38 1; do
-		for calls in $mount fsopen open_tree mount_setattr fsopen,open_tree fsopen,mount_setattr open_tree,mount_setattr \
+		for calls in $mount fsopen open_tree,open_tree_attr mount_setattr,open_tree_attr open_tree_attr fsopen,open_tree,open_tree_attr \
+			fsopen,mount_setattr,open_tree_attr open_tree,mount_setattr,open_tree_attr \
 			close_range faccessat2,memfd_create,statx,rseq,epoll_pwait2; do
 			try $bundle $errno $calls $must
 		done
@@ -101,7 +102,7 @@ done
 make_bundle below "c['mounts'] += [{'destination': '/tmp/a', 'type': 'tmpfs'}, {'destination': '/tmp/a/b c', 'type': 'tmpfs'}]
 c['linux']['readonlyPaths'] = ['/tmp/a']"
 "${OCI[@]}" run -b below "$ID" | grep -c '^mount /tmp/a.* ro' | grep -qx 2 || { echo "not both read-only"; bad=1; }
-! "$refuse" mount_setattr "${OCI[@]}" run -b below "$ID" >out 2>err || { echo "half read-only:"; cat out; bad=1; }
+! "$refuse" mount_setattr,open_tree_attr "${OCI[@]}" run -b below "$ID" >out 2>err || { echo "half read-only:"; cat out; bad=1; }
 grep -q 'mounts below it' err || { echo "not the reason: $(cat err)"; bad=1; }
 
 echo "$same as confined, $refused refused"

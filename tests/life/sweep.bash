@@ -180,6 +180,7 @@ tolerated=(
 	# mount(2) does the same; that it is the same is checked
 	'fsopen *'
 	'open_tree *'
+	'open_tree_attr *'
 	'move_mount *'
 	'mount_setattr *'
 	# the version is only for `ctr plan --host`
@@ -234,8 +235,8 @@ tolerated=(
 	'read */memory.events (ctr)'
 	# the links are held until their bytes were counted: else the sampler knows how many there were
 	'read */fdinfo/* (ctr)'
-	'open */fdinfo/* (ctr)'
-	'open */ns/net (ctr)'
+	'open?(at) */fdinfo/* (ctr)'
+	'open?(at) */ns/net (ctr)'
 	# from the beginning again, when a directory is listed a second time; what is left is noticed then
 	'lseek * 0 *'
 	# removed one by one, and if that fails as a tree; the cgroup after its processes were killed
@@ -243,7 +244,7 @@ tolerated=(
 	# a standard stream may stay the /dev/null that the command was given
 	'fstat [012] *'
 	'fstat [3-9] */dev/null (ctr, child)'
-	'open /dev/null (ctr, child)'
+	'openat /dev/null (ctr, child)'
 	'fcntl [3-9] 0x4 (ctr, child)'
 )
 

@@ -42,15 +42,15 @@ tolerated+=('* (exe)' 'ppoll *' 'read * */stdout (ctr)' 'read * */stderr (ctr)' 
 	'dup2 [1-9][0-9] 0x[345] (ctr, child)' 'prctl 41 *' 'fcntl [0-9] 0x1 (ctr)'
 	'flock * (ctr)' 'openat sweep-* (ctr)' 'newfstatat sweep-* (ctr)' 'openat journal (ctr)' 'read */journal (ctr)'
 	'openat state.json (ctr)' 'read */state.json (ctr)' 'fstat * (ctr)' 'write {"code":*' 'renameat .exit.*' 'openat .exit.*' 'fsync *'
-	'openat usage (ctr)' 'openat receipt (ctr)' 'open */usage (ctr)' 'openat 00000? (ctr)' 'pread64 */usage/* (ctr)' 'write {"seq":*' 'openat */cpu.stat (ctr)' 'openat */io.stat (ctr)' 'openat */memory.* (ctr)' 'read */cpu.stat (ctr)'
+	'openat usage (ctr)' 'openat receipt (ctr)' 'open?(at) */usage (ctr)' 'openat 00000? (ctr)' 'pread64 */usage/* (ctr)' 'write {"seq":*' 'openat */cpu.stat (ctr)' 'openat */io.stat (ctr)' 'openat */memory.* (ctr)' 'read */cpu.stat (ctr)'
 	'openat /proc/self/fdinfo/* (ctr)' 'socket 1 0x80801 (ctr)' 'bind *' 'listen *'
-	'mmap 0 * (ctr)' 'open /proc/*/stat (ctr)' 'read */proc/* (ctr)' 'pidfd_open *' 'close *')
+	'mmap 0 * (ctr)' 'open?(at) /proc/*/stat (ctr)' 'read */proc/* (ctr)' 'pidfd_open *' 'close *')
 # stop asks the image for its signal, and else sends SIGTERM; and kills who does not hear it
-tolerated+=('access */run/mounts (ctr)' 'openat version (ctr)' 'read */version (ctr)' 'fstatfs * (ctr)' 'open */root (ctr)' 'open */rootfs (ctr)' 'newfstatat etc (ctr)' 'openat lock (ctr)'
+tolerated+=('access */run/mounts (ctr)' 'openat version (ctr)' 'read */version (ctr)' 'fstatfs * (ctr)' 'open?(at) */root (ctr)' 'open?(at) */rootfs (ctr)' 'newfstatat etc (ctr)' 'openat lock (ctr)'
 	'readlink /* (ctr)' 'pidfd_send_signal *' 'openat /proc/*/status (ctr)')
 # what only hints at names and restarts, or tells of what went before; its own clocks, once the command has been told (launch.c)
-tolerated+=('openat names (ctr)' 'openat restarts/* (ctr)' 'open */events (ctr)' 'write {"time":* (ctr)' 'faccessat2 log.1 (ctr)' 'faccessat2 */stopping (ctr)'
-	'open /proc/self/ns/time (ctr, child)' 'setns * 0x80 (ctr, child)')
+tolerated+=('openat names (ctr)' 'openat restarts/* (ctr)' 'open?(at) */events (ctr)' 'write {"time":* (ctr)' 'faccessat2 log.1 (ctr)' 'faccessat2 */stopping (ctr)'
+	'open?(at) /proc/self/ns/time (ctr, child)' 'setns * 0x80 (ctr, child)')
 
 # shellcheck disable=SC2034 # used by sweep.bash
 INJECT_OPTIONS=(-p "$CTR" -t 20)
