@@ -2,12 +2,24 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
+
+#define FIRST_SIZE 2032 /* with musl's own bytes half a page */
+
+/* The last one of that size that was given back, for the next: with musl each would be mapped, faulted in and unmapped. */
+static _Atomic(char *) spare;
+
+void str_free(struct str *b)
+{
+	free(b->size == FIRST_SIZE ? atomic_exchange(&spare, b->s) : b->s);
+	*b = (struct str){ 0 };
+}
 
 static bool str_reserve(struct str *b, size_t extra)
 {
-	size_t need = b->len + extra + 1, size = b->size ? b->size : 256;
-	char *s;
+	size_t need = b->len + extra + 1, size = b->size ? b->size : FIRST_SIZE;
+	char *s = NULL;
 
 	if (b->failed)
 		return false;
@@ -15,7 +27,10 @@ static bool str_reserve(struct str *b, size_t extra)
 		return true;
 	while (size < need)
 		size *= 2;
-	s = realloc(b->s, size);
+	if (size == FIRST_SIZE)
+		s = atomic_exchange(&spare, NULL);
+	if (!s)
+		s = realloc(b->s, size);
 	if (!s) {
 		b->failed = true;
 		return false;
@@ -42,17 +57,26 @@ void str_add(struct str *b, const char *s)
 void str_addf(struct str *b, const char *fmt, ...)
 {
 	va_list ap;
+	size_t room;
 	int n;
 
-	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	va_end(ap);
-	if (n < 0 || !str_reserve(b, (size_t)n))
+	if (!str_reserve(b, 0))
 		return;
+	room = b->size - b->len;
 	va_start(ap, fmt);
-	vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+	n = vsnprintf(b->s + b->len, room, fmt, ap);
 	va_end(ap);
-	b->len += (size_t)n;
+	if (n >= 0 && (size_t)n >= room) {
+		b->s[b->len] = '\0';
+		if (!str_reserve(b, (size_t)n))
+			return;
+		va_start(ap, fmt);
+		vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
+	if (n >= 0)
+		b->len += (size_t)n;
+	b->s[b->len] = '\0';
 }
 
 int parse_u64(const char *s, uint64_t lo, uint64_t hi, uint64_t *out)

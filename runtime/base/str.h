@@ -42,11 +42,7 @@ static inline const char *str_text(const struct str *b)
 	return b->s ? b->s : "";
 }
 
-static inline void str_free(struct str *b)
-{
-	free(b->s);
-	*b = (struct str){ 0 };
-}
+void str_free(struct str *b);
 
 #define auto_str __attribute__((cleanup(str_free)))
 
