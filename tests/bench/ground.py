@@ -173,6 +173,7 @@ class Ground:
         shutil.copy(busybox, root + "/bin/busybox")
         for name in APPLETS:
             os.symlink("busybox", f"{root}/bin/{name}")
+        shutil.copy(build_program("first"), root + "/bin/first")
         return root
 
     def image_tar(self):

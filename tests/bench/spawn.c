@@ -14,13 +14,15 @@
  *	timed   LABEL  PROGRAM  ARG...	   run, wait, record
  *	plain   LABEL  PROGRAM  ARG...	   run, wait, do not record (a clean-up, a preparation)
  *	reap    LABEL  PIDFILE		   wait for a process that an earlier step left; recorded
+ *	stamp   LABEL  PROGRAM  ARG...	   it prints when something was (ns of CLOCK_REALTIME): recorded, since
+ *					   the run began; asked until it prints that
  *
  * The steps of an arm are one run; "@ID@" in an argument becomes a name that no other run has. When
  * a step fails the rest of its run is still carried out, since the clean-up is in it, and the line
  * has the status. An arm that failed FAILURES_ALLOWED times is left out from then on.
  *
  * CSV columns: arm, step, block, run, wall ns (CLOCK_MONOTONIC, from just before the vfork to the
- * return of wait4), user us, system us, largest resident set in KiB, status (the exit code, or 128 +
+ * return of wait4, or as the kind of the step says), user us, system us, largest resident set in KiB, status (the exit code, or 128 +
  * the signal). User and system time count the command and those of its children that it reaped.
  *
  * With -p each arm's RUNS are shared by WORKERS processes, and only the timed steps are carried out
@@ -55,12 +57,13 @@ enum {
 	ARGS_MAX = 60,
 	ARG_SIZE = 512,
 	FAILURES_ALLOWED = 3,
+	STAMP_SECONDS = 2,
 	STEP_SECONDS = 30, /* a command that takes longer hangs, and is killed */
 	STATUS_HUNG = 1000,
 	STATUS_NOT_STARTED = 1001,
 };
 
-enum kind { TIMED, PLAIN, REAP };
+enum kind { TIMED, PLAIN, REAP, STAMP };
 
 struct step {
 	enum kind kind;
@@ -99,12 +102,17 @@ static _Noreturn void die(const char *what)
 	exit(1);
 }
 
-static int64_t now(void)
+static int64_t read_clock(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static int64_t now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
 }
 
 static void on_alarm(int sig)
@@ -195,12 +203,49 @@ static struct result reap(const char *pidfile)
 	return r;
 }
 
-static struct result run_step(const struct step *step, unsigned int id)
+/* The number that a command prints, or 0. */
+static int64_t ask(const struct step *step, char args[][ARG_SIZE])
+{
+	int out = memfd_create("out", MFD_CLOEXEC), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	char text[32] = "";
+
+	if (out < 0 || null < 0 || dup2(out, 1) < 0)
+		die("stdout");
+	(void)run_command(step, args);
+	if (dup2(null, 1) < 0 || pread(out, text, sizeof(text) - 1, 0) < 0)
+		die("stdout");
+	close(out);
+	close(null);
+	return strtoll(text, NULL, 10);
+}
+
+static struct result stamp(const struct step *step, char args[][ARG_SIZE], int64_t began)
+{
+	struct result r = { .status = STATUS_NOT_STARTED };
+	int64_t start = now(), when;
+
+	do {
+		when = ask(step, args);
+		if (when > began) {
+			r.ns = when - began;
+			r.status = 0;
+			return r;
+		}
+		usleep(1000);
+	} while (now() - start < STAMP_SECONDS * 1000000000LL);
+	fprintf(stderr, "spawn: '%s' prints no time\n", args[0]);
+	return r;
+}
+
+/* @began: when the run did, by CLOCK_REALTIME. */
+static struct result run_step(const struct step *step, unsigned int id, int64_t began)
 {
 	static char args[ARGS_MAX][ARG_SIZE];
 
 	for (int i = 0; step->argv[i]; i++)
 		expand(args[i], step->argv[i], id);
+	if (step->kind == STAMP)
+		return stamp(step, args, began);
 	return step->kind == REAP ? reap(args[0]) : run_command(step, args);
 }
 
@@ -213,12 +258,13 @@ static void reap_orphans(void)
 
 static void run_once(struct arm *arm, int block, int run)
 {
+	int64_t began = read_clock(CLOCK_REALTIME);
 	unsigned int id = bench.next_id++;
 	bool failed = false;
 
 	for (int i = 0; i < arm->n_steps; i++) {
 		const struct step *s = &arm->steps[i];
-		struct result r = run_step(s, id);
+		struct result r = run_step(s, id, began);
 
 		failed |= r.status != 0;
 		if (s->kind == PLAIN && r.status == 0)
@@ -245,7 +291,7 @@ static _Noreturn void work(const struct arm *arm, unsigned int first_id, int gat
 
 		for (int i = 0; i < arm->n_steps; i++)
 			if (arm->steps[i].kind == TIMED)
-				failed |= run_step(&arm->steps[i], first_id + k).status != 0;
+				failed |= run_step(&arm->steps[i], first_id + k, 0).status != 0;
 		if (failed)
 			atomic_fetch_add(bench.failed, 1);
 	}
@@ -284,7 +330,7 @@ static void run_parallel(struct arm *arm, int block)
 	for (int k = 0; k < bench.runs; k++)
 		for (int i = 0; i < arm->n_steps; i++)
 			if (arm->steps[i].kind != TIMED)
-				(void)run_step(&arm->steps[i], first_id + k);
+				(void)run_step(&arm->steps[i], first_id + k, 0);
 	reap_orphans();
 	fprintf(bench.csv, "%s,parallel,%d,%d,%lld,0,0,0,%u\n", arm->name, block, bench.runs,
 		(long long)start, *bench.failed);
@@ -331,7 +377,9 @@ static void bad_line(int number, const char *why)
 
 static void add_step(char *line, int number)
 {
-	static const char *const kinds[] = { [TIMED] = "timed", [PLAIN] = "plain", [REAP] = "reap" };
+	static const char *const kinds[] = {
+		[TIMED] = "timed", [PLAIN] = "plain", [REAP] = "reap", [STAMP] = "stamp"
+	};
 	const char *kind = strsep(&line, "\t");
 	struct arm *arm;
 	struct step *step;
@@ -350,8 +398,8 @@ static void add_step(char *line, int number)
 		bad_line(number, "too many steps");
 	step = &arm->steps[arm->n_steps++];
 	while (strcmp(kind, kinds[step->kind]) != 0)
-		if (step->kind++ == REAP)
-			bad_line(number, "neither arm, timed, plain nor reap");
+		if (step->kind++ == STAMP)
+			bad_line(number, "neither arm, timed, plain, reap nor stamp");
 	step->label = strsep(&line, "\t");
 	while (line && i < ARGS_MAX) {
 		step->argv[i] = strsep(&line, "\t");

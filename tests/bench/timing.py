@@ -227,6 +227,43 @@ def parallel(sp, g, tools, image, n):
     sp.tidy()
 
 
+NETWORKS = ("none", "bridge")
+
+
+def first_arm(tools, image, net, alive):
+    """The pause lets the kernel end the network namespace of the run before."""
+    command = (tools["ctr"], "run", "-d", "--name", "@ID@", "--net", net, image, "/bin/first")
+    return Arm(f"--net {net} beside {alive}", ("plain", "run", command),
+               ("stamp", "run", (tools["ctr"], "logs", "@ID@")),
+               ("plain", "rm", (tools["ctr"], "rm", "-f", "@ID@")),
+               ("plain", "pause", ("/bin/sleep", "0.15")))
+
+
+def first(sp, g, tools, image, n, alive):
+    """From the exec of `ctr run -d` to the payload's first instruction, alone and with others alive."""
+    rows, log, arms = [], [], []
+    for count in (0, alive):
+        for k in range(count):
+            peers.run(tools["ctr"], "run", "-d", "--name", f"bench-alive-{k}", "--net", "bridge", image,
+                      "/bin/first", "stay")
+        more = sp.usable([first_arm(tools, image, net, count) for net in NETWORKS])
+        got, said = sp.spawn(f"first-{count}", more, *shape(n))
+        arms, rows, log = arms + more, rows + got, log + said
+    peers.run(tools["ctr"], "rm", "-f", "bench-alive-*")
+    lines = []
+    blocks = {arm.name: by_block(rows, arm.name, "run", milliseconds) for arm in arms}
+    for arm in arms:
+        times = flat(blocks[arm.name])
+        if times:
+            alone = arm.name.partition(" beside ")[0] + " beside 0"
+            lines.append([arm.name, len(times),
+                          *(tables.ms(stats.quantile(times, q)) for q in (0.5, 0.1, 0.99)),
+                          tables.ratio(blocks, arm.name, alone)])
+    tables.show("`ctr run -d`, until the payload's first instruction: user namespace, overlay, seccomp, network",
+                ["", "n", "median ms", "p10", "p99", "x alone [95 %]"], lines)
+    report_failures(arms, rows, log)
+
+
 LIFECYCLE = ("create", "start", "state", "kill", "gone", "delete")
 
 
