@@ -22,7 +22,7 @@ struct spec;
 struct state_dir;
 struct step;
 
-#define SPENT_MAX 64
+#define SPENT_MAX 64 /* more layers than an image has, mostly */
 
 struct apply {
 	const struct spec *spec;

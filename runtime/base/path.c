@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -384,16 +385,25 @@ DIR *dir_list(int dir)
 	return d;
 }
 
+/* getdents64(2) */
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	unsigned short d_reclen;
+	unsigned char d_type;
+	char d_name[];
+};
+
 bool dir_is_empty(int dir)
 {
-	_Alignas(struct dirent64) char entries[1024];
+	_Alignas(struct linux_dirent64) char entries[512];
 	long n;
 
 	if (lseek(dir, 0, SEEK_SET) < 0)
 		return false;
 	n = syscall(SYS_getdents64, dir, entries, sizeof(entries));
 	for (long at = 0; at < n;) {
-		const struct dirent64 *ent = (const struct dirent64 *)(entries + at);
+		const struct linux_dirent64 *ent = (const struct linux_dirent64 *)(entries + at);
 
 		if (!streq(ent->d_name, ".") && !streq(ent->d_name, ".."))
 			return false;

@@ -59,6 +59,15 @@ enum {
 /*
  * Of the calling thread, which must be the only one: the C library's stop all others before, in three calls more each.
  */
+#ifdef SYS_setresuid32 /* where the plain ones take 16 bits */
+#undef SYS_setresuid
+#undef SYS_setresgid
+#undef SYS_setgroups
+#define SYS_setresuid SYS_setresuid32
+#define SYS_setresgid SYS_setresgid32
+#define SYS_setgroups SYS_setgroups32
+#endif
+
 static inline int sys_setresuid(uid_t uid)
 {
 	return (int)syscall(SYS_setresuid, uid, uid, uid);
