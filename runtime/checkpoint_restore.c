@@ -267,8 +267,7 @@ static int put_views(struct restore *r, struct err *e)
 
 static int run_hooks(const struct restore *r, enum hook_point point, pid_t pid, struct err *e)
 {
-	return hooks_run(&r->spec->hooks[point], r->spec, r->lo->state->id, pid, STATUS_CREATING,
-			 false, e);
+	return hooks_run(point, r->spec, r->lo->state->id, pid, STATUS_CREATING, e);
 }
 
 static int on_namespaces(struct restore *r, pid_t pid, struct err *e)

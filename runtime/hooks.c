@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/hooks.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -170,24 +171,38 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 			return err_set(e, errno, "cannot wait for hook '%s'", h->path);
 	if (r < 0)
 		return err_in(e, "hook '%s'", h->path);
-	if (WIFSIGNALED(code))
-		return err_set(e, ERR_INVALID, "hook '%s' was killed by signal %d", h->path,
-			       WTERMSIG(code));
+	if (WIFSIGNALED(code)) {
+		const char *name = strsignal(WTERMSIG(code));
+
+		return err_set(e, ERR_INVALID, "hook '%s' was killed by signal %d (%c%s)", h->path,
+			       WTERMSIG(code), tolower(*name), name + 1);
+	}
 	if (WEXITSTATUS(code))
 		return err_set(e, ERR_INVALID, "hook failed with exit code %d: '%s'",
 			       WEXITSTATUS(code), h->path);
 	return 0;
 }
 
-int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *id, pid_t pid,
-	      enum status status, int tolerate, struct err *e)
+int hooks_run(enum hook_point point, const struct spec *s, const char *id, pid_t pid,
+	      enum status status, struct err *e)
 {
+	static const char *const names[] = {
+		[HOOK_PRESTART] = "prestart",
+		[HOOK_CREATE_RUNTIME] = "createRuntime",
+		[HOOK_CREATE_CONTAINER] = "createContainer",
+		[HOOK_START_CONTAINER] = "startContainer",
+		[HOOK_POSTSTART] = "poststart",
+		[HOOK_POSTSTOP] = "poststop",
+	};
+	const struct hook_list *hooks = &s->hooks[point];
+
 	for (size_t i = 0; i < hooks->n; i++) {
 		if (hook_run(&hooks->list[i], s, id, pid, status, true, e) == 0)
 			continue;
-		if (!tolerate)
+		err_in(e, "error running %s hook #%zu", names[point], i); /* as of apply_step() */
+		if (point != HOOK_POSTSTOP)
 			return -1;
-		log_warn("poststop %s", e->msg); /* the only ones that may */
+		log_warn("%s", e->msg);
 	}
 	return 0;
 }

@@ -7,12 +7,11 @@
 
 #include <sys/types.h>
 
+#include "runtime/spec.h"
 #include "runtime/state.h"
 
 struct err;
-struct hook_list;
 struct hook_spec;
-struct spec;
 struct str;
 
 /*
@@ -24,9 +23,9 @@ struct str;
 int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
 	     enum status status, bool in_bundle, struct err *e);
 
-/* All of a list; @tolerate logs failures and goes on, as poststop wants. */
-int hooks_run(const struct hook_list *hooks, const struct spec *s, const char *id, pid_t pid,
-	      enum status status, int tolerate, struct err *e);
+/* All of one point; a failure ends it, but for poststop, whose failures are logged (runtime.md, "Lifecycle"). 0, or -1 and *e. */
+int hooks_run(enum hook_point point, const struct spec *s, const char *id, pid_t pid,
+	      enum status status, struct err *e);
 
 /* The state object that hooks and callers get. @pid 0 leaves it out. */
 void state_json(const struct spec *s, const char *id, pid_t pid, enum status status,

@@ -594,10 +594,7 @@ static int hear_executed(struct birth *b, int pidfd, struct err *e)
 			      STATUS_CREATED, e) < 0)
 		return -1;
 	/* if one fails the container is stopped (runtime-spec 1.3, runtime.md, "Lifecycle") */
-	if (hooks_run(&b->spec->hooks[HOOK_POSTSTART], b->spec, b->o->state->id, b->apply.pid,
-		      STATUS_RUNNING, false, e) < 0)
-		return err_in(e, "poststart");
-	return 0;
+	return hooks_run(HOOK_POSTSTART, b->spec, b->o->state->id, b->apply.pid, STATUS_RUNNING, e);
 }
 
 static int life_parent(struct birth *b, struct life *l, struct err *e)
@@ -750,11 +747,11 @@ int life_start(struct state_dir *d, const struct state *st, const struct spec *s
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL);
 		return -1;
 	}
-	if (hooks_run(&s->hooks[HOOK_POSTSTART], s, d->id, st->pid, STATUS_RUNNING, false, e) == 0)
+	if (hooks_run(HOOK_POSTSTART, s, d->id, st->pid, STATUS_RUNNING, e) == 0)
 		return 0;
 	(void)sys_pidfd_send_signal(pidfd, SIGKILL);
 	destroy(d, st, s);
-	return err_in(e, "poststart");
+	return -1;
 }
 
 int life_wait(const struct life *l, struct err *e)
@@ -818,6 +815,6 @@ int life_delete(struct state_dir *d, const struct state *st, const struct spec *
 	if ((st && end_process(d, st, e) < 0) || state_undo(d, e) < 0)
 		return -1;
 	if (s)
-		return hooks_run(&s->hooks[HOOK_POSTSTOP], s, id, 0, STATUS_STOPPED, true, e);
+		return hooks_run(HOOK_POSTSTOP, s, id, 0, STATUS_STOPPED, e);
 	return 0;
 }

@@ -823,25 +823,15 @@ static const struct field personality_fields[] = {
 };
 static const struct object personality = { .fields = personality_fields };
 
-/* Go writes an object of which nothing is set as {}: no policy, as with runc. */
-static int check_memory_policy(struct reader *r, void *base)
-{
-	const struct spec *s = base;
-
-	if (!s->memory_policy.mode && (s->memory_policy.nodes || s->memory_policy.flags))
-		return reader_fail(r, "'mode' is missing");
-	return 0;
-}
-
 static const struct field memory_policy_fields[] = {
-	WORD("mode", struct spec, memory_policy.mode, memory_policy_names, "mode"),
+	WORD("mode", struct spec, memory_policy.mode, memory_policy_names, "mode",
+	     .flags = REQUIRED),
 	STRING("nodes", struct spec, memory_policy.nodes, .check = check_cpu_list),
 	STRINGS("flags", struct spec, memory_policy.flags, .names = memory_policy_flag_names,
 		.what = "flag"),
 	END,
 };
-static const struct object memory_policy = { .fields = memory_policy_fields,
-					     .check = check_memory_policy };
+static const struct object memory_policy = { .fields = memory_policy_fields };
 
 static int check_clos_id(struct reader *r, const char *s)
 {

@@ -338,13 +338,6 @@ TEST(device_mode_may_carry_its_type)
 	CHECK_INT(s->devices[0].mode, 0666);
 }
 
-TEST(an_empty_memory_policy_is_none)
-{
-	auto_spec struct spec *s = read_ok(LINUX("\"memoryPolicy\": {}"));
-
-	CHECK(!s->memory_policy.mode);
-}
-
 TEST(an_empty_intel_rdt_asks_for_a_group)
 {
 	auto_str struct str out = { 0 };
@@ -623,6 +616,7 @@ TEST(unknown_words_are_refused)
 	       "linux.rootfsPropagation: unknown propagation 'x'");
 	refuse(LINUX("\"personality\": {\"domain\": \"BSD\"}"),
 	       "linux.personality.domain: unknown domain 'BSD'");
+	refuse(LINUX("\"memoryPolicy\": {}"), "linux.memoryPolicy: 'mode' is missing");
 	refuse(LINUX("\"memoryPolicy\": {\"nodes\": \"0\"}"),
 	       "linux.memoryPolicy: 'mode' is missing");
 	refuse(LINUX("\"memoryPolicy\": {\"mode\": \"x\"}"),
