@@ -46,7 +46,8 @@ struct apply {
 	int empty_dir; /* child: one empty read-only tmpfs, for all masks */
 	int null;      /* child: the host's /dev/null, checked */
 	int sock; /* one's end of the conversation of parent and child, or of `start` and child; -1 */
-	pid_t sleeper; /* parent: holds the scope until the container is in it; 0 */
+	pid_t sleeper;	  /* parent: holds the scope until the container is in it; 0 */
+	const char *home; /* child: "HOME=DIR", which the payload gets; "" */
 	int proc; /* child: a procfs of its own, for what is written to /proc; -1 until needed */
 };
 

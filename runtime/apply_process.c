@@ -24,6 +24,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/exec.h"
 #include "runtime/hooks.h"
 #include "runtime/names.h"
 #include "runtime/seccomp.h"
@@ -373,9 +374,16 @@ int apply_hook(struct apply *a, const struct step *st, struct err *e)
 {
 	/* inside its pid namespace the child is process 1; outside it is known by the parent's number */
 	pid_t pid = st->hook.container_namespaces ? getpid() : a->pid;
-
+	auto_free const char **env = NULL;
+	struct hook_spec hook = *st->hook.hook;
 	bool of_image = st->stage == STAGE_LAST;
 
-	return hook_run(st->hook.hook, a->spec, a->id, pid,
-			of_image ? STATUS_CREATED : STATUS_CREATING, !of_image, e);
+	if (st->hook.payload_env) {
+		env = exec_env(&a->spec->process, a->home);
+		if (!env)
+			return err_set(e, ENOMEM, "cannot make the environment");
+		hook.env = env;
+	}
+	return hook_run(&hook, a->spec, a->id, pid, of_image ? STATUS_CREATED : STATUS_CREATING,
+			!of_image, e);
 }

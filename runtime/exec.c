@@ -253,29 +253,31 @@ void exec_find_home(const struct process_spec *p, char home[EXEC_HOME_MAX])
 	snprintf(home, EXEC_HOME_MAX, "HOME=%s", known);
 }
 
-/* process.env and @home, in an array of the caller's with room for two more. */
-static void make_env(const struct process_spec *p, const char *home, const char **env)
+const char **exec_env(const struct process_spec *p, const char *home)
 {
-	for (const char *const *v = p->env; v && *v; v++)
-		if (!*home || !str_after(*v, "HOME=")) /* an empty one */
-			*env++ = *v;
-	if (*home)
-		*env++ = home;
-	*env = NULL;
-}
-
-int exec_payload(const struct process_spec *p, const char *home, struct err *e)
-{
-	auto_free const char **env = NULL;
-	char path[PATH_MAX];
+	const char **env, **at;
 	size_t n = 0;
 
 	while (p->env && p->env[n])
 		n++;
-	env = calloc(n + 2, sizeof(*env));
+	env = at = calloc(n + 2, sizeof(*env));
+	if (!env)
+		return NULL;
+	for (const char *const *v = p->env; v && *v; v++)
+		if (!*home || !str_after(*v, "HOME=")) /* an empty one */
+			*at++ = *v;
+	if (*home)
+		*at = home;
+	return env;
+}
+
+int exec_payload(const struct process_spec *p, const char *home, struct err *e)
+{
+	auto_free const char **env = exec_env(p, home);
+	char path[PATH_MAX];
+
 	if (!env)
 		return err_set(e, ENOMEM, "cannot make the environment");
-	make_env(p, home, env);
 	if (find(p, path, sizeof(path), e) < 0)
 		return -1;
 	execve(path, (char *const *)p->args, (char *const *)env);

@@ -42,6 +42,9 @@ int exec_close_files(unsigned preserve, const int *keep, size_t n, struct err *e
 #define EXEC_HOME_MAX 1024
 void exec_find_home(const struct process_spec *p, char home[EXEC_HOME_MAX]);
 
+/* The payload's environment: process.env, and @home if that is not empty. free() it, not its strings; NULL. */
+const char **exec_env(const struct process_spec *p, const char *home);
+
 /* Becomes the payload, with @home in its environment if that is not empty. Returns only on failure. */
 int exec_payload(const struct process_spec *p, const char *home, struct err *e);
 

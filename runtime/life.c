@@ -279,6 +279,7 @@ static int find_program(struct birth *b, struct err *e)
 	if (exec_find(&b->spec->process, e) < 0)
 		return -1;
 	exec_find_home(&b->spec->process, b->home);
+	b->apply.home = b->home;
 	return 0;
 }
 

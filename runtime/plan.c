@@ -200,16 +200,8 @@ static int plan_hooks(struct plan *p, const struct spec *s, enum hook_point poin
 		st->hook.point = points[point].name;
 		st->hook.number = j;
 		st->hook.hook = &hooks->list[j];
-		if (point == HOOK_START_CONTAINER && !hooks->list[j].env) {
-			/* the payload's, as in runc and crun: by custom, not by specification */
-			struct hook_spec *copy = arena_alloc(p->arena, sizeof(*copy));
-
-			if (!copy)
-				return err_set(e, ENOMEM, "cannot plan");
-			*copy = hooks->list[j];
-			copy->env = s->process.env;
-			st->hook.hook = copy;
-		}
+		/* as in runc and crun: by custom, not by specification */
+		st->hook.payload_env = point == HOOK_START_CONTAINER && !hooks->list[j].env;
 		st->hook.container_namespaces = points[point].stage != STAGE_RUNTIME_HOOKS;
 		if (points[point].stage == STAGE_RUNTIME_HOOKS)
 			p->hooks_before_pivot = true;

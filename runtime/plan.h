@@ -185,6 +185,7 @@ struct step {
 			const struct hook_spec *hook;
 			const char *point; /* "createRuntime" */
 			size_t number;	   /* of that point, from 0 on */
+			bool payload_env;  /* its environment is the payload's */
 			bool container_namespaces;
 		} hook;
 		struct {

@@ -114,6 +114,7 @@ void apply_init(struct apply *a, const struct spec *s, const struct plan *p, con
 		.null = -1,
 		.proc = -1,
 		.sock = -1,
+		.home = "",
 	};
 	for (size_t i = 0; i < MSG_MAX_FDS; i++)
 		a->trees[i] = -1;

@@ -32,6 +32,17 @@ equal "payload running
 poststart running" "$(sed -n 5,6p b/rootfs/log | sort)" "after the start"
 equal "poststop stopped" "$(tail -n 1 b/rootfs/log)" "the end"
 
+# a startContainer hook without an environment of its own has the payload's, with the HOME that it gets
+bundle b "
+c['root']['readonly'] = False
+c['process']['env'] = ['PATH=/bin', 'ONE=two']
+sh('true')
+c['hooks'] = {'startContainer': [{'path': '/bin/sh', 'args': ['sh', '-c', 'echo \$ONE \$HOME > /env']}]}"
+mkdir -p b/rootfs/etc
+echo root:x:0:0:root:/srv/root:/bin/sh >b/rootfs/etc/passwd
+oci run -b b "$ID" </dev/null || fail "a startContainer hook without an environment"
+equal "two /srv/root" "$(cat b/rootfs/env)" "the environment of a startContainer hook"
+
 for kind in prestart createRuntime createContainer startContainer; do
 	bundle b "
 c['root']['readonly'] = False
