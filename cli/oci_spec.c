@@ -153,13 +153,6 @@ static void put_checkpoint(struct json_writer *w)
 
 static int features(struct cli *c, int argc, char **argv)
 {
-	static const char *const hooks[] = { "prestart",
-					     "createRuntime",
-					     "createContainer",
-					     "startContainer",
-					     "poststart",
-					     "poststop",
-					     NULL };
 	static const char *const unsafe[] = { NULL };
 	auto_str struct str text = { 0 };
 	struct json_writer w = { .out = &text, .indent = true };
@@ -168,7 +161,7 @@ static int features(struct cli *c, int argc, char **argv)
 	json_open(&w, NULL, '{');
 	json_put_string(&w, "ociVersionMin", "1.0.0");
 	json_put_string(&w, "ociVersionMax", OCI_SPEC);
-	json_put_strings(&w, "hooks", hooks);
+	json_put_strings(&w, "hooks", hook_names);
 	put_names(&w, "mountOptions", plan_mount_option, NULL);
 	put_linux(&w);
 	put_checkpoint(&w);

@@ -18,6 +18,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/exec.h"
+#include "runtime/names.h"
 #include "runtime/spec.h"
 
 void state_json(const struct spec *s, const char *id, pid_t pid, enum status status,
@@ -186,20 +187,13 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 int hooks_run(enum hook_point point, const struct spec *s, const char *id, pid_t pid,
 	      enum status status, struct err *e)
 {
-	static const char *const names[] = {
-		[HOOK_PRESTART] = "prestart",
-		[HOOK_CREATE_RUNTIME] = "createRuntime",
-		[HOOK_CREATE_CONTAINER] = "createContainer",
-		[HOOK_START_CONTAINER] = "startContainer",
-		[HOOK_POSTSTART] = "poststart",
-		[HOOK_POSTSTOP] = "poststop",
-	};
 	const struct hook_list *hooks = &s->hooks[point];
 
 	for (size_t i = 0; i < hooks->n; i++) {
 		if (hook_run(&hooks->list[i], s, id, pid, status, true, e) == 0)
 			continue;
-		err_in(e, "error running %s hook #%zu", names[point], i); /* as of apply_step() */
+		err_in(e, "error running %s hook #%zu", hook_names[point],
+		       i); /* as of apply_step() */
 		if (point != HOOK_POSTSTOP)
 			return -1;
 		log_warn("%s", e->msg);

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "runtime/base/str.h"
+#include "runtime/spec.h"
 
 const struct name_value namespace_names[] = {
 	{ "pid", CLONE_NEWPID },
@@ -153,6 +154,16 @@ const struct name_value seccomp_op_names[] = {
 	{ "SCMP_CMP_NE", 1 },	     { "SCMP_CMP_LT", 1 }, { "SCMP_CMP_LE", 1 },
 	{ "SCMP_CMP_EQ", 1 },	     { "SCMP_CMP_GE", 1 }, { "SCMP_CMP_GT", 1 },
 	{ "SCMP_CMP_MASKED_EQ", 2 }, { NULL, 0 },
+};
+
+const char *const hook_names[] = {
+	[HOOK_PRESTART] = "prestart",
+	[HOOK_CREATE_RUNTIME] = "createRuntime",
+	[HOOK_CREATE_CONTAINER] = "createContainer",
+	[HOOK_START_CONTAINER] = "startContainer",
+	[HOOK_POSTSTART] = "poststart",
+	[HOOK_POSTSTOP] = "poststop",
+	[HOOK_POINTS] = NULL,
 };
 
 /* Real-time signals count from the kernel's 34 or 35: the C library keeps the first for itself. */

@@ -23,6 +23,8 @@ extern const struct name_value personality_names[];    /* "LINUX32": PER_LINUX32
 extern const struct name_value seccomp_action_names[]; /* value: whether it takes an errno */
 extern const struct name_value seccomp_op_names[];     /* value: number of operands */
 
+extern const char *const hook_names[]; /* by enum hook_point; NULL after the last */
+
 /* The number of a signal as people write it: "15", "TERM", "SIGTERM", "rtmin+2"; -1 if there is none such. */
 int signal_number(const char *text);
 

@@ -18,6 +18,7 @@
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
 #include "runtime/host.h"
+#include "runtime/names.h"
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
 
@@ -180,30 +181,27 @@ static int plan_nics(struct plan *p, const struct spec *s, struct err *e)
 static int plan_hooks(struct plan *p, const struct spec *s, enum hook_point point, struct err *e)
 {
 	/* poststart and poststop do not belong to creation: life.c runs them */
-	static const struct {
-		enum stage stage;
-		const char *name;
-	} points[] = {
-		[HOOK_PRESTART] = { STAGE_RUNTIME_HOOKS, "prestart" },
-		[HOOK_CREATE_RUNTIME] = { STAGE_RUNTIME_HOOKS, "createRuntime" },
-		[HOOK_CREATE_CONTAINER] = { STAGE_CONTAINER_HOOKS, "createContainer" },
-		[HOOK_START_CONTAINER] = { STAGE_LAST, "startContainer" },
+	static const enum stage stages[] = {
+		[HOOK_PRESTART] = STAGE_RUNTIME_HOOKS,
+		[HOOK_CREATE_RUNTIME] = STAGE_RUNTIME_HOOKS,
+		[HOOK_CREATE_CONTAINER] = STAGE_CONTAINER_HOOKS,
+		[HOOK_START_CONTAINER] = STAGE_LAST,
 	};
 	const struct hook_list *hooks = &s->hooks[point];
 
 	for (size_t j = 0; j < hooks->n; j++) {
-		struct step *st = plan_add(p, points[point].stage, STEP_HOOK, NULL, e);
+		struct step *st = plan_add(p, stages[point], STEP_HOOK, NULL, e);
 
 		if (!st)
 			return -1;
-		st->why = arena_printf(p->arena, "hooks.%s[%zu]", points[point].name, j);
-		st->hook.point = points[point].name;
+		st->why = arena_printf(p->arena, "hooks.%s[%zu]", hook_names[point], j);
+		st->hook.point = hook_names[point];
 		st->hook.number = j;
 		st->hook.hook = &hooks->list[j];
 		/* as in runc and crun: by custom, not by specification */
 		st->hook.payload_env = point == HOOK_START_CONTAINER && !hooks->list[j].env;
-		st->hook.container_namespaces = points[point].stage != STAGE_RUNTIME_HOOKS;
-		if (points[point].stage == STAGE_RUNTIME_HOOKS)
+		st->hook.container_namespaces = stages[point] != STAGE_RUNTIME_HOOKS;
+		if (stages[point] == STAGE_RUNTIME_HOOKS)
 			p->hooks_before_pivot = true;
 	}
 	return 0;
