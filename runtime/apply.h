@@ -33,7 +33,7 @@ struct apply {
 	pid_t pid;		 /* of the container's first process; 0 before it exists */
 	int cgroup;		 /* the container's directory in cgroup2; -1 */
 	int userns; /* parent: the container's user namespace, for id-mapped mounts; -1 */
-	int netns;  /* parent: its network namespace, for what is put in it; -1 */
+	int netns;  /* its network namespace, until the one who did not make it has it; -1 */
 	int trees[MSG_MAX_FDS]; /* mounts opened by the parent, by slot; -1 */
 	size_t n_trees;
 	int spent[SPENT_MAX]; /* detached mounts that are of no more use */

@@ -142,17 +142,29 @@ int apply_netns_make(struct apply *a, const struct step *st, struct err *e)
 	return r < 0 ? -1 : say_fds(a->sock, MSG_NETNS, &made, 1, e);
 }
 
+/* The first step that needs the other side's hears of it. */
+static int hold_netns(struct apply *a, struct err *e)
+{
+	size_t n = 1;
+
+	if (a->netns >= 0)
+		return 0;
+	if (hear_fds(a->sock, MSG_NETNS, &a->netns, &n, e) < 0)
+		return -1;
+	return n == 1 ? 0 : err_set(e, EPROTO, "no network namespace came");
+}
+
 int apply_netns_enter(struct apply *a, const struct step *st, struct err *e)
 {
 	auto_fd int fd = -1;
-	size_t n = 1;
 
 	(void)st;
-	if (hear_fds(a->sock, MSG_NETNS, &fd, &n, e) < 0)
+	if (hold_netns(a, e) < 0)
 		return -1;
-	if (n != 1 || setns(fd, CLONE_NEWNET) < 0)
-		return err_set(e, n == 1 ? errno : EPROTO, "cannot join the new network namespace");
-	return 0;
+	fd = take_fd(&a->netns);
+	return setns(fd, CLONE_NEWNET) < 0 ?
+		       err_set(e, errno, "cannot join the new network namespace") :
+		       0;
 }
 
 int apply_loopback(struct apply *a, const struct step *st, struct err *e)
@@ -160,14 +172,6 @@ int apply_loopback(struct apply *a, const struct step *st, struct err *e)
 	(void)a;
 	(void)st;
 	return netns_loopback_up(e);
-}
-
-/* The first step that needs it hears of it. */
-static int hold_netns(struct apply *a, struct err *e)
-{
-	size_t n = 1;
-
-	return a->netns >= 0 ? 0 : hear_fds(a->sock, MSG_NETNS, &a->netns, &n, e);
 }
 
 int apply_net_device(struct apply *a, const struct step *st, struct err *e)

@@ -88,7 +88,6 @@ struct birth { /* what both halves need */
 	int parent_end; /* the child closes it, or it would never hear of the parent's death */
 	int listener;	/* start.sock, for the child; -1 */
 	bool must_map;	/* the child has to wait for "mapped" */
-	int netns;	/* child: its network namespace, for the parent; -1 */
 	char home[EXEC_HOME_MAX];
 };
 
@@ -117,13 +116,13 @@ static int make_network_namespace(struct birth *b, struct err *e)
 			       errno == ENOSPC ? TOO_MANY_NAMESPACES : "");
 	if (!spec_has_net_devices(b->spec))
 		return 0;
-	b->netns = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	return b->netns < 0 ? err_set(e, errno, "cannot open the network namespace") : 0;
+	b->apply.netns = openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return b->apply.netns < 0 ? err_set(e, errno, "cannot open the network namespace") : 0;
 }
 
 static int say_netns(struct birth *b, struct err *e)
 {
-	auto_fd int netns = take_fd(&b->netns);
+	auto_fd int netns = take_fd(&b->apply.netns);
 
 	return netns < 0 ? 0 : say_fds(b->sock, MSG_NETNS, &netns, 1, e);
 }
@@ -673,9 +672,7 @@ void life_abort(const struct life_options *o, struct life *l)
 int life_create(const struct spec *s, const struct plan *p, const struct host *h,
 		const struct life_options *o, struct life *l, struct err *e)
 {
-	struct birth b = {
-		.spec = s, .plan = p, .host = h, .o = o, .sock = -1, .listener = -1, .netns = -1
-	};
+	struct birth b = { .spec = s, .plan = p, .host = h, .o = o, .sock = -1, .listener = -1 };
 	struct life made = { .pid = -1, .pidfd = -1, .console = -1 };
 	int r;
 
