@@ -54,7 +54,7 @@ static void resize(struct proxy *p)
 {
 	struct winsize size;
 
-	if (p->tty < 0 || p->o->master < 0 || ioctl(p->tty, TIOCGWINSZ, &size) < 0)
+	if (p->tty < 0 || ioctl(p->tty, TIOCGWINSZ, &size) < 0)
 		return;
 	if (p->o->resize)
 		p->o->resize(p->o->arg, size.ws_row, size.ws_col);
@@ -67,8 +67,8 @@ static void enter_raw(struct proxy *p)
 {
 	struct termios raw;
 
-	if (p->tty < 0 || p->o->master < 0 || p->o->in < 0 || !isatty(p->o->in) ||
-	    (p->o->typed > 0 && !p->o->raw) || tcgetattr(p->tty, &p->saved) < 0)
+	if (p->tty < 0 || p->o->in < 0 || !isatty(p->o->in) || (p->o->typed > 0 && !p->o->raw) ||
+	    tcgetattr(p->tty, &p->saved) < 0)
 		return;
 	raw = p->saved;
 	cfmakeraw(&raw);

@@ -228,15 +228,18 @@ int hosts_prepare(const struct instances *all, const struct hosts_line *lines, s
 int hosts_add(const struct instances *all, const char *name, const struct hosts_line *lines,
 	      size_t n, struct err *e)
 {
-	auto_fd int dir = n ? open_directory(all, false, e) : -1;
+	auto_fd int dir = -1;
 	auto_dir DIR *d = NULL;
 	struct dirent *ent;
 
 	if (!n)
 		return 0;
-	d = dir < 0 ? NULL : dir_list(dir);
+	dir = open_directory(all, false, e);
+	if (dir < 0)
+		return -1;
+	d = dir_list(dir);
 	if (!d)
-		return dir < 0 ? -1 : err_set(e, errno, "cannot read '%s'", DIRECTORY);
+		return err_set(e, errno, "cannot read '%s'", DIRECTORY);
 	while ((ent = readdir(d)))
 		for (size_t i = 0; i < n; i++)
 			if (ent->d_name[0] != '.' && is_of(ent->d_name, lines[i].network)) {

@@ -56,9 +56,6 @@ enum {
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
-/*
- * Of the calling thread, which must be the only one: the C library's stop all others before, in three calls more each.
- */
 #ifdef SYS_setresuid32 /* where the plain ones take 16 bits */
 #undef SYS_setresuid
 #undef SYS_setresgid
@@ -68,6 +65,7 @@ enum {
 #define SYS_setgroups SYS_setgroups32
 #endif
 
+/* Of the calling thread, which must be the only one: the C library's stop all others before, in three calls more each. */
 static inline int sys_setresuid(uid_t uid)
 {
 	return (int)syscall(SYS_setresuid, uid, uid, uid);
