@@ -10,7 +10,6 @@
 
 #include "runtime/apply.h"
 #include "runtime/base/err.h"
-#include "runtime/host.h"
 #include "runtime/spec.h"
 
 /*
@@ -61,8 +60,9 @@ static const char *const names[] = {
 	"CAP_CHECKPOINT_RESTORE",
 };
 
-#define N_NAMES ((int)(sizeof(names) / sizeof(*names)))
-#define PREFIX	4 /* "CAP_" */
+#define N_NAMES	 ((int)(sizeof(names) / sizeof(*names)))
+#define PREFIX	 4  /* "CAP_" */
+#define CAPS_MAX 64 /* bits of a set; the kernel knows fewer */
 
 int cap_number(const char *name)
 {
@@ -79,20 +79,27 @@ const char *cap_name(int number)
 	return number >= 0 && number < N_NAMES ? names[number] : NULL;
 }
 
-/* Needs CAP_SETPCAP, so it comes before the user is changed. One prctl() each: there is no call for all. */
+/*
+ * Needs CAP_SETPCAP, so it comes before the user is changed. One prctl() each: there is no call for all. EINVAL tells that the kernel knows
+ * neither this one nor any above.
+ */
 int apply_bounding_caps(struct apply *a, const struct step *st, struct err *e)
 {
-	for (unsigned cap = 0; cap <= a->host->last_cap; cap++)
-		if (!(st->caps & 1ULL << cap) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 &&
-		    errno != EINVAL)
-			return err_set(e, errno, "cannot drop capability %u from the bounding set",
+	(void)a;
+	for (unsigned cap = 0; cap < CAPS_MAX; cap++) {
+		if (st->caps & 1ULL << cap || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		return errno == EINVAL ?
+			       0 :
+			       err_set(e, errno, "cannot drop capability %u from the bounding set",
 				       cap);
+	}
 	return 0;
 }
 
 static int set_flag(cap_t caps, cap_flag_t flag, uint64_t set, uint64_t permitted)
 {
-	for (int cap = 0; cap < 64; cap++)
+	for (int cap = 0; cap < CAPS_MAX; cap++)
 		if (set & permitted & 1ULL << cap && cap_set_flag(caps, flag, 1, &cap, CAP_SET) < 0)
 			return -1;
 	return 0;
@@ -106,40 +113,35 @@ static int set_flag(cap_t caps, cap_flag_t flag, uint64_t set, uint64_t permitte
 int apply_caps(struct apply *a, const struct step *st, struct err *e)
 {
 	const uint64_t *want = st->process->caps;
-	uint64_t known = a->host->last_cap >= 63 ? UINT64_MAX : (2ULL << a->host->last_cap) - 1;
-	cap_t now, caps;
+	cap_t caps = cap_get_proc();
 	uint64_t have = 0, may_inherit;
 	int r = 0;
 
-	now = cap_get_proc();
-	caps = now ? cap_dup(now) :
-		     NULL; /* cap_init() would ask the kernel for its version again */
-	for (int cap = 0; now && cap <= (int)a->host->last_cap; cap++) {
+	(void)a;
+	for (int cap = 0; caps && cap < CAPS_MAX; cap++) {
 		cap_flag_value_t v = CAP_CLEAR;
 
-		if (cap_get_flag(now, cap, CAP_PERMITTED, &v) == 0 && v == CAP_SET)
+		if (cap_get_flag(caps, cap, CAP_PERMITTED, &v) == 0 && v == CAP_SET)
 			have |= 1ULL << cap;
 	}
 	may_inherit =
-		have &
-		known; /* it need not be permitted, only within the bounding set: capabilities(7) */
-	for (unsigned cap = 0; cap <= a->host->last_cap; cap++)
-		if (want[CAPS_INHERITABLE] & 1ULL << cap &&
+		have; /* it need not be permitted, only within the bounding set: capabilities(7) */
+	for (unsigned cap = 0; cap < CAPS_MAX; cap++)
+		if (want[CAPS_INHERITABLE] & have & 1ULL << cap &&
 		    prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
 			may_inherit &= ~(1ULL << cap);
-	have &= want[CAPS_PERMITTED] & known;
+	have &= want[CAPS_PERMITTED];
 	if (!caps || cap_clear(caps) < 0 ||
 	    set_flag(caps, CAP_PERMITTED, want[CAPS_PERMITTED], have) < 0 ||
 	    set_flag(caps, CAP_EFFECTIVE, want[CAPS_EFFECTIVE], have) < 0 ||
 	    set_flag(caps, CAP_INHERITABLE, want[CAPS_INHERITABLE], may_inherit) < 0 ||
 	    cap_set_proc(caps) < 0)
 		r = err_set(e, errno, "cannot set capabilities");
-	cap_free(now);
 	cap_free(caps);
 	if (r == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 &&
 	    errno != EINVAL)
 		r = err_set(e, errno, "cannot clear ambient capabilities");
-	for (unsigned cap = 0; r == 0 && cap <= a->host->last_cap; cap++)
+	for (unsigned cap = 0; r == 0 && cap < CAPS_MAX; cap++)
 		if (want[CAPS_AMBIENT] & have & want[CAPS_INHERITABLE] & 1ULL << cap &&
 		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
 			r = err_set(e, errno, "cannot raise ambient capability %s",

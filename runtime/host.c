@@ -118,25 +118,6 @@ static int find_cgroup2(struct host *h, struct err *e)
 	return host_read_mountinfo(info.s, h, is_cgroup2, e);
 }
 
-/*
- * The kernel knows all capabilities up to some number and none above: halving finds it in six calls. So does libcap, which takes a call that is
- * refused for a capability that is not there: those above would stay.
- */
-static unsigned find_last_cap(void)
-{
-	unsigned known = 0, unknown = 64;
-
-	while (unknown - known > 1) {
-		unsigned middle = (known + unknown) / 2;
-
-		if (prctl(PR_CAPBSET_READ, middle, 0, 0, 0) >= 0 || errno != EINVAL)
-			known = middle;
-		else
-			unknown = middle;
-	}
-	return known;
-}
-
 int host_probe(struct host *h, struct err *e)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -167,7 +148,6 @@ int host_probe(struct host *h, struct err *e)
 	h->initial_userns = first;
 	if (syscall(SYS_capget, &header, caps) == 0)
 		h->cap_sys_resource = caps[0].effective & (1u << CAP_SYS_RESOURCE);
-	h->last_cap = find_last_cap();
 	if (uname(&uts) == 0)
 		(void)sscanf(uts.release, "%u.%u", &h->kernel_major, &h->kernel_minor);
 	return 0;
@@ -192,10 +172,8 @@ void host_dump(const struct host *h, struct str *out)
 	dump_controllers(out, "v1-controllers", h->v1_controllers);
 	if (h->cgroup_readonly)
 		str_add(out, "cgroup-read-only=1\n");
-	str_addf(out,
-		 "euid=%u\ninitial-userns=%d\ncap-sys-resource=%d\nlast-cap=%u\nkernel=%u.%u\n",
-		 h->euid, h->initial_userns, h->cap_sys_resource, h->last_cap, h->kernel_major,
-		 h->kernel_minor);
+	str_addf(out, "euid=%u\ninitial-userns=%d\ncap-sys-resource=%d\nkernel=%u.%u\n", h->euid,
+		 h->initial_userns, h->cap_sys_resource, h->kernel_major, h->kernel_minor);
 }
 
 int host_parse(const char *text, struct host *h, struct err *e)
@@ -239,8 +217,6 @@ int host_parse(const char *text, struct host *h, struct err *e)
 			h->initial_userns = n;
 		else if (streq(line, "cap-sys-resource"))
 			h->cap_sys_resource = n;
-		else if (streq(line, "last-cap"))
-			h->last_cap = (unsigned)n;
 		else
 			return err_set(e, ERR_INVALID, "line %u: unknown key '%s'", line_no, line);
 	}

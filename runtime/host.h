@@ -35,7 +35,6 @@ struct host {
 	uid_t euid;
 	bool initial_userns;   /* ours is the machine's first user namespace */
 	bool cap_sys_resource; /* may raise hard limits and lower oom_score_adj */
-	unsigned last_cap;     /* the highest capability number the kernel knows */
 	unsigned kernel_major, kernel_minor;
 };
 

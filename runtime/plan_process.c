@@ -119,9 +119,8 @@ static int plan_label(struct plan *p, const char *label, const char *why, struct
 	return 0;
 }
 
-/* A step whose argument is the process itself. */
 /* The kernel raises none that is not permitted and inheritable (capabilities(7)): good to know, and runc says it in these words. */
-static void warn_of_ambient(const struct process_spec *p, unsigned last_cap)
+static void warn_of_ambient(const struct process_spec *p)
 {
 	uint64_t lost = p->caps[CAPS_AMBIENT] &
 			~(p->caps[CAPS_PERMITTED] & p->caps[CAPS_INHERITABLE]);
@@ -129,12 +128,13 @@ static void warn_of_ambient(const struct process_spec *p, unsigned last_cap)
 
 	if (!lost)
 		return;
-	while (first < last_cap && !(lost & 1ULL << first))
+	while (!(lost & 1ULL << first))
 		first++;
 	log_warn("can't raise ambient capability %s: it is not permitted and inheritable%s",
 		 cap_name((int)first), lost & (lost - 1) ? ", and others are not either" : "");
 }
 
+/* A step whose argument is the process itself. */
 static int plan_self(struct plan *p, enum step_kind kind, const char *why,
 		     const struct process_spec *pr, struct err *e)
 {
@@ -173,7 +173,7 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 	if (!st)
 		return -1;
 	st->caps = pr->caps[CAPS_BOUNDING]; /* not given, none: as crun */
-	warn_of_ambient(pr, h->last_cap);
+	warn_of_ambient(pr);
 	if (plan_self(p, STEP_USER, "process.user", pr, e) < 0 ||
 	    plan_self(p, STEP_CWD, "process.cwd", pr, e) < 0 ||
 	    plan_self(p, STEP_CAPS, "process.capabilities", pr, e) < 0)
