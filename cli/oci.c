@@ -170,20 +170,16 @@ int oci_undo(struct cli *c)
  * The lock was given up while the payload ran, so that others could exec and kill; and may be taken by one
  * who deletes the container under us, which is as good.
  */
-int oci_clean_up(struct cli *c, const char *id, const struct spec *s)
+int oci_clean_up(struct cli *c, const struct spec *s)
 {
-	struct state_dir again = { .root = -1, .dir = -1, .open = -1 };
 	struct err e;
 
-	if (state_open(c->root_fd, id, &again, &e) < 0) {
-		if (e.code == ERR_NO_SUCH)
-			return 0;
-		*c->e = e;
-		return -1;
-	}
-	close(c->dir.dir);
-	c->dir.dir = again.dir;
-	return life_delete(&c->dir, NULL, s, c->e);
+	if (state_lock(&c->dir, &e) == 0)
+		return life_delete(&c->dir, NULL, s, c->e);
+	if (e.code == ERR_NO_SUCH)
+		return 0;
+	*c->e = e;
+	return -1;
 }
 
 char *oci_time(int64_t ns, char *buf, unsigned size)

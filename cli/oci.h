@@ -45,7 +45,7 @@ int oci_new_state(struct cli *c, const char *id);
 int oci_undo(struct cli *c);
 
 /* Deletes a container that was waited for, unless somebody else has. */
-int oci_clean_up(struct cli *c, const char *id, const struct spec *s);
+int oci_clean_up(struct cli *c, const struct spec *s);
 
 /*
  * One container's state as callers read it. @d may be unlocked. With @st NULL the container is just being

@@ -263,7 +263,7 @@ static int restore(struct cli *c, int argc, char **argv)
 	if (code == 0 && !o->detach) {
 		state_unlock(&c->dir);
 		code = oci_attend(&m.life, c->e);
-		if (oci_clean_up(c, argv[0], m.bundle.spec) < 0)
+		if (oci_clean_up(c, m.bundle.spec) < 0)
 			code = -1;
 	}
 	bundle_free(&m.bundle);

@@ -335,7 +335,7 @@ static int on_restored(struct restore *r, pid_t pid, struct err *e)
 		lo.config_text = config.s;
 		lo.config_len = config.len;
 	}
-	if (life_record(r->spec, r->plan, r->host, &lo, pid, e) < 0)
+	if (life_record(r->spec, r->plan, r->host, &lo, pid, process_start_time(pid), e) < 0)
 		return -1;
 	return r->o->about_to_run ? r->o->about_to_run(r->o->arg, e) : 0;
 }

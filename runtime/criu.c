@@ -96,7 +96,7 @@ static void run_child(const struct criu_child *how, int sock, pid_t parent)
 	arrange_files(how, sock);
 	(void)umask(022); /* what it writes it reads again in a user namespace */
 	/* it ends helpers of its own by SIGTERM, and waits for them */
-	if (exec_reset_signals(&e) < 0)
+	if (exec_reset_signals(exec_ignored_signals(), &e) < 0)
 		_exit(127);
 	snprintf(number, sizeof(number), "%d", SOCK_FD);
 	execv(how->program, argv);

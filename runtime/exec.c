@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +48,11 @@ static int try_path(const char *path)
 	return st.st_mode & 0111 ? 0 : EACCES;
 }
 
-/* The path of the payload in @buf. The most telling reason wins: found but not executable. */
-static int find(const struct process_spec *p, char *buf, size_t size, struct err *e)
+/*
+ * The path of the payload in @buf: one that exists and may be executed, or with @named one that is named by a path as it is, for who executes it
+ * at once is told. The most telling reason wins: found but not executable.
+ */
+static int find(const struct process_spec *p, bool named, char *buf, size_t size, struct err *e)
 {
 	const char *name = p->args && p->args[0] ? p->args[0] : "", *path = env_value(p, "PATH");
 	int worst = ENOENT;
@@ -64,7 +68,7 @@ static int find(const struct process_spec *p, char *buf, size_t size, struct err
 			     name[0] == '/' ? "" : "/", name) >= (int)size)
 			return err_set(e, ERR_CMD_NOT_FOUND, "'%.64s...': %s", name,
 				       strerror(ENAMETOOLONG));
-		worst = try_path(buf);
+		worst = named ? 0 : try_path(buf);
 		if (worst == EACCES || worst == EISDIR)
 			return err_set(e, ERR_CMD_NOT_EXEC, "cannot execute '%s': %s", name,
 				       strerror(EACCES));
@@ -98,7 +102,7 @@ int exec_find(const struct process_spec *p, struct err *e)
 
 	if (!p->args) /* a container may be created without a process; it then fails to start */
 		return 0;
-	return find(p, path, sizeof(path), e);
+	return find(p, false, path, sizeof(path), e);
 }
 
 static bool is_null_device(int fd)
@@ -148,16 +152,26 @@ int exec_set_stdio(const int stdio[3], int console, struct err *e)
 	return use_own_null(e);
 }
 
-int exec_reset_signals(struct err *e)
+/* Not the real-time signals, which no shell or service manager is known to ignore: /proc/PID/stat leaves them out as well. */
+uint32_t exec_ignored_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL }, now;
-	sigset_t none;
+	struct sigaction now;
+	uint32_t ignored = 0;
 
-	/* those that shells and service managers are known to ignore; real-time signals nobody does */
 	for (int sig = 1; sig < 32; sig++)
 		if (sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-			sigaction(sig, &dfl,
-				  NULL); /* execve resets handlers, but keeps what is ignored */
+			ignored |= 1U << (sig - 1);
+	return ignored;
+}
+
+int exec_reset_signals(uint32_t ignored, struct err *e)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int sig = 1; sig < 32; sig++)
+		if (ignored & 1U << (sig - 1) && sigaction(sig, &dfl, NULL) < 0)
+			return err_set(e, errno, "cannot reset signal %d", sig);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		return err_set(e, errno, "cannot unblock signals");
@@ -278,7 +292,7 @@ int exec_payload(const struct process_spec *p, const char *home, struct err *e)
 
 	if (!env)
 		return err_set(e, ENOMEM, "cannot make the environment");
-	if (find(p, path, sizeof(path), e) < 0)
+	if (find(p, true, path, sizeof(path), e) < 0)
 		return -1;
 	execve(path, (char *const *)p->args, (char *const *)env);
 	return err_set(e,

@@ -7,6 +7,7 @@
 #define CTR_EXEC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 struct process_spec;
@@ -23,8 +24,12 @@ int exec_find(const struct process_spec *p, struct err *e);
  */
 int exec_set_stdio(const int stdio[3], int console, struct err *e);
 
-/* Default handlers, nothing blocked, nothing ignored. */
-int exec_reset_signals(struct err *e);
+/*
+ * Default handlers, nothing blocked, nothing ignored: @ignored has bit n-1 for a signal n that is. What execve(2) keeps of the caller is
+ * only this. exec_ignored_signals() asks for each signal; who has the text of /proc/PID/stat at hand (process_look()) knows them all.
+ */
+uint32_t exec_ignored_signals(void);
+int exec_reset_signals(uint32_t ignored, struct err *e);
 
 /*
  * Closes all descriptors above 2 + @preserve but the @n in @keep (-1 among them is nothing), which must be

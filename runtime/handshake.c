@@ -14,7 +14,7 @@
 
 struct packet {
 	enum msg msg;
-	pid_t pid;
+	int number;	/* a pid, a descriptor, a set: as the message has it */
 	struct err err; /* the last member: sent only as far as it is used */
 };
 
@@ -138,16 +138,16 @@ int say(int sock, enum msg m, struct err *e)
 	return say_fds(sock, m, NULL, 0, e);
 }
 
-int say_pid(int sock, pid_t pid, struct err *e)
+int say_number(int sock, enum msg m, int number, struct err *e)
 {
-	struct packet p = { .msg = MSG_CLONED, .pid = pid };
+	struct packet p = { .msg = m, .number = number };
 
 	return send_packet(sock, &p, PACKET_MIN, NULL, 0, e);
 }
 
 int say_listener(int sock, int fd, struct err *e)
 {
-	struct packet p = { .msg = MSG_LISTENER, .pid = fd };
+	struct packet p = { .msg = MSG_LISTENER, .number = fd };
 
 	return write(sock, &p, PACKET_MIN) < 0 ? err_set(e, errno, "cannot say 'listener'") : 0;
 }
@@ -192,10 +192,19 @@ int hear(int sock, enum msg m, struct err *e)
 	return hear_fds(sock, m, NULL, NULL, e);
 }
 
+int hear_number(int sock, enum msg m, int *number, struct err *e)
+{
+	struct packet p;
+
+	if (hear_packet(sock, m, &p, NULL, NULL, e) < 0)
+		return -1;
+	*number = p.number;
+	return 0;
+}
+
 int hear_pid(int sock, pid_t teller, pid_t *pid, struct err *e)
 {
 	struct pollfd said = { .fd = sock, .events = POLLIN };
-	struct packet p;
 	pid_t ended;
 
 	do {
@@ -204,10 +213,7 @@ int hear_pid(int sock, pid_t teller, pid_t *pid, struct err *e)
 	if (ended == teller && poll(&said, 1, 0) == 0)
 		return err_set(e, ERR_INVALID, "the other side was killed before it said '%s'",
 			       msg_name(MSG_CLONED));
-	if (hear_packet(sock, MSG_CLONED, &p, NULL, NULL, e) < 0)
-		return -1;
-	*pid = p.pid;
-	return 0;
+	return hear_number(sock, MSG_CLONED, pid, e);
 }
 
 void hear_why(int sock, struct err *e)
@@ -235,7 +241,7 @@ int hear_listener(int sock, int *fd, struct err *e)
 		return -1;
 	}
 	if (len == PACKET_MIN && p.msg == MSG_LISTENER) {
-		*fd = p.pid;
+		*fd = p.number;
 		return 1;
 	}
 	return err_set(e, ERR_INVALID, "expected the end and heard '%s'", msg_name((int)p.msg));

@@ -19,7 +19,7 @@ enum msg {
 	MSG_CLONED,	/* the process that joined namespaces: this is the pid of the payload */
 	MSG_MOUNTED,	/* child: everything is mounted, the hooks before pivot_root may run */
 	MSG_HOOKS_DONE, /* parent: they ran */
-	MSG_GO,		/* parent: you are confined and recorded */
+	MSG_GO,		/* parent: you are confined and recorded, and ignore these signals */
 	MSG_CREATED, /* child: nothing can fail any more but the last stage; here is my console */
 	MSG_START,   /* start: execute the payload */
 	MSG_LISTENER, /* child: my filter notifies, and this is the number of its listener's descriptor */
@@ -37,7 +37,7 @@ int handshake_pair(int ends[2], struct err *e);
 /* Says @m. With descriptors the receiver gets copies of @fds. */
 int say(int sock, enum msg m, struct err *e);
 int say_fds(int sock, enum msg m, const int *fds, size_t n, struct err *e);
-int say_pid(int sock, pid_t pid, struct err *e);
+int say_number(int sock, enum msg m, int number, struct err *e);
 
 /* Sends the error itself; for a child that is about to exit. A dead listener is no matter. */
 void say_failed(int sock, const struct err *e);
@@ -47,6 +47,7 @@ void say_failed(int sock, const struct err *e);
  * error too. hear_fds() stores up to *n descriptors and sets *n; they are the caller's, close-on-exec.
  */
 int hear(int sock, enum msg m, struct err *e);
+int hear_number(int sock, enum msg m, int *number, struct err *e);
 int hear_fds(int sock, enum msg m, int *fds, size_t *n, struct err *e);
 
 /*

@@ -87,6 +87,7 @@ struct birth { /* what both halves need */
 	int sock;	/* one's own end */
 	int parent_end; /* the child closes it, or it would never hear of the parent's death */
 	int listener;	/* start.sock, for the child; -1 */
+	int ignored;	/* signals of the child: exec_reset_signals() */
 	bool must_map;	/* the child has to wait for "mapped" */
 	char home[EXEC_HOME_MAX];
 };
@@ -187,9 +188,9 @@ static int runtime_hooks(const struct birth *b, struct err *e)
 }
 
 /* As late as possible: what the parent does until then takes as long as the mounts. */
-static int hear_go(const struct birth *b, bool early, struct err *e)
+static int hear_go(struct birth *b, bool early, struct err *e)
 {
-	return b->plan->network_first == early ? hear(b->sock, MSG_GO, e) : 0;
+	return b->plan->network_first == early ? hear_number(b->sock, MSG_GO, &b->ignored, e) : 0;
 }
 
 static int say_created(struct birth *b, struct err *e)
@@ -319,7 +320,7 @@ static void life_child(struct birth *b)
 	    exec_set_stdio(b->o->stdio, a->console, e) < 0 ||
 	    say_created(b, e) < 0 ||
 	    wait_for_start(b, e) < 0 ||
-	    exec_reset_signals(e) < 0 ||
+	    exec_reset_signals((uint32_t)b->ignored, e) < 0 ||
 	    last_stage(b, e) < 0 ||
 	    die_with_parent(b, true, e) < 0 || /* again: the change of user cleared it (prctl(2)) */
 	    exec_payload(&b->spec->process, b->home, e) < 0)
@@ -453,7 +454,7 @@ static void joiner(struct birth *b)
 		pid = clone_child(b, CLONE_PARENT, NULL, &e);
 		if (pid == 0)
 			return;
-		if (pid > 0 && say_pid(b->sock, pid, &e) == 0)
+		if (pid > 0 && say_number(b->sock, MSG_CLONED, pid, &e) == 0)
 			_exit(0);
 	}
 	child_fail(b->sock, &e);
@@ -536,8 +537,16 @@ static int say_mapped(struct birth *b, struct err *e)
 	return 0;
 }
 
+/* What identifies it later, and what it ignores: it would take a call for each signal to find out by itself. */
+static int look_at_child(const struct birth *b, struct process_stat *child, struct err *e)
+{
+	return process_look(b->apply.pid, child) < 0 ?
+		       err_set(e, errno, "cannot look at process %d", b->apply.pid) :
+		       0;
+}
+
 int life_record(const struct spec *s, const struct plan *p, const struct host *h,
-		const struct life_options *o, pid_t pid, struct err *e)
+		const struct life_options *o, pid_t pid, uint64_t start, struct err *e)
 {
 	struct timespec now;
 	struct state st = {
@@ -548,8 +557,8 @@ int life_record(const struct spec *s, const struct plan *p, const struct host *h
 		.cgroup = p->cgroup,
 		.cgroup_root = p->cgroup ? h->cgroup : NULL,
 		.pid = pid,
-		.pid_start = process_start_time(pid),
-		.owner = geteuid(),
+		.pid_start = start,
+		.owner = h->euid,
 		.shares_pids = !spec_namespace(s, CLONE_NEWPID) ||
 			       spec_namespace(s, CLONE_NEWPID)->path,
 	};
@@ -599,6 +608,7 @@ static int hear_executed(struct birth *b, int pidfd, struct err *e)
 
 static int life_parent(struct birth *b, struct life *l, struct err *e)
 {
+	struct process_stat child;
 	int ends[2] = { -1, -1 };
 	int r = -1;
 
@@ -620,9 +630,10 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    say_mapped(b, e) < 0 ||
 	    (b->o->meanwhile && b->o->meanwhile(b->o->arg, e) < 0) ||
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
-	    life_record(b->spec, b->plan, b->host, b->o, l->pid, e) < 0 ||
+	    look_at_child(b, &child, e) < 0 ||
+	    life_record(b->spec, b->plan, b->host, b->o, l->pid, child.start, e) < 0 ||
 	    run_runtime_hooks(b, e) < 0 ||
-	    say(b->sock, MSG_GO, e) < 0 ||
+	    say_number(b->sock, MSG_GO, (int)child.ignored, e) < 0 ||
 	    hear_created(b, l, e) < 0 ||
 	    console_send(b->o->console_socket, &l->console, e) < 0 ||
 	    pid_file_write(b->o->pid_file, l->pid, e) < 0 ||

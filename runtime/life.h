@@ -46,9 +46,12 @@ struct life {
 int life_create(const struct spec *s, const struct plan *p, const struct host *h,
 		const struct life_options *o, struct life *l, struct err *e);
 
-/* Writes the state of a container whose first process is @pid. For life_create() and for checkpoint_restore(). */
+/*
+ * Writes the state of a container whose first process is @pid, which started at @start (process_look()). For life_create() and
+ * for checkpoint_restore().
+ */
 int life_record(const struct spec *s, const struct plan *p, const struct host *h,
-		const struct life_options *o, pid_t pid, struct err *e);
+		const struct life_options *o, pid_t pid, uint64_t start, struct err *e);
 
 /* Ends and reaps a first process that is not to be, if there is one, and closes what *l has. The same two use it. */
 void life_abort(const struct life_options *o, struct life *l);

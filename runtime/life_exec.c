@@ -240,7 +240,7 @@ static void exec_child(struct entry *n)
 	    hear(n->sock, MSG_GO, e) < 0 ||
 	    say_created(n, e) < 0 ||
 	    exec_set_stdio(n->o->stdio, n->apply.console, e) < 0 ||
-	    exec_reset_signals(e) < 0 ||
+	    exec_reset_signals(exec_ignored_signals(), e) < 0 ||
 	    last_stage(n, e) < 0 ||
 	    exec_payload(&n->spec->process, n->home, e) < 0)
 		entry_fail(n->sock, e);
@@ -275,7 +275,7 @@ static void exec_joiner(struct entry *n, int first_cgroup)
 	}
 	if (pid == 0)
 		exec_child(n);
-	if (pid > 0 && say_pid(n->sock, pid, &e) == 0)
+	if (pid > 0 && say_number(n->sock, MSG_CLONED, pid, &e) == 0)
 		_exit(0);
 	entry_fail(n->sock, &e);
 }

@@ -258,25 +258,22 @@ int state_create(int root, const char *id, struct state_dir *d, struct err *e)
 
 static int recover_one(int root, const char *id, struct err *e);
 
-int state_open(int root, const char *id, struct state_dir *d, struct err *e)
+int state_lock(struct state_dir *d, struct err *e)
 {
-	int named;
+	int named = lock_dir(d->dir) < 0 ? -1 : is_named(d);
 
-	if (state_check_id(id, e) < 0)
-		return -1;
-	dir_init(d, root, id);
-	if (recover_one(root, id, e) < 0)
-		return -1;
-	d->dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	named = d->dir >= 0 ? lock_dir(d->dir) : errno == ENOENT ? 0 : -1;
-	if (d->dir >= 0 && named == 0)
-		named = is_named(d);
 	if (named > 0)
 		return 0;
-	if (named < 0)
-		err_set(e, errno, "cannot open the state of '%s'", id);
-	else
-		err_set(e, ERR_NO_SUCH, "container '%s' does not exist", id);
+	return named < 0 ? err_set(e, errno, "cannot open the state of '%s'", d->id) :
+			   err_set(e, ERR_NO_SUCH, "container '%s' does not exist", d->id);
+}
+
+int state_open(int root, const char *id, struct state_dir *d, struct err *e)
+{
+	if (state_look(root, id, d, e) < 0)
+		return -1;
+	if (state_lock(d, e) == 0)
+		return 0;
 	close_fd(&d->dir);
 	return -1;
 }
@@ -442,30 +439,27 @@ int state_read_config(struct state_dir *d, struct str *out, struct err *e)
 	return file_read(d->dir, CONFIG, JSON_MAX_SIZE, out, e);
 }
 
-int process_stat_parse(const char *text, char *state, uint64_t *start)
+/* Fields 3, 22 and 33 (proc(5)); the name in field 2 may hold blanks and parentheses. */
+int process_stat_parse(const char *text, struct process_stat *p)
 {
 	const char *after = strrchr(text, ')');
 
-	if (after &&
-	    sscanf(after,
-		   ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
-		   state, start) == 2)
+	if (after && sscanf(after,
+			    ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			    "%*s %*s %" SCNu64 " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu32,
+			    &p->state, &p->start, &p->ignored) == 3)
 		return 0;
 	errno = EIO;
 	return -1;
 }
 
-/*
- * Fields 3 and 22 of /proc/PID/stat (proc(5)); the name in field 2 may hold blanks and parentheses. *start is 0 if
- * there is no such process. -1 and errno.
- */
-static int process_stat(pid_t pid, char *state, uint64_t *start)
+int process_look(pid_t pid, struct process_stat *p)
 {
 	char path[40], text[1024];
 	auto_fd int fd = -1;
 	ssize_t n;
 
-	*start = 0;
+	*p = (struct process_stat){ 0 };
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	/* ESRCH: it ended while its directory was looked into (proc_pid_permission() of the kernel) */
@@ -477,15 +471,14 @@ static int process_stat(pid_t pid, char *state, uint64_t *start)
 	if (n < 0)
 		return errno == ESRCH ? 0 : -1;
 	text[n] = '\0';
-	return process_stat_parse(text, state, start);
+	return process_stat_parse(text, p);
 }
 
 uint64_t process_start_time(pid_t pid)
 {
-	uint64_t start;
-	char state;
+	struct process_stat p;
 
-	return process_stat(pid, &state, &start) < 0 ? 0 : start;
+	return process_look(pid, &p) < 0 ? 0 : p.start;
 }
 
 /* Of a process that lives. */
@@ -506,8 +499,7 @@ static int freezer_status(const struct state *s, struct err *e)
 int state_status(struct state_dir *d, const struct state *s, int *pidfd, struct err *e)
 {
 	auto_fd int fd = -1;
-	uint64_t start;
-	char state = 0;
+	struct process_stat p;
 	int status;
 
 	if (pidfd)
@@ -520,9 +512,9 @@ int state_status(struct state_dir *d, const struct state *s, int *pidfd, struct 
 		if (fd < 0 && errno != ESRCH)
 			return err_set(e, errno, "cannot hold on to process %d", s->pid);
 	}
-	if (process_stat(s->pid, &state, &start) < 0)
+	if (process_look(s->pid, &p) < 0)
 		return err_set(e, errno, "cannot look at process %d", s->pid);
-	if (start != s->pid_start || state == 'Z' || state == 'X' || (pidfd && fd < 0))
+	if (p.start != s->pid_start || p.state == 'Z' || p.state == 'X' || (pidfd && fd < 0))
 		return STATUS_STOPPED;
 	if (faccessat(d->dir, SOCKET, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		status = STATUS_CREATED;

@@ -88,6 +88,9 @@ void state_forget(struct state_dir *d);
 /* Gives back the id's lock but keeps the promise: a foreground run, which lets others exec and kill. */
 void state_unlock(struct state_dir *d);
 
+/* Takes it again, and waits for it. ERR_NO_SUCH: the container was deleted meanwhile. */
+int state_lock(struct state_dir *d, struct err *e);
+
 /* Writes the journal: the plan's host steps, all at once, before the first of them is done. */
 int state_write_journal(struct state_dir *d, const struct plan *p, const struct host *h,
 			struct err *e);
@@ -122,6 +125,15 @@ int state_recover(int root, struct err *e);
  */
 int state_each(int root, int (*each)(const char *id, void *arg), void *arg, struct err *e);
 
+struct process_stat {
+	char state;	  /* a letter: proc(5) */
+	uint64_t start;	  /* in clock ticks since boot; 0: there is no such process */
+	uint32_t ignored; /* bit n-1 for each signal n below 32 that it ignores */
+};
+
+/* What /proc/@pid/stat tells. -1 and errno if that cannot be read. */
+int process_look(pid_t pid, struct process_stat *p);
+
 /* The start time of process @pid; 0 if there is none. */
 uint64_t process_start_time(pid_t pid);
 
@@ -149,7 +161,7 @@ struct journal {
 /* Cuts @text, which *j then points into. A line that we cannot have written is an error: better stop than guess. */
 int journal_parse(char *text, struct journal *j, struct err *e);
 
-/* The state letter and start time of the text of /proc/PID/stat; -1 with errno if it is not that. */
-int process_stat_parse(const char *text, char *state, uint64_t *start);
+/* What process_look() makes of the text of /proc/PID/stat; -1 with errno if it is not that. */
+int process_stat_parse(const char *text, struct process_stat *p);
 
 #endif

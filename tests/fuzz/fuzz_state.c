@@ -37,9 +37,9 @@ static void journal(char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *a = arena_new(1u << 20);
-	char *text = calloc(1, size + 1), letter = 0;
+	char *text = calloc(1, size + 1);
 	struct state s;
-	uint64_t start;
+	struct process_stat p;
 	struct err e;
 
 	if (size && a && text) {
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (data[0] == 'j')
 			journal(text);
 		else if (data[0] == 'p')
-			(void)process_stat_parse(text, &letter, &start);
+			(void)process_stat_parse(text, &p);
 		else if (state_parse(text, strlen(text), "web", a, &s, &e) == 0 &&
 			 (strcmp(s.id, "web") != 0 || s.pid < 0))
 			abort();

@@ -57,16 +57,16 @@ TEST(a_journal_that_is_not_ours_removes_nothing)
 
 TEST(the_start_time_of_a_process_survives_any_name)
 {
-	char letter = 0;
-	uint64_t start = 0;
+	struct process_stat p = { 0 };
 
-	CHECK_INT(process_stat_parse(
-			  "7 (a) R 1 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 5",
-			  &letter, &start),
+	CHECK_INT(process_stat_parse("7 (a) R 1 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 "
+				     "4711 5 6 7 8 9 10 11 12 13 14 1073745921 16",
+				     &p),
 		  0);
-	CHECK_INT(letter, 'S');
-	CHECK_INT((int)start, 4711);
-	CHECK_INT(process_stat_parse("7 (a", &letter, &start), -1);
+	CHECK_INT(p.state, 'S');
+	CHECK_INT((int)p.start, 4711);
+	CHECK_INT((int)p.ignored, 0x40001001);
+	CHECK_INT(process_stat_parse("7 (a", &p), -1);
 }
 
 TEST(a_state_belongs_to_its_directory)
