@@ -4,7 +4,8 @@
  *
  * A mount is first opened, detached, by whoever has the privilege for its source (parent or child),
  * and then placed by the child on a descriptor: the target is resolved inside the new root with
- * openat2(RESOLVE_IN_ROOT), and the mount goes onto what that descriptor refers to. No path of an image
+ * openat2(RESOLVE_IN_ROOT), and the mount goes onto what that descriptor refers to. A plain new file system
+ * is mounted there by one mount(2). No path of an image
  * is ever walked twice or outside of it (CVE-2021-30465, CVE-2019-19921, CVE-2023-27561).
  *
  * Kernels before 5.12 lack mount_setattr: attributes are then set by a remount through the descriptor.
@@ -489,12 +490,19 @@ static int cgroup_path(const struct apply *a, char *path, size_t size, struct er
 	return 0;
 }
 
+/* Made for the container, with its attributes; else it is there already. */
+static bool is_new(const struct apply *a, const struct mount_step *m)
+{
+	return m->what == MOUNT_NEW_FS || m->what == MOUNT_OVERLAY ||
+	       (m->what == MOUNT_CGROUP && spec_namespace(a->spec, CLONE_NEWCGROUP));
+}
+
 /* cgroup2 of the container's own cgroup namespace, or that part. */
 static int open_cgroup(const struct apply *a, const struct mount_step *m, struct err *e)
 {
 	char path[PATH_MAX];
 
-	if (spec_namespace(a->spec, CLONE_NEWCGROUP)) {
+	if (is_new(a, m)) {
 		struct mount_step fs = *m;
 
 		fs.type = "cgroup2";
@@ -783,8 +791,7 @@ static int set_attrs(const struct mount_step *m, int fd, bool from_elsewhere, st
 /* Where the kernel has no other call: mount(2), from descriptor to descriptor. */
 static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 {
-	bool own_cgroup = m->what == MOUNT_CGROUP && spec_namespace(a->spec, CLONE_NEWCGROUP);
-	bool bind = m->what == MOUNT_BIND || (m->what == MOUNT_CGROUP && !own_cgroup);
+	bool bind = !is_new(a, m);
 	const char *type = m->what == MOUNT_CGROUP ? "cgroup2" : m->type;
 	auto_fd int source = -1, target = -1, placed = -1;
 	char from[PATH_MAX], to[40], data[PATH_MAX];
@@ -811,9 +818,9 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	if (bind ? mount(fd_path(source, from, sizeof(from)), to, NULL,
 			 MS_BIND | (m->recursive || m->what == MOUNT_CGROUP ? MS_REC : 0),
 			 NULL) < 0 :
-		   mount(own_cgroup ? "cgroup" :
-			 m->source  ? m->source :
-				      type,
+		   mount(m->what == MOUNT_CGROUP ? "cgroup" :
+			 m->source		 ? m->source :
+						   type,
 			 to, type, ms_flags(m->attr_set), has_context(m) ? data : m->data) < 0)
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
 	placed = open_placed(a, m->target, m->target_nofollow, source, target, e);
@@ -850,25 +857,65 @@ static const struct mount_step *with_mode(const struct apply *a, const struct mo
 	return copy;
 }
 
+#define PLAIN_ATTR                                                                      \
+	(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR__ATIME | \
+	 MOUNT_ATTR_NODIRATIME)
+
+/*
+ * What mount(2) does as well, in two calls instead of seven and more, and in two thirds of the time: a new file system with flags that every
+ * kernel knows (others are passed over), and a page of options (the kernel cuts off what is more). Not a read-only one: that would go for the
+ * superblock, which other mounts may have in common; that of cgroup2 is there and stays as it is.
+ */
+static bool is_plain(const struct apply *a, const struct mount_step *m)
+{
+	uint64_t attr = PLAIN_ATTR | (m->what == MOUNT_CGROUP ? MOUNT_ATTR_RDONLY : 0);
+
+	return is_new(a, m) && m->what != MOUNT_OVERLAY && m->slot < 0 && !m->detached &&
+	       !m->label && !m->copy_up && !m->propagation && !m->rattr_set && !m->rattr_clear &&
+	       !(m->attr_set & ~attr) && (!m->data || strlen(m->data) < 4096);
+}
+
+/*
+ * 1; 0: nothing was done but the target opened, and the other calls may do it or have words for the reason; -1 and *e.
+ */
+static int mount_plain(struct apply *a, const struct mount_step *m, int *target, struct err *e)
+{
+	bool cgroup = m->what == MOUNT_CGROUP;
+
+	if (!is_plain(a, m))
+		return 0;
+	*target = open_target(a, m, false, e);
+	if (*target < 0)
+		return -1;
+	/* one whose owner has no id here may be mounted upon, and not entered */
+	if (fchdir(*target) < 0)
+		return errno == EACCES ? 0 : err_set(e, errno, "cannot enter '%s'", m->target);
+	return mount(cgroup ? "cgroup" : m->source, ".", cgroup ? "cgroup2" : m->type,
+		     ms_flags(m->attr_set), m->data) == 0;
+}
+
 int apply_mount(struct apply *a, const struct step *st, struct err *e)
 {
 	char data[PATH_MAX];
 	struct mount_step copy;
 	const struct mount_step *m = with_mode(a, &st->mount, &copy, data);
-	bool from_elsewhere = m->what == MOUNT_BIND || m->what == MOUNT_CGROUP;
 	auto_fd int fd = -1, target = -1;
 	struct stat s = { .st_mode = S_IFDIR }, there;
+	int done = mount_plain(a, m, &target, e);
 
+	if (done)
+		return done < 0 ? -1 : 0;
 	fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
 	if (fd < 0)
 		return e->code ? -1 : mount_old(a, m, e);
 	if (m->what == MOUNT_BIND && fstat(fd, &s) < 0)
 		return err_set(e, errno, "cannot stat '%s'", m->source);
-	target = open_target(a, m, !S_ISDIR(s.st_mode), e);
+	if (target < 0)
+		target = open_target(a, m, !S_ISDIR(s.st_mode), e);
 	if (target < 0 || (m->copy_up && fill_tmpfs(m, target, fd, e) < 0))
 		return -1;
 	/* of a tree that is attached nowhere only the root can be changed; in one that is, what it goes on may spread to it */
-	if (m->detached && set_attrs(m, fd, from_elsewhere, e) < 0)
+	if (m->detached && set_attrs(m, fd, !is_new(a, m), e) < 0)
 		return -1;
 	if (sys_move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
 	    0) {
@@ -881,10 +928,10 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 				mount_name(m), m->target);
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
 	}
-	return m->detached ? 0 : set_attrs(m, fd, from_elsewhere, e);
+	return m->detached ? 0 : set_attrs(m, fd, !is_new(a, m), e);
 }
 
-#define EMPTY_DATA "nr_blocks=1,nr_inodes=1,mode=555"
+#define EMPTY_DATA "nr_inodes=1,mode=555" /* the one is the directory itself */
 #define EMPTY_ATTR (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
 /*
