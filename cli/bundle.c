@@ -32,7 +32,7 @@ static int path_of(int dir, struct str *path, struct err *e)
 int bundle_read(const char *dir, const char *config, struct bundle *b, struct err *e)
 {
 	const char *file = config ? config : "config.json";
-	auto_fd int fd = open(dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd int fd = openat(AT_FDCWD, dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	*b = (struct bundle){ 0 };
 	if (fd < 0)

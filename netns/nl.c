@@ -82,10 +82,13 @@ void nl_close(struct nl *nl)
 
 void net_leave(void)
 {
-	pid_t parent = getpid();
+	pid_t parent;
 	unsigned fd;
 
-	if (!kept || fork() != 0) /* if that cannot be, the end takes its time */
+	if (!kept)
+		return;
+	parent = getpid();
+	if (fork() != 0) /* if that cannot be, the end takes its time */
 		return;
 	/* it dies when its parent has, and with it the last descriptor of the socket */
 	fd = (unsigned)mnl_socket_get_fd(kept);

@@ -145,16 +145,14 @@ int apply_cgroup_devices(struct apply *a, const struct step *st, struct err *e)
 	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
 				.license = (uint64_t)(uintptr_t) "Apache-2.0" };
 	union bpf_attr attach = { 0 };
-	auto_free struct program *p = malloc(sizeof(*p));
+	struct program p;
 	auto_fd int prog = -1;
 
-	if (!p)
-		return err_set(e, ENOMEM, "cannot make the device filter");
-	build(p, st->devices.rules, st->devices.n);
-	if (p->n > MAX_INSNS)
+	build(&p, st->devices.rules, st->devices.n);
+	if (p.n > MAX_INSNS)
 		return err_set(e, ERR_INVALID, "too many device rules");
-	load.insns = (uint64_t)(uintptr_t)p->insns;
-	load.insn_cnt = p->n;
+	load.insns = (uint64_t)(uintptr_t)p.insns;
+	load.insn_cnt = p.n;
 	prog = bpf(BPF_PROG_LOAD, &load);
 	if (prog < 0)
 		return err_set(e, errno, "cannot load the device filter");

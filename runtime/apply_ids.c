@@ -289,7 +289,7 @@ int apply_user(struct apply *a, const struct step *st, struct err *e)
 		if (errno != EPERM || !user || p->n_additional_gids)
 			return err_set(e, errno, "cannot set the additional groups");
 	}
-	if (prctl(PR_SET_KEEPCAPS, 1) < 0)
+	if (p->uid && prctl(PR_SET_KEEPCAPS, 1) < 0) /* root loses none */
 		return err_set(e, errno, "cannot keep capabilities");
 	if (sys_setresgid(p->gid) < 0)
 		return err_set(e, errno, "cannot become group %u%s", p->gid,

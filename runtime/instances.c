@@ -156,7 +156,7 @@ static int names_add(struct names *l, const char *name)
 /* All entries of a directory but "." and ".."; with @hidden unset, without dot files. */
 static int list_dir(int dir, bool hidden, struct names *l, struct err *e)
 {
-	bool empty = dir_is_empty(dir);
+	bool empty = lseek(dir, 0, SEEK_SET) == 0 && dir_is_empty(dir);
 	auto_dir DIR *d = empty ? NULL : dir_list(dir);
 	struct dirent *ent;
 

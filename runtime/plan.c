@@ -30,11 +30,13 @@ struct step *plan_add(struct plan *p, enum stage stage, enum step_kind kind, con
 	if (p->n == p->size) {
 		size_t size = p->size ? p->size * 2 : 96;
 
-		s = realloc(p->steps, size * sizeof(*s));
+		s = arena_array(p->arena, size, sizeof(*s));
 		if (!s) {
 			err_set(e, ENOMEM, "cannot plan");
 			return NULL;
 		}
+		if (p->n)
+			memcpy(s, p->steps, p->n * sizeof(*s));
 		p->steps = s;
 		p->size = size;
 	}
@@ -354,7 +356,6 @@ void plan_free(struct plan *p)
 		return;
 	if (p->seccomp)
 		seccomp_filter_free(p->seccomp);
-	free(p->steps);
 	arena_free(p->arena);
 	free(p);
 }

@@ -399,8 +399,6 @@ bool dir_is_empty(int dir)
 	_Alignas(struct linux_dirent64) char entries[512];
 	long n;
 
-	if (lseek(dir, 0, SEEK_SET) < 0)
-		return false;
 	n = syscall(SYS_getdents64, dir, entries, sizeof(entries));
 	for (long at = 0; at < n;) {
 		const struct linux_dirent64 *ent = (const struct linux_dirent64 *)(entries + at);

@@ -67,7 +67,9 @@ int dir_make_all(const char *path, mode_t mode, struct err *e);
 /* A stream of the entries of a directory that is open as @dir, from the first on; closedir(3) leaves @dir open. NULL with errno. */
 DIR *dir_list(int dir);
 
-/* Whether it has no entries but "." and "..": most that are swept have none, and a stream costs nine calls. */
+/*
+ * Whether it, of which nothing was read yet, has no entries but "." and "..": most that are swept have none, and a stream costs nine calls.
+ */
 bool dir_is_empty(int dir);
 
 #endif
