@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inject -n N (-e ERRNO | -k) [-p PROGRAM] [-t SECONDS] COMMAND [ARG...]
+ * inject (-n N (-e ERRNO | -k) | -c) [-p PROGRAM] [-t SECONDS] COMMAND [ARG...]
  *
  * Runs COMMAND and lets the Nth system call of it and of all its processes fail with ERRNO, or kills with SIGKILL
  * the process that is about to make it. Counted is what processes do as long as they run PROGRAM, which is COMMAND's
@@ -8,6 +8,8 @@
  * hook or a helper that one of them becomes is let go. N is counted over all processes in the order in
  * which they call; so with more than one the same N need not be the same call twice, but over a sweep of N each
  * call is met.
+ *
+ * -c counts only, and all calls: those too that are otherwise left out because they cannot fail.
  *
  * Prints to descriptor 3, if that is open, "N CALL ARGUMENT (PROCESS[, child])" for the call it hit, where a child
  * is one that was forked and has not executed anything since; or "end TOTAL" if there were fewer. Exits as COMMAND did (128+n for a signal); 124 if it was not over in time (10 s by default),
@@ -50,7 +52,7 @@ static struct stat program; /* its device and inode are known once it is first e
 static int known;
 
 static long at, count, error;
-static int kill_it;
+static int kill_it, count_all;
 
 static int runs_program(pid_t pid)
 {
@@ -273,8 +275,8 @@ static void at_entry(struct traced *t)
 {
 	struct user_regs_struct regs;
 
-	if (ptrace(PTRACE_GETREGS, t->pid, NULL, &regs) < 0 || is_spared(regs.orig_rax) ||
-	    ++count != at)
+	if (ptrace(PTRACE_GETREGS, t->pid, NULL, &regs) < 0 ||
+	    (!count_all && is_spared(regs.orig_rax)) || ++count != at)
 		return;
 	report(t->pid, t->born, &regs);
 	if (kill_it) {
@@ -325,13 +327,15 @@ int main(int argc, char **argv)
 	timer_t timer;
 	pid_t main_pid;
 
-	while ((opt = getopt(argc, argv, "+n:e:kp:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "+n:e:kcp:t:")) != -1) {
 		if (opt == 'n')
 			at = atol(optarg);
 		else if (opt == 'e')
 			error = atol(optarg);
 		else if (opt == 'k')
 			kill_it = 1;
+		else if (opt == 'c')
+			count_all = 1;
 		else if (opt == 'p')
 			known = stat(optarg, &program) == 0;
 		else if (opt == 't')
@@ -343,9 +347,9 @@ int main(int argc, char **argv)
 			return 125;
 		}
 	}
-	if (optind >= argc || !at || (!error && !kill_it)) {
+	if (optind >= argc || (!count_all && (!at || (!error && !kill_it)))) {
 		fprintf(stderr,
-			"usage: inject -n N (-e ERRNO | -k) [-p PROGRAM] [-t SECONDS] COMMAND [ARG...]\n");
+			"usage: inject (-n N (-e ERRNO | -k) | -c) [-p PROGRAM] [-t SECONDS] COMMAND [ARG...]\n");
 		return 125;
 	}
 	/* what is left of a killed command ends here, not at init */
@@ -405,7 +409,7 @@ int main(int argc, char **argv)
 		}
 		ptrace(t->counted ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, (void *)(long)sig);
 	}
-	if (count < at)
+	if (count < at || count_all)
 		dprintf(3, "end %ld\n", count);
 	return code;
 }
