@@ -80,7 +80,8 @@ apply_fn apply_scope; /* scope.c */
 apply_fn apply_cgroup_make, apply_cgroup_set, apply_cgroup_delegate,
 	apply_cgroup_devices; /* apply_cgroup.c, apply_devices.c */
 apply_fn apply_resctrl;	      /* resctrl.c */
-apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_user; /* apply_ids.c */
+apply_fn apply_id_map, apply_oom_score, apply_rlimit, apply_rlimit_raise,
+	apply_user; /* apply_ids.c */
 apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink, apply_directory,
 	apply_console, apply_mask, apply_view, apply_readonly_path, apply_readonly_mount,
 	apply_pivot, apply_root_attr; /* apply_mount.c, apply_dev.c */
@@ -96,6 +97,9 @@ apply_fn apply_seccomp_filter;				      /* apply_process.c */
  * slot; others are passed over.
  */
 int apply_open_tree(struct apply *a, const struct step *st, struct err *e);
+
+/* Parent: maps the ids of @fd, the detached mount of @m, as that says. */
+int apply_map_mount(const struct apply *a, const struct mount_step *m, int fd, struct err *e);
 
 /* What @m puts in place, as a detached mount or -1 and *e; for who attaches it himself. */
 int apply_open_mount(struct apply *a, const struct mount_step *m, struct err *e);

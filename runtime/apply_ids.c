@@ -238,12 +238,9 @@ int apply_oom_score(struct apply *a, const struct step *st, struct err *e)
 	return 0;
 }
 
-int apply_rlimit(struct apply *a, const struct step *st, struct err *e)
+static int set_rlimit(pid_t pid, const struct step *st, const struct rlimit *limit, struct err *e)
 {
-	struct rlimit limit = { .rlim_cur = st->rlimit.soft, .rlim_max = st->rlimit.hard };
-	pid_t pid = st->stage == STAGE_HOST_WITH_PID ? a->pid : 0;
-
-	if (prlimit(pid, st->rlimit.resource, &limit, NULL) == 0)
+	if (prlimit(pid, st->rlimit.resource, limit, NULL) == 0)
 		return 0;
 	if (errno == EPERM)
 		return err_set(e, errno,
@@ -251,6 +248,28 @@ int apply_rlimit(struct apply *a, const struct step *st, struct err *e)
 			       "CAP_SYS_RESOURCE",
 			       st->rlimit.resource, (unsigned long long)st->rlimit.hard);
 	return err_set(e, errno, "cannot set the limit of resource %d", st->rlimit.resource);
+}
+
+int apply_rlimit(struct apply *a, const struct step *st, struct err *e)
+{
+	(void)a;
+	return set_rlimit(
+		0, st, &(struct rlimit){ .rlim_cur = st->rlimit.soft, .rlim_max = st->rlimit.hard },
+		e);
+}
+
+/* So that the child can set it: its hard limit, if that is lower. */
+int apply_rlimit_raise(struct apply *a, const struct step *st, struct err *e)
+{
+	struct rlimit limit;
+
+	if (prlimit(a->pid, st->rlimit.resource, NULL, &limit) < 0)
+		return err_set(e, errno, "cannot look at the limit of resource %d",
+			       st->rlimit.resource);
+	if (limit.rlim_max >= st->rlimit.hard)
+		return 0;
+	limit.rlim_max = st->rlimit.hard;
+	return set_rlimit(a->pid, st, &limit, e);
 }
 
 /*

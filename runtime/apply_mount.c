@@ -40,6 +40,7 @@
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sys.h"
+#include "runtime/handshake.h"
 #include "runtime/host.h"
 #include "runtime/overlay.h"
 #include "runtime/spec.h"
@@ -512,6 +513,18 @@ static int open_cgroup(const struct apply *a, const struct mount_step *m, struct
 	return cgroup_path(a, path, sizeof(path), e) < 0 ? -1 : open_bind(path, true, false, e);
 }
 
+int apply_map_mount(const struct apply *a, const struct mount_step *m, int fd, struct err *e)
+{
+	auto_fd int own = -1;
+
+	if (m->n_uid_maps) {
+		own = userns_open(m->uid_maps, m->n_uid_maps, m->gid_maps, m->n_gid_maps, e);
+		if (own < 0)
+			return -1;
+	}
+	return idmap_mount(fd, own >= 0 ? own : a->userns, m->idmap_recursive, m->source, e);
+}
+
 /* Opens what a mount step puts in place. -1 with e->code 0: the calls are missing, use mount(2). */
 static int open_mount(struct apply *a, const struct mount_step *m, struct err *e)
 {
@@ -531,20 +544,28 @@ static int open_mount(struct apply *a, const struct mount_step *m, struct err *e
 	}
 	if (fd < 0)
 		return -1;
-	if (m->idmap) {
-		auto_fd int own = -1;
-		int userns = a->userns;
+	if (m->idmap && apply_map_mount(a, m, fd, e) < 0)
+		return -1;
+	return take_fd(&fd);
+}
 
-		if (m->n_uid_maps) {
-			own = userns_open(m->uid_maps, m->n_uid_maps, m->gid_maps, m->n_gid_maps,
-					  e);
-			userns = own;
-			if (own < 0)
-				return -1;
-		}
-		if (idmap_mount(fd, userns, m->idmap_recursive, m->source, e) < 0)
-			return -1;
-	}
+/* By the child: what is among its own mounts. It does not have the privilege to map ids of what is not its own. */
+static int open_inside(struct apply *a, const struct mount_step *m, struct err *e)
+{
+	auto_fd int source =
+		path_open_in(a->root, m->inside, O_PATH | (m->source_nofollow ? O_NOFOLLOW : 0));
+	auto_fd int fd = -1;
+
+	if (source < 0)
+		return err_set(e, errno, "cannot open '%s' inside", m->inside);
+	fd = sys_open_tree(source, "",
+			   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+				   (m->recursive ? AT_RECURSIVE : 0));
+	if (fd < 0)
+		return err_set(e, errno, "cannot bind '%s'", m->source);
+	if (m->idmap &&
+	    (say_fds(a->sock, MSG_TO_MAP, &fd, 1, e) < 0 || hear(a->sock, MSG_MAP_SET, e) < 0))
+		return -1;
 	return take_fd(&fd);
 }
 
@@ -905,7 +926,9 @@ int apply_mount(struct apply *a, const struct step *st, struct err *e)
 
 	if (done)
 		return done < 0 ? -1 : 0;
-	fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) : open_mount(a, m, e);
+	fd = m->slot >= 0 ? take_fd(&a->trees[m->slot]) :
+	     m->inside	  ? open_inside(a, m, e) :
+			    open_mount(a, m, e);
 	if (fd < 0)
 		return e->code ? -1 : mount_old(a, m, e);
 	if (m->what == MOUNT_BIND && fstat(fd, &s) < 0)

@@ -25,6 +25,7 @@ static const char *msg_name(int m)
 	static const char *const names[] = {
 		[MSG_MAPPED] = "mapped",	 [MSG_NETNS] = "netns",
 		[MSG_CLONED] = "cloned",	 [MSG_MOUNTED] = "mounted",
+		[MSG_TO_MAP] = "to map",	 [MSG_MAP_SET] = "map set",
 		[MSG_HOOKS_DONE] = "hooks done", [MSG_GO] = "go",
 		[MSG_CREATED] = "created",	 [MSG_START] = "start",
 		[MSG_UNSHARED] = "unshared",	 [MSG_FAILED] = "failed",

@@ -17,6 +17,8 @@ enum msg {
 	MSG_MAPPED = 1, /* parent: your ids are mapped; here are the mounts that I opened */
 	MSG_NETNS,	/* parent: here is your network namespace; child: here is mine */
 	MSG_CLONED,	/* the process that joined namespaces: this is the pid of the payload */
+	MSG_TO_MAP,	/* child: here is a mount of my own, whose ids only you may map */
+	MSG_MAP_SET,	/* parent: they are mapped */
 	MSG_MOUNTED,	/* child: everything is mounted, the hooks before pivot_root may run */
 	MSG_HOOKS_DONE, /* parent: they ran */
 	MSG_GO,		/* parent: you are confined and recorded, and ignore these signals */

@@ -14,8 +14,10 @@
  *                                                    STAGE_OLD_ROOT: mounts, devices, masks
  *   STAGE_HOST_WITH_PID: network namespace, devices  (meanwhile)
  *   --- netns --------------------------------------> joins it before it mounts sysfs
- *   STAGE_HOST_WITH_PID: device filter, limits       (meanwhile)
+ *   STAGE_HOST_WITH_PID: device filter, hard limits  (meanwhile)
  *   writes the state                                 (meanwhile)
+ *   <------------------------------------ to map ---  a mount of its own that is to be id-mapped
+ *   --- map set ------------------------------------>
  *   <----------------------------------- mounted ---  only if there are hooks before pivot_root
  *   STAGE_RUNTIME_HOOKS
  *   --- hooks done --------------------------------->
@@ -573,6 +575,26 @@ int life_record(const struct spec *s, const struct plan *p, const struct host *h
 	return state_write(o->state, &st, e);
 }
 
+/* One at a time, as the child comes to them: what is mounted before is in what it takes. */
+static int map_mounts(struct birth *b, struct err *e)
+{
+	for (size_t i = 0; i < b->plan->n; i++) {
+		const struct step *st = &b->plan->steps[i];
+		auto_fd int fd = -1;
+		size_t n = 1;
+
+		if (st->kind != STEP_MOUNT || !st->mount.inside || !st->mount.idmap)
+			continue;
+		if (hear_fds(b->sock, MSG_TO_MAP, &fd, &n, e) < 0)
+			return -1;
+		if (apply_map_mount(&b->apply, &st->mount, fd, e) < 0)
+			return err_in(e, "%s", st->why);
+		if (say(b->sock, MSG_MAP_SET, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int run_runtime_hooks(struct birth *b, struct err *e)
 {
 	if (!b->plan->hooks_before_pivot)
@@ -632,6 +654,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
 	    look_at_child(b, &child, e) < 0 ||
 	    life_record(b->spec, b->plan, b->host, b->o, l->pid, child.start, e) < 0 ||
+	    map_mounts(b, e) < 0 ||
 	    run_runtime_hooks(b, e) < 0 ||
 	    say_number(b->sock, MSG_GO, (int)child.ignored, e) < 0 ||
 	    hear_created(b, l, e) < 0 ||

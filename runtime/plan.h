@@ -56,6 +56,7 @@ enum step_kind {
 	STEP_NET_DEVICE, /* from the host into the new network namespace */
 	STEP_NIC,	 /* an interface of a network of ours */
 	STEP_RESCTRL,	 /* into a group of resctrl, which may have to be made */
+	STEP_RLIMIT_RAISE,
 	STEP_RLIMIT,
 	STEP_PROPAGATION, /* of the whole tree that the child got from the host */
 	STEP_ROOT,	  /* the new root file system, mounted over "/" */
@@ -116,6 +117,8 @@ struct mount_step {
 	size_t n_uid_maps, n_gid_maps;
 	bool copy_up; /* tmpcopyup: a new tmpfs starts with what the image has there */
 	bool source_nofollow, target_nofollow;
+	const char *
+		inside; /* the source's path in the new root, where it is among mounts of the container itself; NULL */
 	/*
 	 * The mount is opened by the parent, with the host's privileges, and handed over as a descriptor:
 	 * >= 0 is its place in the message. -1: the child opens it itself.

@@ -199,7 +199,6 @@ static bool new_namespace(const struct spec *s, unsigned flag)
 	return ns && !ns->path;
 }
 
-/* A path below "/" without doubled slashes and "."; NULL if ".." occurs or memory is gone. */
 /* A destination that is written as the host sees it, below the root: runc takes that for the path inside. */
 static const char *inside(const struct spec *s, const char *path)
 {
@@ -209,6 +208,14 @@ static const char *inside(const struct spec *s, const char *path)
 										      path;
 }
 
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
+/* A path below "/" without doubled slashes and "."; NULL if ".." occurs or memory is gone. */
 static const char *clean_target(struct arena *a, const char *path)
 {
 	auto_str struct str out = { 0 };
@@ -271,6 +278,29 @@ static int take_slot(struct plan *p, int *slot, const char *why, struct err *e)
 	return 0;
 }
 
+/*
+ * A source below the root that earlier mounts are on the way to, or below: mounts are "in the listed order" (config.md, "Mounts"), and the parent
+ * does not see the container's. Its path inside; NULL: it is none.
+ */
+static const char *among_mounts(const struct plan *p, const struct spec *s,
+				const struct mount_step *m)
+{
+	const char *path = inside(s, m->source);
+
+	if (s->root.path && streq(m->source, s->root.path))
+		path = "/";
+	path = path == m->source ? NULL : clean_target(p->arena, path);
+	for (size_t i = 0; path && i < p->n; i++) {
+		const char *target = p->steps[i].mount.target;
+
+		if (p->steps[i].kind == STEP_MOUNT && &p->steps[i].mount != m &&
+		    (streq(path, target) || is_below(path, target) ||
+		     (m->recursive && (streq(path, "/") || is_below(target, path)))))
+			return path;
+	}
+	return NULL;
+}
+
 static int plan_mount(struct plan *p, const struct spec *s, const struct host *h,
 		      const struct mount_spec *m, const char *why, struct err *e)
 {
@@ -326,10 +356,11 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 	if (ms->what == MOUNT_BIND && !ms->propagation && propagation_of(s) & MS_SHARED)
 		ms->propagation = MS_SLAVE | MS_REC;
 	/* a directory that only the host's root may enter, and a mapping that only it may set */
-	if (ms->what == MOUNT_BIND && h->euid == 0 &&
-	    (spec_namespace(s, CLONE_NEWUSER) || ms->idmap))
-		return take_slot(p, &ms->slot, why, e);
-	return 0;
+	if (ms->what != MOUNT_BIND || h->euid != 0 ||
+	    (!spec_namespace(s, CLONE_NEWUSER) && !ms->idmap))
+		return 0;
+	ms->inside = among_mounts(p, s, ms);
+	return ms->inside ? 0 : take_slot(p, &ms->slot, why, e);
 }
 
 /*
@@ -512,13 +543,6 @@ static int plan_cwd_dir(struct plan *p, const struct spec *s, struct err *e)
 	st->path = path;
 	st->tolerate = true;
 	return 0;
-}
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && path[len] == '/';
 }
 
 static bool is_filled_later(const struct plan *p, size_t i)

@@ -21,25 +21,34 @@
 #include "runtime/seccomp.h"
 #include "runtime/spec.h"
 
+static int plan_rlimit(struct plan *p, const struct process_spec *pr, size_t i, bool raise,
+		       struct err *e)
+{
+	struct step *st = plan_add(p, raise ? STAGE_HOST_WITH_PID : STAGE_LAST,
+				   raise ? STEP_RLIMIT_RAISE : STEP_RLIMIT,
+				   arena_printf(p->arena, "process.rlimits[%zu]", i), e);
+
+	if (!st)
+		return -1;
+	st->rlimit.resource = pr->rlimits[i].resource;
+	st->rlimit.soft = pr->rlimits[i].soft;
+	st->rlimit.hard = pr->rlimits[i].hard;
+	return 0;
+}
+
 /*
- * Raising a hard limit needs CAP_SYS_RESOURCE in the initial user namespace, which a child in a user
- * namespace of its own has lost: its parent sets the limits.
+ * The limits are the payload's: what is done until then may need more descriptors or memory. Raising a hard one needs CAP_SYS_RESOURCE in the
+ * initial user namespace, which a child in a user namespace of its own has lost: its parent does that before.
  */
 static int plan_limits(struct plan *p, const struct spec *s, bool ids_stage, struct err *e)
 {
 	const struct process_spec *pr = &s->process;
-	enum stage stage = spec_namespace(s, CLONE_NEWUSER) ? STAGE_HOST_WITH_PID : STAGE_LAST;
 	struct step *st;
 
-	for (size_t i = 0; i < pr->n_rlimits; i++) {
-		st = plan_add(p, stage, STEP_RLIMIT,
-			      arena_printf(p->arena, "process.rlimits[%zu]", i), e);
-		if (!st)
+	for (size_t i = 0; i < pr->n_rlimits; i++)
+		if ((spec_namespace(s, CLONE_NEWUSER) && plan_rlimit(p, pr, i, true, e) < 0) ||
+		    plan_rlimit(p, pr, i, false, e) < 0)
 			return -1;
-		st->rlimit.resource = pr->rlimits[i].resource;
-		st->rlimit.soft = pr->rlimits[i].soft;
-		st->rlimit.hard = pr->rlimits[i].hard;
-	}
 	if (pr->has_oom_score_adj) {
 		/* later the child is not dumpable, and its files in /proc are the host's root's (proc(5)) */
 		st = plan_add(p, ids_stage ? STAGE_IDS : STAGE_HOST_WITH_PID, STEP_OOM_SCORE,

@@ -49,6 +49,7 @@ static const struct {
 	[STEP_NET_DEVICE] = { "net-device", apply_net_device, print_net_device },
 	[STEP_NIC] = { "nic", apply_nic, print_nic },
 	[STEP_RESCTRL] = { "resctrl", apply_resctrl, print_resctrl },
+	[STEP_RLIMIT_RAISE] = { "rlimit-raise", apply_rlimit_raise, print_rlimit },
 	[STEP_RLIMIT] = { "rlimit", apply_rlimit, print_rlimit },
 	[STEP_PROPAGATION] = { "propagation", apply_propagation, print_propagation },
 	[STEP_ROOT] = { "root", apply_root, print_mount },
@@ -319,7 +320,8 @@ static void print_rlimit(const struct plan *p, const struct step *st, struct str
 
 	(void)p;
 	str_addf(out, " %s", name ? name : "?");
-	print_limit(out, st->rlimit.soft);
+	if (st->kind == STEP_RLIMIT)
+		print_limit(out, st->rlimit.soft);
 	print_limit(out, st->rlimit.hard);
 }
 
@@ -400,6 +402,9 @@ static void print_mount(const struct plan *p, const struct step *st, struct str 
 		str_add(out, " [begins with what is there]");
 	if (m->slot >= 0)
 		str_add(out, " [opened by the parent]");
+	if (m->inside)
+		str_addf(out, " [%s inside%s]", m->inside,
+			 m->idmap ? ", mapped by the parent" : "");
 }
 
 static void print_device(const struct plan *p, const struct step *st, struct str *out)
