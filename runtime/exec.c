@@ -285,17 +285,29 @@ const char **exec_env(const struct process_spec *p, const char *home)
 	return env;
 }
 
+/* What execve(2) means by an errno that says little. */
+static const char *hint(int error, const char *path)
+{
+	if (error == ENOENT && try_path(path) == 0)
+		return " (the interpreter or dynamic loader that it names is missing)";
+	if (error == ENOEXEC)
+		return " (a program of another machine, or a script that does not begin with '#!')";
+	return "";
+}
+
 int exec_payload(const struct process_spec *p, const char *home, struct err *e)
 {
 	auto_free const char **env = exec_env(p, home);
 	char path[PATH_MAX];
+	int error;
 
 	if (!env)
 		return err_set(e, ENOMEM, "cannot make the environment");
 	if (find(p, true, path, sizeof(path), e) < 0)
 		return -1;
 	execve(path, (char *const *)p->args, (char *const *)env);
+	error = errno;
 	return err_set(e,
-		       errno == ENOENT || errno == ENOTDIR ? ERR_CMD_NOT_FOUND : ERR_CMD_NOT_EXEC,
-		       "cannot execute '%s': %s", p->args[0], strerror(errno));
+		       error == ENOENT || error == ENOTDIR ? ERR_CMD_NOT_FOUND : ERR_CMD_NOT_EXEC,
+		       "cannot execute '%s': %s%s", p->args[0], strerror(error), hint(error, path));
 }

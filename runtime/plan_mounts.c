@@ -279,6 +279,21 @@ static int take_slot(struct plan *p, int *slot, const char *why, struct err *e)
 }
 
 /*
+ * A bundle's bind mount with any flag among its options has these flags and no other, as with runc and crun; without one it has those of its
+ * source. In a user namespace the kernel's locked ones stay, whose loss would be more than was asked for (mount_namespaces(7)).
+ */
+static void clear_flags_of_source(const struct spec *s, const struct host *h, struct mount_step *m)
+{
+	uint64_t flags = host_kernel_is(h, 5, 14) ? MOUNT_ATTR_NOSYMFOLLOW : 0;
+
+	if (!spec_namespace(s, CLONE_NEWUSER))
+		flags |= MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+			 MOUNT_ATTR_NOEXEC;
+	if (s->bundle && m->what == MOUNT_BIND && (m->attr_set || m->attr_clear))
+		m->attr_clear |= flags & ~m->attr_set;
+}
+
+/*
  * A source below the root that earlier mounts are on the way to, or below: mounts are "in the listed order" (config.md, "Mounts"), and the parent
  * does not see the container's. Its path inside; NULL: it is none.
  */
@@ -324,6 +339,7 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 		ms->what = MOUNT_CGROUP;
 	if (read_options(m, ms, p->arena, why, e) < 0)
 		return -1;
+	clear_flags_of_source(s, h, ms);
 	if (streq(ms->target, "/"))
 		return err_set(e, ERR_NOT_SUPPORTED, "%s: a mount over the root file system itself",
 			       why);

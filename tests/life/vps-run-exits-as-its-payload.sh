@@ -24,6 +24,11 @@ said err "cannot execute '/no/such'"
 want 127 "$CTR" run --rm r nosuch
 want 126 "$CTR" run --rm r /etc/passwd
 want 126 "$CTR" run --rm r /etc
+printf '#!/no/such/shell\n' >r/script && echo data >r/data && chmod +x r/script r/data
+want 127 "$CTR" run --rm r /script
+said err "interpreter"
+want 126 "$CTR" run --rm r /data
+said err "another machine"
 want 125 "$CTR" run --rm no-such-image true
 want 125 "$CTR" run --rm ./no-such-file true
 want 125 "$CTR" run --nosuch r
