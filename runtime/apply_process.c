@@ -193,27 +193,22 @@ int apply_personality(struct apply *a, const struct step *st, struct err *e)
 						  0;
 }
 
-#define MAX_NODES 1024 /* MAX_NUMNODES of the kernel's largest configurations */
-
 /* Of this task, hence of what it executes (set_mempolicy(2)). */
 int apply_memory_policy(struct apply *a, const struct step *st, struct err *e)
 {
-	unsigned long mask[MAX_NODES / (8 * sizeof(unsigned long))] = { 0 };
+	unsigned long mask[MEMORY_NODES_MAX / (8 * sizeof(unsigned long))] = { 0 };
 	const char *nodes = st->memory_policy.nodes;
 
 	(void)a;
-	if (nodes && parse_bits(nodes, mask, MAX_NODES) < 0)
-		return err_set(e, ERR_INVALID, "nodes: '%s' is no list of numbers below %d", nodes,
-			       MAX_NODES);
+	if (nodes && parse_bits(nodes, mask, MEMORY_NODES_MAX) < 0)
+		return err_set(e, ERR_INVALID, "nodes '%s'", nodes); /* the reader has checked it */
 	/* the kernel looks at one bit less than it is told (BUGS) */
 	if (syscall(SYS_set_mempolicy, st->memory_policy.number, nodes ? mask : NULL,
-		    nodes ? MAX_NODES + 1 : 0) < 0)
+		    nodes ? MEMORY_NODES_MAX + 1 : 0) < 0)
 		return err_set(e, errno, "cannot set the memory policy %s%s%s%s",
 			       st->memory_policy.mode, nodes ? " of nodes " : "",
 			       nodes ? nodes : "",
-			       errno == EINVAL ?
-				       " (are these nodes there, and does the mode take any?)" :
-				       "");
+			       errno == EINVAL ? " (are these nodes there?)" : "");
 	return 0;
 }
 

@@ -257,6 +257,9 @@ struct net_device {
 	const char *host, *name; /* name inside; NULL: the same */
 };
 
+/* MAX_NUMNODES of the kernel's largest configurations. */
+#define MEMORY_NODES_MAX 1024
+
 struct spec {
 	struct arena *arena;
 
@@ -297,8 +300,8 @@ struct spec {
 	const char *mount_label;
 	const char *personality_domain; /* "LINUX", "LINUX32"; NULL: none */
 	struct {
-		const char *mode; /* "MPOL_BIND", ... NULL: none */
-		const char *nodes;
+		const char *mode;  /* "MPOL_BIND", ... NULL: none */
+		const char *nodes; /* a list, of numbers below MEMORY_NODES_MAX */
 		const char *const *flags;
 	} memory_policy;
 	struct {

@@ -823,15 +823,42 @@ static const struct field personality_fields[] = {
 };
 static const struct object personality = { .fields = personality_fields };
 
+/* Which mode takes nodes: set_mempolicy(2). In runc's words. */
+static int check_memory_policy(struct reader *r, void *base)
+{
+	const struct spec *s = base;
+	const char *mode = s->memory_policy.mode, *nodes = s->memory_policy.nodes;
+	unsigned long mask[MEMORY_NODES_MAX / (8 * sizeof(unsigned long))] = { 0 };
+	int count = 0;
+	long number;
+
+	if (!mode || !table_value(memory_policy_names, mode, &number))
+		return reader_fail(r, "invalid memory policy mode '%.100s'", mode ? mode : "");
+	for (const char *const *f = s->memory_policy.flags; f && *f; f++)
+		if (!table_value(memory_policy_flag_names, *f, &number))
+			return reader_fail(r, "invalid memory policy flag '%.100s'", *f);
+	if (nodes && parse_bits(nodes, mask, MEMORY_NODES_MAX) < 0)
+		return reader_fail(
+			r, "invalid memory policy nodes '%.100s': no list of numbers below %d",
+			nodes, MEMORY_NODES_MAX);
+	for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++)
+		count += __builtin_popcountl(mask[i]);
+	if (count && (streq(mode, "MPOL_DEFAULT") || streq(mode, "MPOL_LOCAL")))
+		return reader_fail(r, "%s mode requires 0 nodes but got %d", mode, count);
+	if (!count && !streq(mode, "MPOL_DEFAULT") && !streq(mode, "MPOL_LOCAL") &&
+	    !streq(mode, "MPOL_PREFERRED"))
+		return reader_fail(r, "%s mode requires at least 1 node", mode);
+	return 0;
+}
+
 static const struct field memory_policy_fields[] = {
-	WORD("mode", struct spec, memory_policy.mode, memory_policy_names, "mode",
-	     .flags = REQUIRED),
-	STRING("nodes", struct spec, memory_policy.nodes, .check = check_cpu_list),
-	STRINGS("flags", struct spec, memory_policy.flags, .names = memory_policy_flag_names,
-		.what = "flag"),
+	STRING("mode", struct spec, memory_policy.mode),
+	STRING("nodes", struct spec, memory_policy.nodes),
+	STRINGS("flags", struct spec, memory_policy.flags),
 	END,
 };
-static const struct object memory_policy = { .fields = memory_policy_fields };
+static const struct object memory_policy = { .fields = memory_policy_fields,
+					     .check = check_memory_policy };
 
 static int check_clos_id(struct reader *r, const char *s)
 {

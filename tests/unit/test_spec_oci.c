@@ -616,13 +616,17 @@ TEST(unknown_words_are_refused)
 	       "linux.rootfsPropagation: unknown propagation 'x'");
 	refuse(LINUX("\"personality\": {\"domain\": \"BSD\"}"),
 	       "linux.personality.domain: unknown domain 'BSD'");
-	refuse(LINUX("\"memoryPolicy\": {}"), "linux.memoryPolicy: 'mode' is missing");
-	refuse(LINUX("\"memoryPolicy\": {\"nodes\": \"0\"}"),
-	       "linux.memoryPolicy: 'mode' is missing");
+	refuse(LINUX("\"memoryPolicy\": {}"), "linux.memoryPolicy: invalid memory policy mode ''");
 	refuse(LINUX("\"memoryPolicy\": {\"mode\": \"x\"}"),
-	       "linux.memoryPolicy.mode: unknown mode 'x'");
+	       "linux.memoryPolicy: invalid memory policy mode 'x'");
+	refuse(LINUX("\"memoryPolicy\": {\"mode\": \"MPOL_BIND\", \"flags\": [\"x\"]}"),
+	       "linux.memoryPolicy: invalid memory policy flag 'x'");
 	refuse(LINUX("\"memoryPolicy\": {\"mode\": \"MPOL_BIND\", \"nodes\": \"a\"}"),
-	       "linux.memoryPolicy.nodes: ");
+	       "linux.memoryPolicy: invalid memory policy nodes 'a': no list of numbers below 1024");
+	refuse(LINUX("\"memoryPolicy\": {\"mode\": \"MPOL_BIND\"}"),
+	       "linux.memoryPolicy: MPOL_BIND mode requires at least 1 node");
+	refuse(LINUX("\"memoryPolicy\": {\"mode\": \"MPOL_LOCAL\", \"nodes\": \"0,2-3\"}"),
+	       "linux.memoryPolicy: MPOL_LOCAL mode requires 0 nodes but got 3");
 	refuse(LINUX("\"timeOffsets\": {\"realtime\": {}}"),
 	       "linux.timeOffsets[\"realtime\"]: unknown clock");
 	refuse(LINUX("\"devices\": [{\"type\": \"x\", \"path\": \"/x\"}]"),
