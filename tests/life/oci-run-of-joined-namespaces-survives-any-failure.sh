@@ -47,10 +47,13 @@ holder = $holder$joins"
 make_bundle joined-user "$many
 c['linux']['namespaces'].append({'type': 'user'})
 holder = $user_holder$joins"
+idmap=
+! command -v findmnt >/dev/null || [[ $(findmnt -no FSTYPE -T .) != ext4 ]] || idmap=", 'idmap'"
 make_bundle user "$many
 c['linux']['namespaces'].append({'type': 'user'})
 c['linux']['uidMappings'] = c['linux']['gidMappings'] = [{'containerID': 0, 'hostID': 100000, 'size': 65536}]
 c['linux']['sysctl'] = {'net.ipv4.ip_forward': '1', 'kernel.shmmni': '100'}
+c['mounts'].append({'destination': '/tmp/among', 'source': cwd + '/user/rootfs/tmp/d', 'options': ['rbind', 'ro'$idmap]})
 "
 chmod -R go+rX . && chown -R 100000:100000 user/rootfs joined-user/rootfs
 cat >detached <<'SH'
