@@ -69,7 +69,6 @@ struct stream {
 	struct hash sha, raw_sha; /* of the output; of the input: the decoder's own */
 
 	_Atomic bool direct;
-	bool tried_direct;	  /* the copier's own */
 	uint64_t copied, flushed; /* bytes */
 	struct err copy_err;
 };
@@ -715,6 +714,12 @@ static void *decoder(void *arg)
 
 /* --- Those who follow it ------------------------------------------------------------------------------- */
 
+/* The copier begins once the reader has given the first chunk back: by then it has said how (stream_copy_directly()). */
+static bool has_work(const struct stream *s, const struct follower *f)
+{
+	return f->done < s->made && (f != &s->copier || s->used);
+}
+
 static void *follow(void *arg)
 {
 	struct follower *f = arg;
@@ -725,7 +730,7 @@ static void *follow(void *arg)
 		size_t i;
 
 		pthread_mutex_lock(&s->lock);
-		while (!s->stop && f->done == s->made && !s->ended)
+		while (!s->stop && !has_work(s, f) && (f->done < s->made || !s->ended))
 			pthread_cond_wait(&s->changed, &s->lock);
 		if (s->stop || f->done == s->made) {
 			pthread_mutex_unlock(&s->lock);
@@ -753,10 +758,8 @@ static int hash(struct stream *s, const unsigned char *p, size_t n, struct err *
 
 static int copy(struct stream *s, const unsigned char *p, size_t n, struct err *e)
 {
-	if (!s->tried_direct && atomic_load(&s->direct)) {
-		s->tried_direct = true;
+	if (!s->copied && atomic_load(&s->direct))
 		(void)fcntl(s->in.copy, F_SETFL, O_DIRECT);
-	}
 	if (write_all(s->in.copy, p, n, e) < 0)
 		return -1;
 	s->copied += n;

@@ -51,8 +51,8 @@ struct stream *stream_open(const struct stream_input *in, struct err *e);
 ssize_t stream_next(struct stream *s, const void **data, struct err *e);
 
 /*
- * From here on the copy is written past the page cache, where the file system can: half the work for the kernel, and nothing that the
- * machine needs is driven out by what few will read. Not for what is read again right away.
+ * Before the second stream_next(): the copy is written past the page cache, where the file system can. That is half the work for the kernel,
+ * and nothing that the machine needs is driven out by what few will read. Not for what is read again right away.
  */
 void stream_copy_directly(struct stream *s);
 
