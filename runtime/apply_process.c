@@ -383,6 +383,6 @@ int apply_hook(struct apply *a, const struct step *st, struct err *e)
 			return err_set(e, ENOMEM, "cannot make the environment");
 		hook.env = env;
 	}
-	return hook_run(&hook, a->spec, a->id, pid, of_image ? STATUS_CREATED : STATUS_CREATING,
-			!of_image, e);
+	return hook_run(&hook, st->hook.point, a->spec, a->id, pid,
+			of_image ? STATUS_CREATED : STATUS_CREATING, !of_image, e);
 }

@@ -128,8 +128,8 @@ static void kill_hook(pid_t child)
 	(void)kill(child, SIGKILL); /* it is a zombie by now, or had not got that far */
 }
 
-int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pid_t pid,
-	     enum status status, bool in_bundle, struct err *e)
+int hook_run(const struct hook_spec *h, const char *point, const struct spec *s, const char *id,
+	     pid_t pid, enum status status, bool in_bundle, struct err *e)
 {
 	auto_str struct str state = { 0 };
 	struct timespec deadline = { 0 };
@@ -179,8 +179,8 @@ int hook_run(const struct hook_spec *h, const struct spec *s, const char *id, pi
 			       WTERMSIG(code), tolower(*name), name + 1);
 	}
 	if (WEXITSTATUS(code))
-		return err_set(e, ERR_INVALID, "hook failed with exit code %d: '%s'",
-			       WEXITSTATUS(code), h->path);
+		return err_set(e, ERR_INVALID, "%s hook failed with exit code %d: '%s'", point,
+			       WEXITSTATUS(code), h->path); /* crun's words */
 	return 0;
 }
 
@@ -190,7 +190,7 @@ int hooks_run(enum hook_point point, const struct spec *s, const char *id, pid_t
 	const struct hook_list *hooks = &s->hooks[point];
 
 	for (size_t i = 0; i < hooks->n; i++) {
-		if (hook_run(&hooks->list[i], s, id, pid, status, true, e) == 0)
+		if (hook_run(&hooks->list[i], hook_names[point], s, id, pid, status, true, e) == 0)
 			continue;
 		err_in(e, "error running %s hook #%zu", hook_names[point],
 		       i); /* as of apply_step() */
