@@ -439,7 +439,10 @@ int state_read_config(struct state_dir *d, struct str *out, struct err *e)
 	return file_read(d->dir, CONFIG, JSON_MAX_SIZE, out, e);
 }
 
-/* Fields 3, 22 and 33 (proc(5)); the name in field 2 may hold blanks and parentheses. */
+/*
+ * Fields 3, 22 and 33 (proc(5)); the name in field 2 may hold blanks and parentheses. In the first tick of a time namespace that begins at 0, as
+ * an instance has it, processes start at 0 as well, which is no time for us: those of the second tick are as good.
+ */
 int process_stat_parse(const char *text, struct process_stat *p)
 {
 	const char *after = strrchr(text, ')');
@@ -447,8 +450,11 @@ int process_stat_parse(const char *text, struct process_stat *p)
 	if (after && sscanf(after,
 			    ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
 			    "%*s %*s %" SCNu64 " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu32,
-			    &p->state, &p->start, &p->ignored) == 3)
+			    &p->state, &p->start, &p->ignored) == 3) {
+		if (!p->start)
+			p->start = 1;
 		return 0;
+	}
 	errno = EIO;
 	return -1;
 }

@@ -66,6 +66,11 @@ TEST(the_start_time_of_a_process_survives_any_name)
 	CHECK_INT(p.state, 'S');
 	CHECK_INT((int)p.start, 4711);
 	CHECK_INT((int)p.ignored, 0x40001001);
+	CHECK_INT(process_stat_parse("7 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 0 5 6 7 "
+				     "8 9 10 11 12 13 14 0 16",
+				     &p),
+		  0);
+	CHECK_INT((int)p.start, 1); /* 0 would be none */
 	CHECK_INT(process_stat_parse("7 (a", &p), -1);
 }
 
