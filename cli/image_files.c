@@ -148,6 +148,7 @@ static int list_path(int root, const char *path, bool recursive, struct listing 
 {
 	auto_fd int fd = path_open_in(root, path, O_PATH);
 	auto_fd int dir = -1;
+	struct listing here = *l;
 	char below[PATH_MAX];
 	size_t len = strlen(path);
 	struct stat st;
@@ -163,13 +164,13 @@ static int list_path(int root, const char *path, bool recursive, struct listing 
 	if (snprintf(below, sizeof(below), "%s%.*s", *path == '/' || !len ? "" : "/", (int)len,
 		     path) >= (int)sizeof(below))
 		return err_set(e, ENAMETOOLONG, "'%s'", path);
-	l->below = below;
+	here.below = below;
 	dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_set(e, errno, "'%s'", path);
 	if (!recursive)
-		return list_directory(dir, l, e);
-	return tree_difference(&(struct trees){ .before = -1, .after = dir }, list_file, l, e);
+		return list_directory(dir, &here, e);
+	return tree_difference(&(struct trees){ .before = -1, .after = dir }, list_file, &here, e);
 }
 
 static int files(struct cli *c, int argc, char **argv)

@@ -344,7 +344,7 @@ bool network_of_words(const char *words, char name[NET_NAME_MAX + 1])
 static uint32_t asked_for(const char *words)
 {
 	const char *at = strstr(words, ":ip=");
-	uint32_t ip;
+	uint32_t ip = 0;
 
 	return at && parse_ip(at + 4, &ip) == 0 ? ip : 0;
 }
