@@ -503,13 +503,8 @@ static int open_cgroup(const struct apply *a, const struct mount_step *m, struct
 {
 	char path[PATH_MAX];
 
-	if (is_new(a, m)) {
-		struct mount_step fs = *m;
-
-		fs.type = "cgroup2";
-		fs.source = "cgroup";
-		return open_new_fs(&fs, e);
-	}
+	if (is_new(a, m))
+		return open_new_fs(m, e);
 	return cgroup_path(a, path, sizeof(path), e) < 0 ? -1 : open_bind(path, true, false, e);
 }
 
@@ -813,7 +808,6 @@ static int set_attrs(const struct mount_step *m, int fd, bool from_elsewhere, st
 static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 {
 	bool bind = !is_new(a, m);
-	const char *type = m->what == MOUNT_CGROUP ? "cgroup2" : m->type;
 	auto_fd int source = -1, target = -1, placed = -1;
 	char from[PATH_MAX], to[40], data[PATH_MAX];
 	struct stat s = { .st_mode = S_IFDIR };
@@ -839,10 +833,8 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	if (bind ? mount(fd_path(source, from, sizeof(from)), to, NULL,
 			 MS_BIND | (m->recursive || m->what == MOUNT_CGROUP ? MS_REC : 0),
 			 NULL) < 0 :
-		   mount(m->what == MOUNT_CGROUP ? "cgroup" :
-			 m->source		 ? m->source :
-						   type,
-			 to, type, ms_flags(m->attr_set), has_context(m) ? data : m->data) < 0)
+		   mount(m->source ? m->source : m->type, to, m->type, ms_flags(m->attr_set),
+			 has_context(m) ? data : m->data) < 0)
 		return err_set(e, errno, "cannot mount %s on '%s'", mount_name(m), m->target);
 	placed = open_placed(a, m->target, m->target_nofollow, source, target, e);
 	return placed < 0 ? -1 : set_attrs(m, placed, bind, e);
@@ -901,8 +893,6 @@ static bool is_plain(const struct apply *a, const struct mount_step *m)
  */
 static int mount_plain(struct apply *a, const struct mount_step *m, int *target, struct err *e)
 {
-	bool cgroup = m->what == MOUNT_CGROUP;
-
 	if (!is_plain(a, m))
 		return 0;
 	*target = open_target(a, m, false, e);
@@ -911,8 +901,7 @@ static int mount_plain(struct apply *a, const struct mount_step *m, int *target,
 	/* one whose owner has no id here may be mounted upon, and not entered */
 	if (fchdir(*target) < 0)
 		return errno == EACCES ? 0 : err_set(e, errno, "cannot enter '%s'", m->target);
-	return mount(cgroup ? "cgroup" : m->source, ".", cgroup ? "cgroup2" : m->type,
-		     ms_flags(m->attr_set), m->data) == 0;
+	return mount(m->source, ".", m->type, ms_flags(m->attr_set), m->data) == 0;
 }
 
 int apply_mount(struct apply *a, const struct step *st, struct err *e)

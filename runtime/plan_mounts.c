@@ -335,8 +335,11 @@ static int plan_mount(struct plan *p, const struct spec *s, const struct host *h
 			       m->destination);
 	if (streq(ms->type, "bind"))
 		ms->what = MOUNT_BIND;
-	else if (streq(ms->type, "cgroup") || streq(ms->type, "cgroup2"))
+	else if (streq(ms->type, "cgroup") || streq(ms->type, "cgroup2")) {
 		ms->what = MOUNT_CGROUP;
+		ms->type = "cgroup2";
+		ms->source = "cgroup";
+	}
 	if (read_options(m, ms, p->arena, why, e) < 0)
 		return -1;
 	clear_flags_of_source(s, h, ms);

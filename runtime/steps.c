@@ -375,7 +375,7 @@ static void print_mount(const struct plan *p, const struct step *st, struct str 
 	if (m->what == MOUNT_BIND)
 		str_addf(out, "%s", m->source);
 	else if (m->what != MOUNT_OVERLAY)
-		str_addf(out, "%s", m->what == MOUNT_CGROUP ? "cgroup2" : m->type);
+		str_add(out, m->type);
 	for (const char *const *l = m->layers; l && *l; l++)
 		str_addf(out, " %s", *l);
 	if (m->upper)
