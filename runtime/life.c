@@ -539,14 +539,6 @@ static int say_mapped(struct birth *b, struct err *e)
 	return 0;
 }
 
-/* What identifies it later, and what it ignores: it would take a call for each signal to find out by itself. */
-static int look_at_child(const struct birth *b, struct process_stat *child, struct err *e)
-{
-	return process_look(b->apply.pid, child) < 0 ?
-		       err_set(e, errno, "cannot look at process %d", b->apply.pid) :
-		       0;
-}
-
 int life_record(const struct spec *s, const struct plan *p, const struct host *h,
 		const struct life_options *o, pid_t pid, uint64_t start, struct err *e)
 {
@@ -630,7 +622,7 @@ static int hear_executed(struct birth *b, int pidfd, struct err *e)
 
 static int life_parent(struct birth *b, struct life *l, struct err *e)
 {
-	struct process_stat child;
+	struct process_stat child; /* what it ignores too: it would need a call for each signal */
 	int ends[2] = { -1, -1 };
 	int r = -1;
 
@@ -652,7 +644,7 @@ static int life_parent(struct birth *b, struct life *l, struct err *e)
 	    say_mapped(b, e) < 0 ||
 	    (b->o->meanwhile && b->o->meanwhile(b->o->arg, e) < 0) ||
 	    apply_stage(&b->apply, STAGE_HOST_WITH_PID, e) < 0 ||
-	    look_at_child(b, &child, e) < 0 ||
+	    process_look(l->pid, &child, e) < 0 ||
 	    life_record(b->spec, b->plan, b->host, b->o, l->pid, child.start, e) < 0 ||
 	    map_mounts(b, e) < 0 ||
 	    run_runtime_hooks(b, e) < 0 ||

@@ -459,7 +459,12 @@ int process_stat_parse(const char *text, struct process_stat *p)
 	return -1;
 }
 
-int process_look(pid_t pid, struct process_stat *p)
+static int cannot_look(pid_t pid, struct err *e)
+{
+	return err_set(e, errno, "cannot look at process %d", pid);
+}
+
+int process_look(pid_t pid, struct process_stat *p, struct err *e)
 {
 	char path[40], text[1024];
 	auto_fd int fd = -1;
@@ -470,21 +475,22 @@ int process_look(pid_t pid, struct process_stat *p)
 	fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	/* ESRCH: it ended while its directory was looked into (proc_pid_permission() of the kernel) */
 	if (fd < 0)
-		return errno == ENOENT || errno == ESRCH ? 0 : -1;
+		return errno == ENOENT || errno == ESRCH ? 0 : cannot_look(pid, e);
 	do {
 		n = read(fd, text, sizeof(text) - 1);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == ESRCH ? 0 : -1;
+		return errno == ESRCH ? 0 : cannot_look(pid, e);
 	text[n] = '\0';
-	return process_stat_parse(text, p);
+	return process_stat_parse(text, p) < 0 ? cannot_look(pid, e) : 0;
 }
 
 uint64_t process_start_time(pid_t pid)
 {
 	struct process_stat p;
+	struct err ignored;
 
-	return process_look(pid, &p) < 0 ? 0 : p.start;
+	return process_look(pid, &p, &ignored) < 0 ? 0 : p.start;
 }
 
 /* Of a process that lives. */
@@ -518,8 +524,8 @@ int state_status(struct state_dir *d, const struct state *s, int *pidfd, struct 
 		if (fd < 0 && errno != ESRCH)
 			return err_set(e, errno, "cannot hold on to process %d", s->pid);
 	}
-	if (process_look(s->pid, &p) < 0)
-		return err_set(e, errno, "cannot look at process %d", s->pid);
+	if (process_look(s->pid, &p, e) < 0)
+		return -1;
 	if (p.start != s->pid_start || p.state == 'Z' || p.state == 'X' || (pidfd && fd < 0))
 		return STATUS_STOPPED;
 	if (faccessat(d->dir, SOCKET, F_OK, AT_SYMLINK_NOFOLLOW) == 0)

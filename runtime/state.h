@@ -131,8 +131,8 @@ struct process_stat {
 	uint32_t ignored; /* bit n-1 for each signal n below 32 that it ignores */
 };
 
-/* What /proc/@pid/stat tells. -1 and errno if that cannot be read. */
-int process_look(pid_t pid, struct process_stat *p);
+/* What /proc/@pid/stat tells; -1 and *e if that cannot be read. */
+int process_look(pid_t pid, struct process_stat *p, struct err *e);
 
 /* The start time of process @pid; 0 if there is none. */
 uint64_t process_start_time(pid_t pid);
