@@ -52,12 +52,8 @@ static bool is_sealed(int exe)
 static int clone_read_only(void)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	const unsigned how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
-	auto_fd int fd = sys_open_tree_attr(AT_FDCWD, own_file, how, &attr);
+	auto_fd int fd = sys_open_tree(AT_FDCWD, own_file, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-	if (fd >= 0)
-		return take_fd(&fd);
-	fd = sys_open_tree(AT_FDCWD, own_file, how);
 	if (fd < 0 || sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr) < 0)
 		return -1;
 	return take_fd(&fd);
