@@ -133,14 +133,12 @@ static void warn_of_ambient(const struct process_spec *p)
 {
 	uint64_t lost = p->caps[CAPS_AMBIENT] &
 			~(p->caps[CAPS_PERMITTED] & p->caps[CAPS_INHERITABLE]);
-	unsigned first = 0;
 
 	if (!lost)
 		return;
-	while (!(lost & 1ULL << first))
-		first++;
 	log_warn("can't raise ambient capability %s: it is not permitted and inheritable%s",
-		 cap_name((int)first), lost & (lost - 1) ? ", and others are not either" : "");
+		 cap_name(__builtin_ctzll(lost)),
+		 lost & (lost - 1) ? ", and others are not either" : "");
 }
 
 /* A step whose argument is the process itself. */

@@ -829,6 +829,7 @@ static int check_memory_policy(struct reader *r, void *base)
 	const struct spec *s = base;
 	const char *mode = s->memory_policy.mode, *nodes = s->memory_policy.nodes;
 	unsigned long mask[MEMORY_NODES_MAX / (8 * sizeof(unsigned long))] = { 0 };
+	bool takes_none;
 	int count = 0;
 	long number;
 
@@ -843,10 +844,10 @@ static int check_memory_policy(struct reader *r, void *base)
 			nodes, MEMORY_NODES_MAX);
 	for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++)
 		count += __builtin_popcountl(mask[i]);
-	if (count && (streq(mode, "MPOL_DEFAULT") || streq(mode, "MPOL_LOCAL")))
+	takes_none = streq(mode, "MPOL_DEFAULT") || streq(mode, "MPOL_LOCAL");
+	if (count && takes_none)
 		return reader_fail(r, "%s mode requires 0 nodes but got %d", mode, count);
-	if (!count && !streq(mode, "MPOL_DEFAULT") && !streq(mode, "MPOL_LOCAL") &&
-	    !streq(mode, "MPOL_PREFERRED"))
+	if (!count && !takes_none && !streq(mode, "MPOL_PREFERRED"))
 		return reader_fail(r, "%s mode requires at least 1 node", mode);
 	return 0;
 }
