@@ -85,14 +85,14 @@ check cgroupfs
 
 # through CRIU
 manager=cgroupfs
-verdict 'checkpoint: a counter runs' p run -d --name ck --network none small sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n; sleep 0.05; done'
+verdict 'checkpoint: a counter runs' p run -d --name ck --network none small sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.05; done'
 eventually 20 p exec ck test -s /tmp/n
 verdict 'checkpoint' p container checkpoint ck
 verdict 'checkpoint: it is stopped' status ck exited
 verdict 'restore' p container restore ck
 before=$(p exec ck cat /tmp/n)
 sleep 1
-verdict 'restore: it counts on' [ "$(p exec ck cat /tmp/n)" -gt "${before:-0}" ]
+verdict 'restore: it counts on' [ "$(p exec ck cat /tmp/n)" -gt "$before" ]
 p rm -f -t 0 ck >/dev/null
 
 # as a user
