@@ -143,7 +143,7 @@ static void list_controllers(unsigned bits, char *buf, size_t size)
 	size_t len = 0;
 
 	buf[0] = '\0';
-	for (unsigned bit = 1; bit <= CTL_MISC; bit <<= 1)
+	for (unsigned bit = 1; bit <= CTL_LAST; bit <<= 1)
 		if (bits & bit && len < size)
 			len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? " " : "",
 						controller_name(bit));

@@ -48,23 +48,72 @@ int cgroup_check_unused(const struct host *h, const char *path, struct err *e)
 	return 0;
 }
 
-/* Passes @controllers on to the children of @dir; names the one that the kernel refuses. */
-static int enable_controllers(int dir, const char *path, unsigned controllers, struct err *e)
-{
-	for (unsigned bit = 1; bit <= CTL_MISC; bit <<= 1) {
-		char text[32];
+#define SUBTREE_CONTROL "cgroup.subtree_control"
 
-		if (!(controllers & bit))
+static int write_controllers(int dir, const char *file, unsigned controllers, struct err *e)
+{
+	auto_str struct str text = { 0 };
+
+	for (unsigned bit = 1; bit <= CTL_LAST; bit <<= 1)
+		if (controllers & bit)
+			str_addf(&text, "+%s ", controller_name(bit));
+	return file_write_kernel(dir, file, str_text(&text), e);
+}
+
+/*
+ * Passes the controllers of @st on to the children of @dir. All at once, which mostly works; or one by one, and
+ * then names the one that is needed and that the kernel refuses.
+ */
+static int enable_controllers(int dir, const char *path, const struct step *st, struct err *e)
+{
+	unsigned all = st->cgroup.needed | st->cgroup.wanted;
+	struct err refused;
+
+	if (!all || write_controllers(dir, SUBTREE_CONTROL, all, &refused) == 0)
+		return 0;
+	for (unsigned bit = 1; bit <= CTL_LAST; bit <<= 1) {
+		if (!(all & bit) || write_controllers(dir, SUBTREE_CONTROL, bit, &refused) == 0 ||
+		    !(st->cgroup.needed & bit))
 			continue;
-		snprintf(text, sizeof(text), "+%s", controller_name(bit));
-		if (file_write_kernel(dir, "cgroup.subtree_control", text, e) < 0)
-			return err_in(e, "cannot enable the %s controller below cgroup '%s'%s",
-				      controller_name(bit), *path ? path : "/",
-				      e->code == EBUSY ? " (it has processes of its own)" : "");
+		*e = refused;
+		return err_in(e, "cannot enable the %s controller below cgroup '%s'%s",
+			      controller_name(bit), *path ? path : "/",
+			      e->code == EBUSY ? " (it has processes of its own)" : "");
 	}
 	return 0;
 }
 
+/* Makes @name in @dir, if it is not there, and opens it. */
+static int make_one(int dir, const char *name)
+{
+	if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+		return -1;
+	return openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+/*
+ * What mostly works: the parent is there, and can give its children all that they want. Nobody who was given
+ * the parent alone needs more. 1; 0: the parent is not like that; -1 and *e.
+ */
+static int make_in_parent(struct apply *a, const struct step *st, struct err *e)
+{
+	unsigned all = st->cgroup.needed | st->cgroup.wanted;
+	char full[PATH_MAX], control[PATH_MAX + sizeof(SUBTREE_CONTROL)];
+
+	if ((size_t)snprintf(full, sizeof(full), "%s/%s", a->host->cgroup, st->cgroup.path) >=
+	    sizeof(full))
+		return err_set(e, ENAMETOOLONG, "cgroup '%.64s...'", st->cgroup.path);
+	snprintf(control, sizeof(control), "%.*s/" SUBTREE_CONTROL,
+		 (int)(strrchr(full, '/') - full), full);
+	if (all && write_controllers(AT_FDCWD, control, all, e) < 0)
+		return 0;
+	a->cgroup = make_one(AT_FDCWD, full);
+	if (a->cgroup >= 0)
+		return 1;
+	return errno == ENOENT ? 0 : err_set(e, errno, "cannot make cgroup '%s'", st->cgroup.path);
+}
+
+/* From the root down. */
 static int make_path(struct apply *a, const struct step *st, struct err *e)
 {
 	const char *path = st->cgroup.path;
@@ -74,24 +123,20 @@ static int make_path(struct apply *a, const struct step *st, struct err *e)
 
 	if (dir < 0)
 		return err_set(e, errno, "cannot open '%s'", a->host->cgroup);
-	if (strlen(path) >= sizeof(part))
-		return err_set(e, ENAMETOOLONG, "cgroup '%.64s...'", path);
 	while (path[len]) {
 		size_t name = len + strspn(path + len, "/");
 		int next;
 
 		memcpy(part, path, len);
 		part[len] = '\0';
-		if (enable_controllers(dir, part, st->cgroup.controllers, e) < 0)
+		if (enable_controllers(dir, part, st, e) < 0)
 			return -1;
 		len = name + strcspn(path + name, "/");
 		memcpy(part, path, len);
 		part[len] = '\0';
-		if (mkdirat(dir, part + name, 0755) < 0 && errno != EEXIST)
-			return err_set(e, errno, "cannot make cgroup '%s'", part);
-		next = openat(dir, part + name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		next = make_one(dir, part + name);
 		if (next < 0)
-			return err_set(e, errno, "cannot open cgroup '%s'", part);
+			return err_set(e, errno, "cannot make cgroup '%s'", part);
 		close(dir);
 		dir = next;
 	}
@@ -102,11 +147,14 @@ static int make_path(struct apply *a, const struct step *st, struct err *e)
 /* Whoever removes the last container removes the parent they shared, perhaps under our feet: ENOENT, again. */
 int apply_cgroup_make(struct apply *a, const struct step *st, struct err *e)
 {
-	for (int tries = 0;; tries++)
-		if (make_path(a, st, e) == 0)
+	for (int tries = 0;; tries++) {
+		int made = make_in_parent(a, st, e);
+
+		if (made > 0 || (made == 0 && make_path(a, st, e) == 0))
 			return 0;
-		else if (e->code != ENOENT || tries == 100)
+		if (e->code != ENOENT || tries == 100)
 			return -1;
+	}
 }
 
 int apply_cgroup_set(struct apply *a, const struct step *st, struct err *e)

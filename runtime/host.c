@@ -19,7 +19,7 @@
 #include "runtime/userns.h"
 
 static const char *const controller_names[] = {
-	"cpu", "cpuset", "io", "memory", "hugetlb", "pids", "rdma", "misc",
+	"cpu", "cpuset", "io", "memory", "hugetlb", "pids", "rdma", "misc", "dmem",
 };
 
 #define N_CONTROLLERS (sizeof(controller_names) / sizeof(controller_names[0]))

@@ -25,6 +25,8 @@ enum controller {
 	CTL_PIDS = 1 << 5,
 	CTL_RDMA = 1 << 6,
 	CTL_MISC = 1 << 7,
+	CTL_DMEM = 1 << 8, /* Linux 6.14 */
+	CTL_LAST = CTL_DMEM,
 };
 
 struct host {

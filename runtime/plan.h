@@ -138,8 +138,9 @@ struct step {
 	const char *why; /* the member of the spec it comes from: "mounts[3]" */
 	union {
 		struct {
-			const char *path;     /* below the cgroup2 mount, no leading slash */
-			unsigned controllers; /* to be enabled for it in its parent */
+			const char *path; /* below the cgroup2 mount, no leading slash */
+			/* controllers to be enabled for it in its parent; the wanted may be refused */
+			unsigned needed, wanted;
 		} cgroup;
 		struct {
 			const char *file, *value;

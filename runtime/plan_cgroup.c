@@ -55,6 +55,21 @@ static int set(struct limits *l, unsigned controller, const char *why, const cha
 	return 0;
 }
 
+/* The kernel takes one line in one write: io.max, for example, one device. */
+static int set_lines(struct limits *l, unsigned controller, const char *why, const char *file,
+		     const char *lines)
+{
+	if (!strchr(lines, '\n'))
+		return set(l, controller, why, file, lines);
+	for (size_t len; *lines; lines += len + (lines[len] == '\n')) {
+		len = strcspn(lines, "\n");
+		if (len && set(l, controller, why, file,
+			       arena_printf(l->p->arena, "%.*s", (int)len, lines)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int set_i64(struct limits *l, unsigned controller, const char *why, const char *file,
 		   int64_t v)
 {
@@ -202,9 +217,8 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 		return err_set(l->e, ERR_NOT_SUPPORTED,
 			       R("network") ": cgroup v2 has no network controller");
 	/* no limit is what there is without the controller */
-	if (r->pids_limit.set && (r->pids_limit.v > 0 || l->h->controllers & CTL_PIDS) &&
-	    set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max",
-		    r->pids_limit.v > 0 ? r->pids_limit.v : -1) < 0)
+	if (r->pids_limit.set && (r->pids_limit.v >= 0 || l->h->controllers & CTL_PIDS) &&
+	    set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max", pids_max(r)) < 0)
 		return -1;
 	if (!r->pids_limit.set && default_pids_max && (l->h->controllers & CTL_PIDS) &&
 	    set_i64(l, CTL_PIDS, "default", "pids.max", (int64_t)default_pids_max) < 0)
@@ -241,7 +255,7 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 				l->e, ERR_NOT_SUPPORTED,
 				R("unified") ": the requested cgroup controller `%.*s` is not available",
 				(int)strcspn(file, "."), file);
-		if (set(l, bit, why ? why : R("unified"), file, r->unified[i].value) < 0)
+		if (set_lines(l, bit, why ? why : R("unified"), file, r->unified[i].value) < 0)
 			return -1;
 	}
 	return 0;
@@ -401,7 +415,7 @@ int plan_cgroup_update(struct plan *p, const struct resources_spec *r, const str
 	    plan_limits(&l, r, 0) < 0)
 		return -1;
 	p->steps[0].cgroup.path = p->cgroup; /* the list may have moved */
-	p->steps[0].cgroup.controllers = l.needed;
+	p->steps[0].cgroup.needed = l.needed;
 	return 0;
 }
 
@@ -487,9 +501,13 @@ int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	make = &p->steps[at]; /* the list may have moved */
 	make->cgroup.path = p->cgroup;
-	if (o->metered)
-		l.needed |= h->controllers & (CTL_MEMORY | CTL_IO);
 	/* a delegated scope has all that systemd can give; above it nothing is ours to change */
-	make->cgroup.controllers = o->systemd ? 0 : l.needed;
+	if (o->systemd)
+		return 0;
+	make->cgroup.needed = l.needed;
+	/* engines ask what a container uses whether or not it has limits, and inits in it make cgroups of their own */
+	make->cgroup.wanted = h->controllers & (s->bundle  ? ~0u :
+						o->metered ? CTL_MEMORY | CTL_IO :
+							     0);
 	return 0;
 }

@@ -72,7 +72,7 @@ static void add_limits(struct words *w, const struct resources_spec *r)
 				   r->memory.swap.v -
 					   (r->memory.limit.set ? r->memory.limit.v : 0));
 	if (r->pids_limit.set)
-		add_number(w, "TasksMax", r->pids_limit.v > 0 ? r->pids_limit.v : -1);
+		add_number(w, "TasksMax", pids_max(r));
 	if (r->cpu.quota.set && r->cpu.quota.v) {
 		int64_t period = r->cpu.period.set && r->cpu.period.v ? (int64_t)r->cpu.period.v :
 									100000;

@@ -214,9 +214,10 @@ static void print_cgroup(const struct plan *p, const struct step *st, struct str
 {
 	(void)p;
 	str_addf(out, " /%s", st->cgroup.path);
-	for (unsigned bit = 1; bit <= CTL_MISC; bit <<= 1)
-		if (st->cgroup.controllers & bit)
-			str_addf(out, " +%s", controller_name(bit));
+	for (unsigned bit = 1; bit <= CTL_LAST; bit <<= 1)
+		if ((st->cgroup.needed | st->cgroup.wanted) & bit)
+			str_addf(out, " +%s%s", controller_name(bit),
+				 st->cgroup.needed & bit ? "" : "?");
 }
 
 static void print_resctrl(const struct plan *p, const struct step *st, struct str *out)

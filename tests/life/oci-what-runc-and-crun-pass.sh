@@ -45,7 +45,7 @@ equal 'a word' "$(cat printed)" "run.oci.hooks.stdout"
 bundle b "
 c['process']['capabilities'] = {'bounding': ['CAP_CHOWN'], 'inheritable': ['CAP_CHOWN']}
 c['process']['ioPriority'] = {'class': 'IOPRIO_CLASS_IDLE'}
-c['linux']['resources']['pids'] = {'limit': 0}
+c['linux']['resources']['pids'] = {'limit': -1}
 c['domainname'] = 'd'; c['linux']['sysctl'] = {'kernel.domainname': 'd'}
 sh('grep CapInh /proc/self/status; cat /proc/sys/kernel/domainname')"
 equal "$(printf 'CapInh:\t0000000000000001\nd')" "$(oci run -b b "$ID")" "what the bundle asked for"

@@ -41,6 +41,7 @@ group=$(group_of "$pid")
 verdict "it has a cgroup of its own" [ "$group" != "$(group_of self)" ]
 verdict "it is not the root cgroup" [ "$group" != /sys/fs/cgroup/ ]
 verdict "memory.max is in it" [ "$(cat "$group/memory.max")" = 67108864 ]
+verdict "it is counted there, and may be limited, in all that can be" [ "$(cat "$group/cgroup.controllers")" = "$(cat /sys/fs/cgroup/cgroup.controllers)" ]
 verdict "the identity is taken" refuses "$RUNTIME" create --bundle "$bundle" one
 verdict "an unknown container cannot be deleted" refuses "$RUNTIME" delete no-such-container
 
