@@ -167,7 +167,7 @@ static void check_cgroup(const struct examination *x, struct finding *f)
 static void check_controllers(const struct examination *x, struct finding *f)
 {
 	const unsigned wanted = CTL_CPU | CTL_MEMORY | CTL_PIDS | CTL_IO;
-	unsigned taken = wanted & ~x->host.controllers & x->host.v1_controllers;
+	unsigned taken = wanted & ~x->host.controllers & host_v1_controllers(&x->host);
 	unsigned lacking = wanted & ~x->host.controllers;
 	char here[128], gone[128];
 

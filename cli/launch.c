@@ -349,7 +349,7 @@ static void set_memory_options(const struct decided *d, struct checkpoint_option
 	o->file_locks = true;
 	o->link_remap = true;
 	o->status_fd = -1;
-	o->cgroups = d->host.v1_controllers ? CRIU_CGROUPS_IGNORE : CRIU_CGROUPS_SOFT;
+	o->cgroups = host_v1_controllers(&d->host) ? CRIU_CGROUPS_IGNORE : CRIU_CGROUPS_SOFT;
 }
 
 int launch_save(const struct launch *l, const struct state *st, struct checkpoint_options *o,

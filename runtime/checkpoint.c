@@ -78,7 +78,7 @@ int checkpoint_check(const struct spec *s, const struct host *h, const struct ch
 	if (h->euid != 0 || !h->initial_userns)
 		return err_set(e, ERR_NOT_SUPPORTED,
 			       "checkpoint and restore need root on the host");
-	if (o->cgroups != CRIU_CGROUPS_IGNORE && h->v1_controllers)
+	if (o->cgroups != CRIU_CGROUPS_IGNORE && host_v1_controllers(h))
 		return err_set(
 			e, ERR_NOT_SUPPORTED,
 			"where controllers are bound to cgroup v1 criu would change the host's own "

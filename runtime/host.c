@@ -100,22 +100,43 @@ int host_read_mountinfo(char *text, struct host *h,
 	return 0;
 }
 
-/*
- * The first cgroup2 mount in /proc/self/mountinfo (proc(5)); and, on the way, which controllers are
- * taken by cgroup v1. The usual two places are tried before, since the file is long on a busy machine.
- */
-static int find_cgroup2(struct host *h, struct err *e)
+/* cgroup v2 alone; and beside v1, as systemd has it on hybrid hosts. */
+static const char *const usual_places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+static int read_mountinfo(struct host *h, struct err *e)
 {
 	auto_str struct str info = { 0 };
-	int is = is_cgroup2("/sys/fs/cgroup", e);
 
-	if (is > 0) /* pure v2: nothing can be bound to v1 */
-		strcpy(h->cgroup, "/sys/fs/cgroup");
-	if (is != 0)
-		return is < 0 ? -1 : 0;
 	if (file_read_kernel(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &info, e) < 0)
 		return -1;
 	return host_read_mountinfo(info.s, h, is_cgroup2, e);
+}
+
+/* The first cgroup2 mount in /proc/self/mountinfo (proc(5)), unless it is in a usual place. */
+static int find_cgroup2(struct host *h, struct err *e)
+{
+	for (size_t i = 0; i < sizeof(usual_places) / sizeof(usual_places[0]); i++) {
+		int is = is_cgroup2(usual_places[i], e);
+
+		if (is < 0)
+			return -1;
+		if (!is)
+			continue;
+		strcpy(h->cgroup, usual_places[i]);
+		h->v1_unknown = i > 0; /* pure v2: nothing can be bound to v1 */
+		return 0;
+	}
+	return read_mountinfo(h, e);
+}
+
+unsigned host_v1_controllers(const struct host *h)
+{
+	struct host again = *h;
+	struct err ignored;
+
+	if (h->v1_unknown && read_mountinfo(&again, &ignored) < 0)
+		return 0;
+	return again.v1_controllers;
 }
 
 int host_probe(struct host *h, struct err *e)
@@ -169,7 +190,7 @@ void host_dump(const struct host *h, struct str *out)
 {
 	str_addf(out, "cgroup=%s\n", h->cgroup);
 	dump_controllers(out, "controllers", h->controllers);
-	dump_controllers(out, "v1-controllers", h->v1_controllers);
+	dump_controllers(out, "v1-controllers", host_v1_controllers(h));
 	if (h->cgroup_readonly)
 		str_add(out, "cgroup-read-only=1\n");
 	str_addf(out, "euid=%u\ninitial-userns=%d\ncap-sys-resource=%d\nkernel=%u.%u\n", h->euid,

@@ -33,7 +33,8 @@ struct host {
 	char cgroup[256];     /* where cgroup2 is mounted; "" if nowhere */
 	unsigned controllers; /* available in its root */
 	bool cgroup_readonly; /* nothing can be made there: containers stay in their caller's cgroup */
-	unsigned v1_controllers; /* bound to a cgroup v1 hierarchy, so not available to v2 */
+	unsigned v1_controllers; /* host_v1_controllers() */
+	bool v1_unknown;	 /* those were not looked for yet */
 	uid_t euid;
 	bool initial_userns;   /* ours is the machine's first user namespace */
 	bool cap_sys_resource; /* may raise hard limits and lower oom_score_adj */
@@ -53,6 +54,12 @@ void host_dump(const struct host *h, struct str *out);
  */
 int host_read_mountinfo(char *text, struct host *h,
 			int (*is_cgroup2)(const char *path, struct err *e), struct err *e);
+
+/*
+ * Those that are bound to a cgroup v1 hierarchy, so not available to v2. Asked for when a limit is refused: the
+ * answer is in /proc/self/mountinfo, which is long on a busy machine. What cannot be read binds none.
+ */
+unsigned host_v1_controllers(const struct host *h);
 
 /* Whether the kernel is Linux @major.@minor or later. */
 bool host_kernel_is(const struct host *h, unsigned major, unsigned minor);

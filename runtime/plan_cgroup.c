@@ -35,7 +35,7 @@ static int set(struct limits *l, unsigned controller, const char *why, const cha
 	struct step *st;
 
 	if (controller && !(l->h->controllers & controller)) {
-		bool v1 = l->h->v1_controllers & controller;
+		bool v1 = host_v1_controllers(l->h) & controller;
 
 		return err_set(l->e, ERR_NOT_SUPPORTED,
 			       "%s: the %s controller is not available in cgroup v2 here%s", why,
