@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -34,10 +35,11 @@ static const char own_file[] = "/proc/self/exe";
  */
 static bool is_unwritable(void)
 {
+	uid_t euid = (uid_t)getauxval(AT_EUID); /* as it was executed */
 	struct stat st;
 
-	return (geteuid() != 0 || !userns_is_first()) && stat(own_file, &st) == 0 &&
-	       st.st_uid != geteuid() && access(own_file, W_OK) < 0;
+	return (euid != 0 || !userns_is_first()) && stat(own_file, &st) == 0 && st.st_uid != euid &&
+	       access(own_file, W_OK) < 0;
 }
 
 static bool is_sealed(int exe)

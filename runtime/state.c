@@ -620,13 +620,13 @@ static int undo_journal(struct state_dir *d, struct err *e)
 
 int state_undo(struct state_dir *d, struct err *e)
 {
-	static const char *const files[] = { SOCKET, STATE, CONFIG, JOURNAL };
+	static const char *const files[] = { STATE, CONFIG, JOURNAL };
 
 	if (undo_journal(d, e) < 0)
 		return err_in(e, "cannot clean up '%s'", d->id);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		(void)unlinkat(d->dir, files[i],
-			       0); /* what remains shows in the removal of the directory */
+		(void)unlinkat(d->dir, files[i], 0);
+	/* what remains: the socket of a container that was never started, or what could not be removed just now */
 	if (unlinkat(d->root, d->id, AT_REMOVEDIR) < 0 && errno != ENOENT) {
 		if (errno != ENOTEMPTY || tree_remove(d->root, d->id, e) < 0)
 			return err_set(e, errno, "cannot remove the state of '%s'", d->id);
