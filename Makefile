@@ -90,7 +90,7 @@ MUSL_INC := $(DEPS)/musl-include
 HOT_FLAGS = $(BASE_FLAGS) -DCTR_MUSL -fno-pie -ffunction-sections -isystem $(MUSL_INC)
 HOT_LDFLAGS := -static -no-pie -Wl,--gc-sections
 START_LD := runtime/start.ld
-HOT_LIBS := $(ARCHIVES)
+HOT_LIBS := $(ARCHIVES) -lm
 else ifeq ($(STATIC),glibc)
 HOT_CC := $(CC)
 HOT_FLAGS = $(BASE_FLAGS) -fno-pie
@@ -100,7 +100,7 @@ else
 HOT_CC := $(CC)
 HOT_FLAGS = $(BASE_FLAGS) -fPIE
 HOT_LDFLAGS := -pie -Wl,-z,relro,-z,now
-HOT_LIBS := $(LIBS:%=-l%)
+HOT_LIBS := $(LIBS:%=-l%) -lm
 endif
 # ctr-unpack and what else is not on the start path: always glibc, dynamic. Libraries that nothing
 # asks for are dropped.
@@ -195,12 +195,12 @@ $(UNIT_COLD): $B/tests/unit/%: $B/cold/tests/unit/%.o $B/cold/libunpack.a $B/col
 
 $(filter-out $(UNIT_COLD),$(UNIT)): $B/%: $B/%.o $B/runtime/base/musl_compat.o $B/libctr.a
 	$(call say,LD,$@)
-	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS) -lm
+	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS)
 
 # What it measures is in libctr.a.
 $(NETCOST): $B/%: $B/%.o $B/runtime/base/musl_compat.o $B/libctr.a
 	$(call say,LD,$@)
-	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS) -lm
+	$Q$(HOT_CC) $(HOT_FLAGS) $(HOT_LDFLAGS) -o $@ $^ $(HOT_LIBS)
 
 # With the C library alone, so that no static library of another need be there. Nothing of a
 # sanitizer can be static, nor is a tool what is being examined: there it comes from a plain build.

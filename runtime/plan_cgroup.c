@@ -17,6 +17,7 @@
 #include "runtime/base/str.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
+#include "runtime/resources.h"
 #include "runtime/scope.h"
 #include "runtime/spec.h"
 
@@ -81,7 +82,7 @@ static int set_i64(struct limits *l, unsigned controller, const char *why, const
 
 static int plan_memory(struct limits *l, const struct resources_spec *r)
 {
-	int64_t limit = r->memory.limit.set ? r->memory.limit.v : 0;
+	int64_t limit = r->memory.limit.set ? r->memory.limit.v : 0, swap;
 
 	if (r->memory.kernel.set && r->memory.kernel.v > 0)
 		return err_set(l->e, ERR_NOT_SUPPORTED,
@@ -95,20 +96,22 @@ static int plan_memory(struct limits *l, const struct resources_spec *r)
 	if (r->memory.disable_oom_killer)
 		return err_set(l->e, ERR_NOT_SUPPORTED,
 			       R("memory.disableOOMKiller") ": cgroup v2 cannot switch it off");
-	if (r->memory.swap.set && r->memory.swap.v > 0 && limit <= 0)
+	if (r->memory.swap.set && r->memory.swap.v > 0 && !limit)
 		return err_set(l->e, ERR_INVALID, R("memory.swap") ": needs memory.limit as well");
 	if (r->memory.swap.set && r->memory.swap.v > 0 && r->memory.swap.v < limit)
 		return err_set(l->e, ERR_INVALID,
 			       R("memory.swap") ": is memory and swap together, so at least "
 						"memory.limit");
-	/* 0 means "not given" for these three, as for runc; but no swap if it is of nothing else, as for crun */
+	/* 0 means "not given", as for runc */
 	if (r->memory.limit.set && r->memory.limit.v &&
 	    set_i64(l, CTL_MEMORY, R("memory.limit"), "memory.max", r->memory.limit.v) < 0)
 		return -1;
-	if (r->memory.swap.set && (r->memory.swap.v || !r->memory.limit.set) &&
-	    set_i64(l, CTL_MEMORY, R("memory.swap"), "memory.swap.max",
-		    r->memory.swap.v < 0 ? -1 : r->memory.swap.v - limit) < 0)
-		return -1;
+	if (resources_swap_max(r, &swap)) {
+		if (set_i64(l, CTL_MEMORY, R("memory.swap"), "memory.swap.max", swap) < 0)
+			return -1;
+		/* a kernel without swap has neither a limit of it nor any of it */
+		l->p->steps[l->p->n - 1].set.optional = swap <= 0;
+	}
 	if (r->memory.reservation.set && r->memory.reservation.v &&
 	    set_i64(l, CTL_MEMORY, R("memory.reservation"), "memory.low", r->memory.reservation.v) <
 		    0)
@@ -119,6 +122,7 @@ static int plan_memory(struct limits *l, const struct resources_spec *r)
 static int plan_cpu(struct limits *l, const struct resources_spec *r)
 {
 	struct arena *a = l->p->arena;
+	int64_t weight = resources_cpu_weight(r);
 
 	if ((r->cpu.realtime_runtime.set && r->cpu.realtime_runtime.v) ||
 	    (r->cpu.realtime_period.set && r->cpu.realtime_period.v))
@@ -127,16 +131,8 @@ static int plan_cpu(struct limits *l, const struct resources_spec *r)
 	if (r->cpu.idle.set && (r->cpu.idle.v || l->update) &&
 	    set_i64(l, CTL_CPU, R("cpu.idle"), "cpu.idle", r->cpu.idle.v) < 0)
 		return -1;
-	if (r->cpu.shares.set && r->cpu.shares.v) {
-		/* [2, 262144] onto [1, 10000], linearly */
-		uint64_t shares = r->cpu.shares.v < 2	   ? 2 :
-				  r->cpu.shares.v > 262144 ? 262144 :
-							     r->cpu.shares.v;
-
-		if (set_i64(l, CTL_CPU, R("cpu.shares"), "cpu.weight",
-			    (int64_t)(1 + (shares - 2) * 9999 / 262142)) < 0)
-			return -1;
-	}
+	if (weight && set_i64(l, CTL_CPU, R("cpu.shares"), "cpu.weight", weight) < 0)
+		return -1;
 	/* the burst is checked against the quota: lower it first, raise it afterwards */
 	if (l->update && r->cpu.burst.set && r->cpu.quota.set && r->cpu.quota.v &&
 	    set(l, CTL_CPU, R("cpu.burst"), "cpu.max.burst", "0") < 0)
@@ -218,7 +214,7 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 			       R("network") ": cgroup v2 has no network controller");
 	/* no limit is what there is without the controller */
 	if (r->pids_limit.set && (r->pids_limit.v >= 0 || l->h->controllers & CTL_PIDS) &&
-	    set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max", pids_max(r)) < 0)
+	    set_i64(l, CTL_PIDS, R("pids.limit"), "pids.max", resources_pids_max(r)) < 0)
 		return -1;
 	if (!r->pids_limit.set && default_pids_max && (l->h->controllers & CTL_PIDS) &&
 	    set_i64(l, CTL_PIDS, "default", "pids.max", (int64_t)default_pids_max) < 0)

@@ -20,6 +20,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/resources.h"
 #include "runtime/spec.h"
 
 #define BUSCTL	       "busctl"
@@ -61,18 +62,16 @@ static void add_number(struct words *w, const char *name, int64_t v)
 
 static void add_limits(struct words *w, const struct resources_spec *r)
 {
+	int64_t weight = resources_cpu_weight(r), swap;
+
 	if (r->memory.limit.set && r->memory.limit.v)
 		add_number(w, "MemoryMax", r->memory.limit.v);
 	if (r->memory.reservation.set && r->memory.reservation.v)
 		add_number(w, "MemoryLow", r->memory.reservation.v);
-	if (r->memory.swap.set && r->memory.swap.v)
-		add_number(w, "MemorySwapMax",
-			   r->memory.swap.v < 0 ?
-				   -1 :
-				   r->memory.swap.v -
-					   (r->memory.limit.set ? r->memory.limit.v : 0));
+	if (resources_swap_max(r, &swap))
+		add_number(w, "MemorySwapMax", swap);
 	if (r->pids_limit.set)
-		add_number(w, "TasksMax", pids_max(r));
+		add_number(w, "TasksMax", resources_pids_max(r));
 	if (r->cpu.quota.set && r->cpu.quota.v) {
 		int64_t period = r->cpu.period.set && r->cpu.period.v ? (int64_t)r->cpu.period.v :
 									100000;
@@ -83,13 +82,8 @@ static void add_limits(struct words *w, const struct resources_spec *r)
 				   -1 :
 				   (r->cpu.quota.v * 1000000 / period + 9999) / 10000 * 10000);
 	}
-	if (r->cpu.shares.set && r->cpu.shares.v) {
-		uint64_t shares = r->cpu.shares.v > 262144 ? 262144 :
-				  r->cpu.shares.v < 2	   ? 2 :
-							     r->cpu.shares.v;
-
-		add_number(w, "CPUWeight", (int64_t)(1 + (shares - 2) * 9999 / 262142));
-	}
+	if (weight)
+		add_number(w, "CPUWeight", weight);
 }
 
 /* "org.systemd.property.KillSignal": "15" and the like: GVariant's text of numbers, truths and strings. */

@@ -219,15 +219,6 @@ struct resources_spec {
 	size_t n_unified;
 };
 
-/*
- * What pids.max gets; -1: no limit. 0 is a limit for the specification (config-linux.md, PIDs, since 1.3), but the
- * kernel would not let the first process in: 1 is what is meant, as runc has it.
- */
-static inline int64_t pids_max(const struct resources_spec *r)
-{
-	return r->pids_limit.v ? r->pids_limit.v : 1;
-}
-
 /* linux.seccomp. Names stay names: apply_seccomp.c knows the numbers. */
 struct seccomp_arg {
 	unsigned index;

@@ -225,7 +225,7 @@ static int read_access(struct reader *r, void *to, const struct json *v)
 			       *c == 'm' ? DEVICE_MKNOD :
 					   0;
 
-		if (!bit)
+		if (!bit && *c != 'a') /* of cgroup v1's "all"; runc and crun pass over it */
 			return reader_fail(r, "expected letters out of 'rwm', not '%.100s'",
 					   v->text);
 		access |= bit;

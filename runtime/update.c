@@ -62,6 +62,17 @@ static int complete_cpu(int cgroup, struct resources_spec *r, struct err *e)
 	return 0;
 }
 
+/* In runc's words. */
+static int check_usage(const struct opt_i64 *limit, const char *what, int64_t now, struct err *e)
+{
+	if (!limit->set || limit->v <= 0 || limit->v > now)
+		return 0;
+	return err_set(e, ERR_INVALID,
+		       "linux.resources.memory: rejecting %s limit %" PRId64 ": %" PRId64
+		       " is in use, and memory.checkBeforeUpdate is set",
+		       what, limit->v, now);
+}
+
 /* memory.swap of the specification is memory and swap together, the kernel's is swap alone. */
 static int complete_memory(int cgroup, struct resources_spec *r, struct err *e)
 {
@@ -71,21 +82,16 @@ static int complete_memory(int cgroup, struct resources_spec *r, struct err *e)
 	    !(r->memory.limit.set && r->memory.limit.v)) {
 		if (read_limit(cgroup, "memory.max", &now, NULL, e) < 0)
 			return -1;
-		if (now > 0)
+		if (now)
 			r->memory.limit = (struct opt_i64){ true, now };
 	}
 	now = 0;
-	if (!r->memory.check_before_update || !r->memory.limit.set || r->memory.limit.v <= 0)
+	if (!r->memory.check_before_update)
 		return 0;
-	if (read_limit(cgroup, "memory.current", &now, NULL, e) < 0)
+	if (read_limit(cgroup, "memory.current", &now, NULL, e) < 0 ||
+	    check_usage(&r->memory.swap, "memory+swap", now, e) < 0)
 		return -1;
-	if (r->memory.limit.v < now)
-		return err_set(e, ERR_INVALID,
-			       "linux.resources.memory.limit: %" PRId64
-			       " is below what is in use, %" PRId64
-			       ", and memory.checkBeforeUpdate is set",
-			       r->memory.limit.v, now);
-	return 0;
+	return check_usage(&r->memory.limit, "memory", now, e);
 }
 
 int update_limits(const struct state *st, struct resources_spec *r, const struct host *h,

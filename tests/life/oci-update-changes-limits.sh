@@ -46,7 +46,7 @@ limit --pids-limit=50 pids pids.max 50
 limit --cpu-quota=50000 cpu cpu.max "50000 100000"
 limit --cpu-period=200000 cpu cpu.max "50000 200000"
 limit --cpu-burst=1000 cpu cpu.max.burst 1000
-limit --cpu-share=1024 cpu cpu.weight 39
+limit --cpu-share=1024 cpu cpu.weight 100
 limit --cpuset-cpus=0 cpuset cpuset.cpus 0
 if grep -qw memory "$mount/cgroup.controllers"; then
 	echo '{"memory": {"limit": 4096, "checkBeforeUpdate": true}}' >r.json
