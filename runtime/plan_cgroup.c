@@ -14,6 +14,7 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/host.h"
 #include "runtime/plan.h"
@@ -26,6 +27,7 @@ struct limits { /* what the helpers below share */
 	const struct host *h;
 	struct err *e;
 	unsigned needed; /* controllers */
+	bool systemd;	 /* systemd has a hand in them */
 	bool update;	 /* of limits that may be other than the kernel's defaults */
 };
 
@@ -119,6 +121,22 @@ static int plan_memory(struct limits *l, const struct resources_spec *r)
 	return 0;
 }
 
+/* The kernel gives none to a group that is idle: one that gets a weight is idle no more, one that is to be idle gets none. */
+static int set_weight(struct limits *l, const struct resources_spec *r, const char *why,
+		      const char *weight)
+{
+	if (resources_idle(r)) {
+		log_warn("%s: unable to apply both a weight and idle, ignoring the weight", why);
+		return 0;
+	}
+	if (l->update) {
+		if (set(l, CTL_CPU, why, "cpu.idle", "0") < 0)
+			return -1;
+		l->p->steps[l->p->n - 1].set.optional = true;
+	}
+	return set(l, CTL_CPU, why, "cpu.weight", weight);
+}
+
 static int plan_cpu(struct limits *l, const struct resources_spec *r)
 {
 	struct arena *a = l->p->arena;
@@ -131,19 +149,22 @@ static int plan_cpu(struct limits *l, const struct resources_spec *r)
 	if (r->cpu.idle.set && (r->cpu.idle.v || l->update) &&
 	    set_i64(l, CTL_CPU, R("cpu.idle"), "cpu.idle", r->cpu.idle.v) < 0)
 		return -1;
-	if (weight && set_i64(l, CTL_CPU, R("cpu.shares"), "cpu.weight", weight) < 0)
+	if (weight && set_weight(l, r, R("cpu.shares"), arena_printf(a, "%" PRId64, weight)) < 0)
 		return -1;
 	/* the burst is checked against the quota: lower it first, raise it afterwards */
 	if (l->update && r->cpu.burst.set && r->cpu.quota.set && r->cpu.quota.v &&
 	    set(l, CTL_CPU, R("cpu.burst"), "cpu.max.burst", "0") < 0)
 		return -1;
 	if ((r->cpu.quota.set && r->cpu.quota.v) || (r->cpu.period.set && r->cpu.period.v)) {
+		int64_t quota = r->cpu.quota.set ? r->cpu.quota.v : 0;
 		uint64_t period = r->cpu.period.set && r->cpu.period.v ? r->cpu.period.v : 100000;
-		const char *v =
-			r->cpu.quota.set && r->cpu.quota.v > 0 ?
-				arena_printf(a, "%" PRId64 " %" PRIu64, r->cpu.quota.v, period) :
-				arena_printf(a, "max %" PRIu64, period);
+		int64_t second = resources_quota_per_second(quota, (int64_t)period);
+		const char *v;
 
+		if (l->systemd && second > 0) /* as systemd will write it */
+			quota = second * (int64_t)period / 1000000;
+		v = quota > 0 ? arena_printf(a, "%" PRId64 " %" PRIu64, quota, period) :
+				arena_printf(a, "max %" PRIu64, period);
 		if (set(l, CTL_CPU, R("cpu.quota"), "cpu.max", v) < 0)
 			return -1;
 	}
@@ -251,7 +272,11 @@ static int plan_rest(struct limits *l, const struct resources_spec *r, uint64_t 
 				l->e, ERR_NOT_SUPPORTED,
 				R("unified") ": the requested cgroup controller `%.*s` is not available",
 				(int)strcspn(file, "."), file);
-		if (set_lines(l, bit, why ? why : R("unified"), file, r->unified[i].value) < 0)
+		if (!why)
+			why = R("unified");
+		if (streq(file, "cpu.weight") ?
+			    set_weight(l, r, why, r->unified[i].value) < 0 :
+			    set_lines(l, bit, why, file, r->unified[i].value) < 0)
 			return -1;
 	}
 	return 0;
@@ -405,7 +430,9 @@ static int plan_limits(struct limits *l, const struct resources_spec *r, uint64_
 int plan_cgroup_update(struct plan *p, const struct resources_spec *r, const struct host *h,
 		       struct err *e)
 {
-	struct limits l = { .p = p, .h = h, .e = e, .update = true };
+	struct limits l = {
+		.p = p, .h = h, .e = e, .update = true, .systemd = scope_unit(p->cgroup)
+	};
 
 	if (!plan_add(p, STAGE_HOST, STEP_CGROUP_MAKE, "linux.cgroupsPath", e) ||
 	    plan_limits(&l, r, 0) < 0)
@@ -466,7 +493,7 @@ static int plan_scope(struct plan *p, const struct spec *s, const struct host *h
 int plan_cgroup(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
-	struct limits l = { .p = p, .h = h, .e = e };
+	struct limits l = { .p = p, .h = h, .e = e, .systemd = o->systemd };
 	struct step *make;
 	size_t at = p->n;
 

@@ -2,7 +2,9 @@
 #include "runtime/resources.h"
 
 #include <math.h>
+#include <stdlib.h>
 
+#include "runtime/base/str.h"
 #include "runtime/spec.h"
 
 #define SHARES_MIN 2
@@ -28,6 +30,25 @@ bool resources_swap_max(const struct resources_spec *r, int64_t *max)
 int64_t resources_pids_max(const struct resources_spec *r)
 {
 	return r->pids_limit.v ? r->pids_limit.v : 1;
+}
+
+int64_t resources_quota_per_second(int64_t quota, int64_t period)
+{
+	const int64_t second = 1000000, step = second / 100;
+
+	if (quota <= 0 || quota > INT64_MAX / second - step)
+		return -1;
+	return (quota * second / period + step - 1) / step * step;
+}
+
+bool resources_idle(const struct resources_spec *r)
+{
+	if (r->cpu.idle.set)
+		return r->cpu.idle.v == 1;
+	for (size_t i = 0; i < r->n_unified; i++)
+		if (streq(r->unified[i].key, "cpu.idle"))
+			return strtol(r->unified[i].value, NULL, 10) == 1;
+	return false;
 }
 
 int64_t resources_cpu_weight(const struct resources_spec *r)

@@ -23,6 +23,15 @@ bool resources_swap_max(const struct resources_spec *r, int64_t *max);
 int64_t resources_pids_max(const struct resources_spec *r);
 
 /*
+ * What a quota (us in each @period) comes to in a second, rounded up to the hundredth of a processor that systemd
+ * counts in; -1: no limit.
+ */
+int64_t resources_quota_per_second(int64_t quota, int64_t period);
+
+/* Whether it is to be idle, which no weight goes with (cgroup-v2.rst, cpu.idle). */
+bool resources_idle(const struct resources_spec *r);
+
+/*
  * cpu.weight, 1 to 10000; 0: not given. By the curve of runc (1.4) and crun (1.23) through both ends and the
  * defaults, 1024 shares and a weight of 100; a straight line would make 39 of those.
  */

@@ -20,105 +20,15 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
-#include "runtime/resources.h"
+#include "runtime/scope_properties.h"
 #include "runtime/spec.h"
 
-#define BUSCTL	       "busctl"
-#define MANAGER	       "org.freedesktop.systemd1.Manager"
-#define PROPERTIES_MAX 64
-#define WAIT_MS	       10000
-
-/* ---- words for busctl ---- */
-
-struct words {
-	struct arena *a;
-	const char *v[4 * PROPERTIES_MAX + 1];
-	size_t n;
-	unsigned properties;
-	bool failed;
-};
-
-static void add_word(struct words *w, const char *word)
-{
-	if (!word || w->n + 1 >= sizeof(w->v) / sizeof(*w->v))
-		w->failed = true;
-	else
-		w->v[w->n++] = word;
-}
-
-static void add_text(struct words *w, const char *name, const char *type, const char *value)
-{
-	add_word(w, name);
-	add_word(w, type);
-	add_word(w, value);
-	w->properties++;
-}
-
-/* "infinity" in systemd's numbers is the largest one. */
-static void add_number(struct words *w, const char *name, int64_t v)
-{
-	add_text(w, name, "t", arena_printf(w->a, "%" PRIu64, v < 0 ? UINT64_MAX : (uint64_t)v));
-}
-
-static void add_limits(struct words *w, const struct resources_spec *r)
-{
-	int64_t weight = resources_cpu_weight(r), swap;
-
-	if (r->memory.limit.set && r->memory.limit.v)
-		add_number(w, "MemoryMax", r->memory.limit.v);
-	if (r->memory.reservation.set && r->memory.reservation.v)
-		add_number(w, "MemoryLow", r->memory.reservation.v);
-	if (resources_swap_max(r, &swap))
-		add_number(w, "MemorySwapMax", swap);
-	if (r->pids_limit.set)
-		add_number(w, "TasksMax", resources_pids_max(r));
-	if (r->cpu.quota.set && r->cpu.quota.v) {
-		int64_t period = r->cpu.period.set && r->cpu.period.v ? (int64_t)r->cpu.period.v :
-									100000;
-
-		/* in a second; systemd knows hundredths of a percent */
-		add_number(w, "CPUQuotaPerSecUSec",
-			   r->cpu.quota.v < 0 ?
-				   -1 :
-				   (r->cpu.quota.v * 1000000 / period + 9999) / 10000 * 10000);
-	}
-	if (weight)
-		add_number(w, "CPUWeight", weight);
-}
-
-/* "org.systemd.property.KillSignal": "15" and the like: GVariant's text of numbers, truths and strings. */
-static int add_annotations(struct words *w, const struct spec *s, struct err *e)
-{
-	for (size_t i = 0; i < s->n_annotations; i++) {
-		const char *name = str_after(s->annotations[i].key, "org.systemd.property.");
-		const char *value = s->annotations[i].value, *number;
-		size_t len = strlen(value);
-		int64_t v;
-
-		if (!name)
-			continue;
-		if (strspn(name,
-			   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") !=
-			    strlen(name) ||
-		    !*name)
-			return err_set(e, ERR_INVALID, "annotation '%.80s': no property's name",
-				       name);
-		number = str_after(value, "uint64 ");
-		if (number && parse_i64(number, 0, INT64_MAX, &v) == 0)
-			add_text(w, name, "t", number);
-		else if (parse_i64(value, INT32_MIN, INT32_MAX, &v) == 0)
-			add_text(w, name, "i", value);
-		else if (streq(value, "true") || streq(value, "false"))
-			add_text(w, name, "b", value);
-		else if (len > 1 && (*value == '\'' || *value == '"') && value[len - 1] == *value)
-			add_text(w, name, "s", arena_strndup(w->a, value + 1, len - 2));
-		else
-			return err_set(e, ERR_INVALID,
-				       "annotation '%.80s': cannot understand '%.80s'", name,
-				       value);
-	}
-	return 0;
-}
+#define BUSCTL	   "busctl"
+#define MANAGER	   "org.freedesktop.systemd1.Manager"
+#define WAIT_MS	   10000
+#define NOTICED_MS 200
+#define GONE_MS	   3000
+#define RETRY_MS   20
 
 /* ---- names and places ---- */
 
@@ -154,9 +64,9 @@ int scope_plan(const struct spec *s, const char *id, bool user, struct arena *a,
 		   *second = first ? strchr(first + 1, ':') : NULL;
 	const char *slice = user ? "user.slice" : "system.slice", *prefix = "ctr", *name = id;
 	auto_str struct str path = { 0 };
-	struct words *w = arena_alloc(a, sizeof(*w));
+	struct properties *p = arena_alloc(a, sizeof(*p));
 
-	if (!w)
+	if (!p)
 		return err_set(e, ENOMEM, "cannot plan");
 	if (given && (!second || strchr(second + 1, ':')))
 		return err_set(
@@ -169,7 +79,7 @@ int scope_plan(const struct spec *s, const char *id, bool user, struct arena *a,
 		prefix = arena_strndup(a, first + 1, (size_t)(second - first - 1));
 		name = second + 1;
 	}
-	w->a = a;
+	p->a = a;
 	out->user = user;
 	out->slice = slice;
 	/* a slice is named by itself, as the pods of some callers are */
@@ -187,14 +97,13 @@ int scope_plan(const struct spec *s, const char *id, bool user, struct arena *a,
 		return -1;
 	str_add(&path, out->unit);
 	out->path = path.failed ? NULL : arena_strdup(a, str_text(&path));
-	add_limits(w, &s->resources);
-	if (add_annotations(w, s, e) < 0)
+	properties_add_limits(p, &s->resources);
+	if (properties_add_annotations(p, s, e) < 0)
 		return -1;
-	if (w->failed || !out->path)
+	if (p->failed || !out->path)
 		return err_set(e, ERR_INVALID, "too many properties of a unit");
-	w->v[w->n] = NULL;
-	out->properties = w->v;
-	out->n_properties = w->properties;
+	out->properties = p->v;
+	out->n_properties = (unsigned)p->n / 3;
 	return 0;
 }
 
@@ -251,13 +160,28 @@ static int run_busctl(const char *const *argv, struct err *e)
 	return err_set(e, ERR_INVALID, "systemd: %s", *said ? said : BUSCTL " failed");
 }
 
+static size_t count_blanks(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += *s == ' ';
+	return n;
+}
+
 /* @head, then the properties. */
 static int call(const struct scope *s, const char *const *head, const char *const *middle,
 		const char *const *tail, struct err *e)
 {
-	const char *argv[4 * PROPERTIES_MAX + 40];
-	size_t n = 0;
+	auto_arena struct arena *a = arena_new(1u << 20);
+	const char **argv;
+	size_t n = 0, max = 64;
 
+	for (const char *const *w = s->properties; *w; w++)
+		max += 1 + count_blanks(*w);
+	argv = a ? arena_alloc(a, max * sizeof(*argv)) : NULL;
+	if (!argv)
+		return err_set(e, ENOMEM, "cannot call systemd");
 	argv[n++] = BUSCTL;
 	if (s->user)
 		argv[n++] = "--user";
@@ -265,8 +189,16 @@ static int call(const struct scope *s, const char *const *head, const char *cons
 		argv[n++] = *w;
 	for (const char *const *w = middle; *w; w++)
 		argv[n++] = *w;
-	for (const char *const *w = s->properties; *w; w++)
-		argv[n++] = *w;
+	for (const char *const *w = s->properties; *w; w += 3) {
+		argv[n++] = w[0];
+		argv[n++] = w[1];
+		if (*w[1] != 'a') {
+			argv[n++] = w[2];
+			continue;
+		}
+		for (char *rest = arena_strdup(a, w[2]); rest;)
+			argv[n++] = strsep(&rest, " ");
+	}
 	for (const char *const *w = tail; *w; w++)
 		argv[n++] = *w;
 	argv[n] = NULL;
@@ -308,6 +240,22 @@ static int wait_for_scope(const struct scope *s, pid_t sleeper, struct err *e)
 	return err_set(e, ETIMEDOUT, "systemd does not start '%s'", s->unit);
 }
 
+/*
+ * A scope of the same name that has just become empty is in systemd's books for another moment: a container that is
+ * started anew waits for that. One that lives was refused before, as the cgroup's.
+ */
+static int start_unit(const struct scope *s, const char *const *head, const char *const *middle,
+		      const char *const *tail, struct err *e)
+{
+	for (int ms = 0;; ms += RETRY_MS) {
+		if (call(s, head, middle, tail, e) == 0)
+			return 0;
+		if (!strstr(e->msg, "was already loaded") || ms >= GONE_MS)
+			return -1;
+		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
+	}
+}
+
 int apply_scope(struct apply *a, const struct step *st, struct err *e)
 {
 	const struct scope *s = st->scope;
@@ -319,30 +267,30 @@ int apply_scope(struct apply *a, const struct step *st, struct err *e)
 	snprintf(pid, sizeof(pid), "%d", a->sleeper);
 	snprintf(count, sizeof(count), "%u", s->n_properties + 6);
 	snprintf(what, sizeof(what), "container %s", a->id);
-	if (call(s,
-		 (const char *const[]){ METHOD("StartTransientUnit"), "ssa(sv)a(sa(sv))", s->unit,
-					"fail", count, NULL },
-		 (const char *const[]){ "Description",
-					"s",
-					what,
-					"Slice",
-					"s",
-					s->slice,
-					"Delegate",
-					"b",
-					"true",
-					"PIDs",
-					"au",
-					"1",
-					pid,
-					"DefaultDependencies",
-					"b",
-					"false",
-					"CollectMode",
-					"s",
-					"inactive-or-failed",
-					NULL },
-		 (const char *const[]){ "0", NULL }, e) < 0)
+	if (start_unit(s,
+		       (const char *const[]){ METHOD("StartTransientUnit"), "ssa(sv)a(sa(sv))",
+					      s->unit, "fail", count, NULL },
+		       (const char *const[]){ "Description",
+					      "s",
+					      what,
+					      "Slice",
+					      "s",
+					      s->slice,
+					      "Delegate",
+					      "b",
+					      "true",
+					      "PIDs",
+					      "au",
+					      "1",
+					      pid,
+					      "DefaultDependencies",
+					      "b",
+					      "false",
+					      "CollectMode",
+					      "s",
+					      "inactive-or-failed",
+					      NULL },
+		       (const char *const[]){ "0", NULL }, e) < 0)
 		return -1;
 	return wait_for_scope(s, a->sleeper, e);
 }
@@ -354,28 +302,64 @@ void scope_end_sleeper(struct apply *a)
 	a->sleeper = 0;
 }
 
+const char *scope_unit(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *unit = slash ? slash + 1 : path;
+	size_t len = strlen(unit);
+
+	return len > strlen(".scope") && streq(unit + len - strlen(".scope"), ".scope") ? unit :
+											  NULL;
+}
+
+static bool is_gone(const char *dir, int ms)
+{
+	for (; access(dir, F_OK) == 0; ms--) {
+		if (ms <= 0)
+			return false;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return true;
+}
+
+void scope_end(const char *root, const char *path)
+{
+	const char *unit = scope_unit(path);
+	bool user = geteuid() != 0;
+	char full[PATH_MAX];
+	struct err ignored;
+
+	if (!unit || !scope_is_available(user))
+		return;
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	(void)cgroup_kill(root, path, &ignored);
+	if (is_gone(full, NOTICED_MS))
+		return;
+	(void)call(&(struct scope){ .user = user, .properties = (const char *const[]){ NULL } },
+		   (const char *const[]){ METHOD("StopUnit"), "ss", unit, "replace", NULL },
+		   (const char *const[]){ NULL }, (const char *const[]){ NULL }, &ignored);
+	(void)is_gone(full, GONE_MS);
+}
+
 int scope_update(const char *path, const struct resources_spec *r, bool user, struct err *e)
 {
 	auto_arena struct arena *a = arena_new(1u << 20);
-	const char *slash = strrchr(path, '/'), *unit = slash ? slash + 1 : path;
-	size_t len = strlen(unit);
-	struct words *w = a ? arena_alloc(a, sizeof(*w)) : NULL;
+	const char *unit = scope_unit(path);
+	struct properties *p = a ? arena_alloc(a, sizeof(*p)) : NULL;
 	struct scope s = { .unit = unit, .user = user };
 	char count[16];
 
-	if (!w)
+	if (!p)
 		return err_set(e, ENOMEM, "cannot update");
-	if (len <= strlen(".scope") || !streq(unit + len - strlen(".scope"), ".scope") ||
-	    !scope_is_available(user))
+	if (!unit || !scope_is_available(user))
 		return 0;
-	w->a = a;
-	add_limits(w, r);
-	if (w->failed)
+	p->a = a;
+	properties_add_limits(p, r);
+	if (p->failed)
 		return err_set(e, ENOMEM, "cannot update");
-	if (!w->properties)
+	if (!p->n)
 		return 0;
-	s.properties = w->v;
-	snprintf(count, sizeof(count), "%u", w->properties);
+	s.properties = p->v;
+	snprintf(count, sizeof(count), "%u", (unsigned)p->n / 3);
 	return call(&s,
 		    (const char *const[]){ METHOD("SetUnitProperties"), "sba(sv)", unit, "true",
 					   count, NULL },

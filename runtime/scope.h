@@ -19,7 +19,7 @@ struct err;
 struct resources_spec;
 struct spec;
 
-/* A unit, and its properties as words of busctl: "MemoryMax", "t", "1073741824", ..., NULL. */
+/* A unit, and its properties: "MemoryMax", "t", "1073741824", ..., NULL (scope_properties.h). */
 struct scope {
 	const char *unit, *slice;
 	const char *path; /* of its cgroup, below the mount of cgroup2 */
@@ -34,6 +34,15 @@ int scope_plan(const struct spec *s, const char *id, bool user, struct arena *a,
 
 /* Whether systemd runs here, and busctl is there. */
 bool scope_is_available(bool user);
+
+/* The name of the scope that the cgroup @path is; NULL: of none. */
+const char *scope_unit(const char *path);
+
+/*
+ * Ends whatever lives in the scope that the cgroup @path below @root is, and has systemd take it away: a directory that is removed before
+ * systemd has seen it empty stays in its books as a scope that lives. Nothing for another cgroup; what fails shows in the removal.
+ */
+void scope_end(const char *root, const char *path);
 
 /* Tells systemd of other limits of the unit that the cgroup @path is. Nothing for one that is no scope's. */
 int scope_update(const char *path, const struct resources_spec *r, bool user, struct err *e);

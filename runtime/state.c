@@ -25,6 +25,7 @@
 #include "runtime/host.h"
 #include "runtime/plan.h"
 #include "runtime/resctrl.h"
+#include "runtime/scope.h"
 
 #define JOURNAL		 "journal"
 #define JOURNAL_SIZE_MAX (16u << 20) /* a line for each published port, twice */
@@ -604,6 +605,7 @@ static int undo_journal(struct state_dir *d, struct err *e)
 	while (j.n) {
 		struct journal_cgroup *c = &j.cgroups[--j.n];
 
+		scope_end(j.cgroup_root, c->path);
 		if (cgroup_remove(j.cgroup_root, c->path, c->levels, &other) < 0 && !first.code)
 			first = other;
 	}
