@@ -454,19 +454,43 @@ static uint32_t root_id(const struct id_map *map, size_t n)
 	return 0;
 }
 
-/* A booted system makes cgroups for its services: below its own, which must then be its root's. */
+static bool is_writable(const struct mount_spec *m)
+{
+	bool writable = true;
+
+	for (const char *const *o = m->options; o && *o; o++)
+		if (streq(*o, "ro") || streq(*o, "rw"))
+			writable = streq(*o, "rw");
+	return writable;
+}
+
+/* A booted system makes cgroups for its services; a bundle's payload, if it may write where they are mounted. */
+static bool makes_cgroups(const struct spec *s, const struct host *h)
+{
+	if (s->system)
+		return true;
+	for (size_t i = 0; s->bundle && h->euid == 0 && i < s->n_mounts; i++)
+		if (s->mounts[i].type && str_after(s->mounts[i].type, "cgroup") &&
+		    is_writable(&s->mounts[i]))
+			return true;
+	return false;
+}
+
+/* Those are below the container's own cgroup, which must then be its root's. */
 static int plan_delegate(struct limits *l, const struct spec *s)
 {
 	struct step *st;
 
-	if (!s->system || !spec_namespace(s, CLONE_NEWUSER) || !spec_namespace(s, CLONE_NEWCGROUP))
+	if (!makes_cgroups(s, l->h) || !spec_namespace(s, CLONE_NEWUSER) ||
+	    !spec_namespace(s, CLONE_NEWCGROUP))
 		return 0;
 	st = plan_add(l->p, STAGE_HOST, STEP_CGROUP_DELEGATE, "system", l->e);
 	if (!st)
 		return -1;
 	st->owner.uid = root_id(s->uid_maps, s->n_uid_maps);
 	st->owner.gid = root_id(s->gid_maps, s->n_gid_maps);
-	l->needed |= l->h->controllers & SYSTEM_CONTROLLERS;
+	if (s->system)
+		l->needed |= l->h->controllers & SYSTEM_CONTROLLERS;
 	return 0;
 }
 
