@@ -3,7 +3,7 @@
 #	make			ctr, ctr-oci and ctr-unpack, below build/
 #	make quickstart		installs what is missing, builds, imports an image and runs it
 #	make check-quick	tests without root, seconds
-#	make check		all tests, with one boot of the lab's virtual machine, under 25 minutes
+#	make check		all tests, with two boots of the lab's virtual machine, under 25 minutes
 #	make check-long		soaks, sweeps, fuzzing
 #	make install		PREFIX=/usr/local DESTDIR=
 #	make deps		what building needs, from apt: the one target besides the test targets that uses the network

@@ -3,6 +3,7 @@
 #
 # What people do with podman, with our runtime: as root with both cgroup managers, as a user, and what goes through CRIU.
 # timeout: 900
+# boot: systemd
 . tests/lab/jobs/common
 
 runtime=$(command -v "$RUNTIME")
