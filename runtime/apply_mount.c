@@ -1202,9 +1202,13 @@ int apply_readonly_mount(struct apply *a, const struct step *st, struct err *e)
 /* By descriptor, not by a name that the image could have a say in (CVE-2026-115521). */
 int apply_root_attr(struct apply *a, const struct step *st, struct err *e)
 {
-	if (st->root_attr.readonly && set_attr(a->root, false, MOUNT_ATTR_RDONLY, 0, 0) < 0 &&
-	    (!is_missing_call(errno) || remount(a->root, MOUNT_ATTR_RDONLY, 0) < 0))
-		return err_set(e, errno, "cannot make the root read-only");
+	uint64_t attr = st->root_attr.readonly ? MOUNT_ATTR_RDONLY : 0;
+	unsigned apart = st->root_attr.apart ? MS_PRIVATE : 0;
+
+	if (set_attr(a->root, false, attr, 0, apart) < 0 &&
+	    (!is_missing_call(errno) || (attr && remount(a->root, attr, 0) < 0) ||
+	     (apart && mount(NULL, "/", NULL, apart, NULL) < 0)))
+		return err_set(e, errno, "cannot set the options of the root");
 	if (st->root_attr.propagation &&
 	    mount(NULL, "/", NULL, st->root_attr.propagation, NULL) < 0)
 		return err_set(e, errno, "cannot set the propagation of the root");

@@ -194,6 +194,7 @@ struct step {
 		} hook;
 		struct {
 			bool readonly;
+			bool apart; /* no slave of the host's mount that it is a bind of */
 			unsigned propagation;
 		} root_attr;
 		struct {

@@ -615,7 +615,7 @@ static int plan_netns_enter(struct plan *p, bool *entered, struct err *e)
 int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		const struct plan_options *o, struct err *e)
 {
-	bool entered = false;
+	bool entered = false, apart;
 	unsigned propagation = propagation_of(s);
 	struct step *st;
 
@@ -659,12 +659,18 @@ int plan_mounts(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	st->pivot.chroot = o->no_pivot || !spec_namespace(s, CLONE_NEWNS);
 	st->pivot.shared = propagation & MS_SHARED;
-	if (s->root.readonly || propagation) {
+	/* what the host mounts below the root file system is not the container's, whatever its volumes share: runc, crun */
+	apart = !s->root.layers && spec_namespace(s, CLONE_NEWNS);
+	if (s->root.readonly || propagation || apart) {
 		st = plan_add(p, STAGE_NEW_ROOT, STEP_ROOT_ATTR,
-			      s->root.readonly ? "root.readonly" : "linux.rootfsPropagation", e);
+			      s->root.readonly ? "root.readonly" :
+			      propagation      ? "linux.rootfsPropagation" :
+						 "root",
+			      e);
 		if (!st)
 			return -1;
 		st->root_attr.readonly = s->root.readonly;
+		st->root_attr.apart = apart;
 		st->root_attr.propagation = propagation;
 	}
 	return 0;

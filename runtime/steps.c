@@ -454,6 +454,8 @@ static void print_root_attr(const struct plan *p, const struct step *st, struct 
 	(void)p;
 	if (st->root_attr.readonly)
 		str_add(out, " ro");
+	if (st->root_attr.apart)
+		str_add(out, " apart");
 	if (st->root_attr.propagation)
 		print_flags(out, st->root_attr.propagation);
 }

@@ -27,6 +27,9 @@ mount('/vol/new', type='tmpfs', source='tmpfs')"
 	oci run -d -b b "$ID" >/dev/null 2>err </dev/null || fail "rootfsPropagation '$p': $(cat err)"
 	until_true oci exec "$ID" test -e /tmp/file </dev/null
 	equal "$before" "$(now)" "mounts while it runs, with rootfsPropagation '$p'"
+	# CRIU cannot restore a root that is a slave, and who mounts below it on the host would mount in the container
+	root=$(awk '$5 == "/"' "/proc/$(pid_of "$ID")/mountinfo")
+	[[ $root != *master:* ]] || fail "rootfsPropagation '$p': the root is a slave: $root"
 	oci delete --force "$ID"
 	equal "$before" "$(now)" "mounts afterwards, with rootfsPropagation '$p'"
 	rmdir vol/new
