@@ -235,8 +235,8 @@ int cgroup_signal(const char *root, const char *path, int sig, struct err *e)
 
 	snprintf(full, sizeof(full), "%s/%s", root, path);
 	fd = openat(AT_FDCWD, full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(e, errno, "cannot open cgroup '%s'", path);
+	if (fd < 0) /* systemd takes a scope away as soon as nobody is in it */
+		return errno == ENOENT ? 0 : err_set(e, errno, "cannot open cgroup '%s'", path);
 	signal_tree(fd, sig);
 	return 0;
 }

@@ -418,22 +418,40 @@ static int join_all(const struct birth *b, struct err *e)
 	return 0;
 }
 
-static pid_t clone_child(const struct birth *b, uint64_t more_flags, int *pidfd, struct err *e)
+/*
+ * Where cgroup2 is mounted with nsdelegate, as systemd does it, nobody makes a process outside of the cgroup namespace that they are in
+ * (ENOENT; cgroups(7)): who joins one is in the container's cgroup before.
+ */
+static bool joins_cgroup_namespace(const struct birth *b)
+{
+	const struct ns_spec *ns = spec_namespace(b->spec, CLONE_NEWCGROUP);
+
+	return ns && ns->path && b->apply.cgroup >= 0;
+}
+
+static pid_t clone_into(uint64_t flags, int cgroup, int *pidfd)
 {
 	struct clone_args args = {
-		.flags = b->plan->clone_flags | more_flags,
-		.exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.flags = flags,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 	};
-	pid_t pid;
 
 	if (pidfd)
 		args.flags |= CLONE_PIDFD;
-	if (b->apply.cgroup >= 0) {
+	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)b->apply.cgroup;
+		args.cgroup = (uint64_t)cgroup;
 	}
-	pid = sys_clone3(&args);
+	return sys_clone3(&args);
+}
+
+static pid_t clone_child(const struct birth *b, uint64_t more_flags, int *pidfd, struct err *e)
+{
+	bool there = more_flags & CLONE_PARENT && joins_cgroup_namespace(b);
+	pid_t pid =
+		clone_into(b->plan->clone_flags | more_flags, there ? -1 : b->apply.cgroup, pidfd);
+
 	if (pid < 0)
 		return err_set(e, errno, "cannot make the container's process%s",
 			       errno == ENOSPC ? TOO_MANY_NAMESPACES : "");
@@ -491,7 +509,8 @@ static int make_child(struct birth *b, int ends[2], struct life *l, struct err *
 		if (l->pid == 0)
 			life_child(b);
 	} else {
-		pid_t between = fork();
+		pid_t between = joins_cgroup_namespace(b) ? clone_into(0, b->apply.cgroup, NULL) :
+							    fork();
 
 		if (between == 0) {
 			joiner(b);

@@ -17,6 +17,8 @@ group=/sys/fs/cgroup/machine.slice/$unit
 
 r() { "$RUNTIME" --systemd-cgroup "$@" </dev/null; }
 property() { systemctl show -p "$1" --value $unit; }
+# shellcheck disable=SC2317 # called through verdict
+stopped() { [ "$(r state one | jq -r .status)" = stopped ]; }
 knows() { verdict "systemd knows $1" [ "$(property "$1")" = "$2" ]; }
 holds() { verdict "$1 is in the cgroup${3-}" [ "$(cat "$group/$1")" = "$2" ]; }
 
@@ -50,7 +52,15 @@ verdict "no weight for one that is idle" grep -q 'unable to apply both' <<<"$(r 
 holds cpu.idle 1
 verdict "a weight ends idleness" r update --cpu-share 200 one
 holds cpu.idle 0
+
+# systemd mounts cgroup2 with nsdelegate
+joining=$LAB_TMP/joining
+make_bundle "$joining" ".linux.namespaces |= map(if .type == \"cgroup\" then .path = \"/proc/$(r state one | jq .pid)/ns/cgroup\" else . end)" \
+    readlink /proc/self/ns/cgroup
+verdict "a cgroup namespace is joined" [ "$(r run -b "$joining" two)" = "$(readlink "/proc/$(r state one | jq .pid)/ns/cgroup")" ]
 verdict kill r kill one KILL
+verdict "it has stopped" eventually 10 stopped
+verdict "kill --all finds nobody, and says so of no cgroup" r kill --all one KILL
 verdict delete eventually 20 r delete one
 
 make_bundle "$bundle" '.linux.cgroupsPath = "machine.slice:ctr-test:one"' true
