@@ -482,15 +482,6 @@ static const char *mount_name(const struct mount_step *m)
 	return m->what == MOUNT_BIND ? m->source : m->what == MOUNT_OVERLAY ? "overlay" : m->type;
 }
 
-/* The container's own part of the host's tree. */
-static int cgroup_path(const struct apply *a, char *path, size_t size, struct err *e)
-{
-	if (snprintf(path, size, "%s/%s", a->host->cgroup,
-		     a->plan->cgroup ? a->plan->cgroup : "") >= (int)size)
-		return err_set(e, ENAMETOOLONG, "cgroup '%.64s...'", a->plan->cgroup);
-	return 0;
-}
-
 /* Made for the container, with its attributes; else it is there already. */
 static bool is_new(const struct apply *a, const struct mount_step *m)
 {
@@ -498,14 +489,10 @@ static bool is_new(const struct apply *a, const struct mount_step *m)
 	       (m->what == MOUNT_CGROUP && spec_namespace(a->spec, CLONE_NEWCGROUP));
 }
 
-/* cgroup2 of the container's own cgroup namespace, or that part. */
+/* cgroup2 of the container's own cgroup namespace, or the host's: it is there that the paths in /proc/PID/cgroup then are (runc, crun). */
 static int open_cgroup(const struct apply *a, const struct mount_step *m, struct err *e)
 {
-	char path[PATH_MAX];
-
-	if (is_new(a, m))
-		return open_new_fs(m, e);
-	return cgroup_path(a, path, sizeof(path), e) < 0 ? -1 : open_bind(path, true, false, e);
+	return is_new(a, m) ? open_new_fs(m, e) : open_bind(a->host->cgroup, true, false, e);
 }
 
 int apply_map_mount(const struct apply *a, const struct mount_step *m, int fd, struct err *e)
@@ -815,9 +802,7 @@ static int mount_old(struct apply *a, const struct mount_step *m, struct err *e)
 	if (m->idmap || m->copy_up || m->what == MOUNT_OVERLAY)
 		return err_set(e, ENOSYS, "cannot mount %s on '%s'", mount_name(m), m->target);
 	if (bind) {
-		if (m->what == MOUNT_CGROUP && cgroup_path(a, from, sizeof(from), e) < 0)
-			return -1;
-		source = openat(AT_FDCWD, m->what == MOUNT_CGROUP ? from : m->source,
+		source = openat(AT_FDCWD, m->what == MOUNT_CGROUP ? a->host->cgroup : m->source,
 				O_PATH | O_CLOEXEC | (m->source_nofollow ? O_NOFOLLOW : 0));
 		if (source < 0 || fstat(source, &s) < 0)
 			return err_set(e, errno, "cannot open '%s'", mount_name(m));

@@ -98,7 +98,7 @@ enum mount_source {
 	MOUNT_NEW_FS,  /* a new instance of a file system type */
 	MOUNT_BIND,    /* a part of the host's tree */
 	MOUNT_OVERLAY, /* layers (STEP_ROOT only) */
-	MOUNT_CGROUP, /* cgroup2, or a bind of the container's own part where there is no cgroup namespace */
+	MOUNT_CGROUP,  /* cgroup2, or a bind of the host's where there is no cgroup namespace */
 };
 
 struct mount_step {

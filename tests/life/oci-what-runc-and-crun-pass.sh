@@ -54,6 +54,11 @@ refused oci run -b b "$ID"
 change b "c['linux']['sysctl'] = {'kernel.hostname': 'e'}; c.pop('hostname', None)"
 refused oci run -b b "$ID"
 
+# without a cgroup namespace its cgroup is where /proc says
+bundle b "namespaces('mount', 'ipc', 'uts', 'pid'); no_mount('/sys/fs/cgroup'); mount('/sys/fs/cgroup', type='cgroup', source='cgroup', options=['ro'])
+sh('test -e /sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs && echo there')"
+equal there "$(oci run -b b "$ID")" "its cgroup, seen from the host's"
+
 # crun's annotations
 bundle b "c['annotations'] = {'run.oci.keep_original_groups': '1'}; sh('grep Groups /proc/self/status')"
 contains "$(printf '\t7 8')" "$(setpriv --groups 7,8 "$CTR_OCI" --root "$ROOT" run -b b "$ID")" "kept groups"
