@@ -292,7 +292,13 @@ static int open_cgroup(struct entry *n, const struct state *st, struct err *e)
 			       "bad sub cgroup path '%s': `..` components are not allowed", sub);
 	snprintf(path, sizeof(path), "%s/%s/%s", st->cgroup_root, st->cgroup, sub);
 	n->apply.cgroup = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return n->apply.cgroup < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : 0;
+	if (n->apply.cgroup >= 0)
+		return 0;
+	if (errno != ENOENT || n->o->cgroup)
+		return err_set(e, errno, "cannot open cgroup '%s'", path);
+	/* the first process went elsewhere, and systemd took the empty scope away */
+	n->apply.cgroup = cgroup_open_of(st->cgroup_root, st->pid, e);
+	return n->apply.cgroup < 0 ? -1 : 0;
 }
 
 static int hear_created(struct entry *n, struct life *l, struct err *e)

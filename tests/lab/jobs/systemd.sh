@@ -63,6 +63,17 @@ verdict "it has stopped" eventually 10 stopped
 verdict "kill --all finds nobody, and says so of no cgroup" r kill --all one KILL
 verdict delete eventually 20 r delete one
 
+# one that leaves its cgroup, which systemd then takes away
+elsewhere=/sys/fs/cgroup/ctr-test-elsewhere
+mkdir $elsewhere
+make_bundle "$bundle" '.linux.cgroupsPath = "machine.slice:ctr-test:one" | .linux.namespaces -= [{type: "cgroup"}]
+    | .mounts |= map(if .type == "cgroup" then .options -= ["ro"] else . end)' sh -c "echo 1 >$elsewhere/cgroup.procs; exec sleep 1000"
+verdict "one that goes elsewhere" r run -d -b "$bundle" one
+verdict "has gone" eventually 10 [ ! -e $group ]
+verdict "exec finds it" [ "$(r exec one sed -n s/^0:://p /proc/self/cgroup)" = "${elsewhere#/sys/fs/cgroup}" ]
+verdict "delete finds it" r delete -f one
+verdict "its cgroup is empty" eventually 10 rmdir $elsewhere
+
 make_bundle "$bundle" '.linux.cgroupsPath = "machine.slice:ctr-test:one"' true
 verdict "the name is free at once" r run -b "$bundle" one
 verdict "and again" r run -b "$bundle" one
