@@ -298,7 +298,7 @@ int staging_open(struct staging *g, struct err *e)
 	return 0;
 }
 
-/* A name for the tree of step @i, in a directory that all may search. */
+/* A name for the tree of step @i, in a directory that all may search. A slave: CRIU takes the sharing of the mount it makes from there. */
 static int attach(const struct staging *g, size_t i, char *path, size_t size, struct err *e)
 {
 	struct stat st;
@@ -309,7 +309,7 @@ static int attach(const struct staging *g, size_t i, char *path, size_t size, st
 	if (S_ISDIR(st.st_mode) ? mkdir(path, 0755) < 0 : mknod(path, S_IFREG | 0644, 0) < 0)
 		return err_set(e, errno, "cannot make '%s'", path);
 	if (sys_move_mount(g->trees[i], "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
-	    mount(NULL, path, NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	    mount(NULL, path, NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_set(e, errno, "cannot mount on '%s'", path);
 	return 0;
 }

@@ -86,7 +86,7 @@ check cgroupfs
 
 # through CRIU
 manager=cgroupfs
-verdict 'checkpoint: a counter runs' p run -d --name ck --network none small sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.05; done'
+verdict 'checkpoint: a counter runs' p run -d --name ck --network none -v "$LAB_TMP:/host:rslave" small sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.05; done'
 eventually 20 p exec ck test -s /tmp/n
 verdict 'checkpoint' p container checkpoint ck
 verdict 'checkpoint: it is stopped' status ck exited
