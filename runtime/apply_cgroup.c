@@ -99,13 +99,14 @@ static int make_in_parent(struct apply *a, const struct step *st, struct err *e)
 {
 	unsigned all = st->cgroup.needed | st->cgroup.wanted;
 	char full[PATH_MAX], control[PATH_MAX + sizeof(SUBTREE_CONTROL)];
+	struct err refused;
 
 	if ((size_t)snprintf(full, sizeof(full), "%s/%s", a->host->cgroup, st->cgroup.path) >=
 	    sizeof(full))
 		return err_set(e, ENAMETOOLONG, "cgroup '%.64s...'", st->cgroup.path);
 	snprintf(control, sizeof(control), "%.*s/" SUBTREE_CONTROL,
 		 (int)(strrchr(full, '/') - full), full);
-	if (all && write_controllers(AT_FDCWD, control, all, e) < 0)
+	if (all && write_controllers(AT_FDCWD, control, all, &refused) < 0)
 		return 0;
 	a->cgroup = make_one(AT_FDCWD, full);
 	if (a->cgroup >= 0)

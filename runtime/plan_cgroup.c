@@ -161,7 +161,8 @@ static int plan_cpu(struct limits *l, const struct resources_spec *r)
 		int64_t second = resources_quota_per_second(quota, (int64_t)period);
 		const char *v;
 
-		if (l->systemd && second > 0) /* as systemd will write it */
+		/* as systemd will write it; a longer period the kernel refuses */
+		if (l->systemd && second > 0 && period <= 1000000)
 			quota = second * (int64_t)period / 1000000;
 		v = quota > 0 ? arena_printf(a, "%" PRId64 " %" PRIu64, quota, period) :
 				arena_printf(a, "max %" PRIu64, period);
