@@ -257,7 +257,6 @@ int apply_scheduler(struct apply *a, const struct step *st, struct err *e)
 				   .period = s->period };
 	long policy, flag;
 
-	(void)a;
 	if (streq(s->policy, "SCHED_DEADLINE") && check_deadline(s, e) < 0)
 		return -1;
 	if (!table_value(sched_policy_names, s->policy, &policy))
@@ -269,7 +268,11 @@ int apply_scheduler(struct apply *a, const struct step *st, struct err *e)
 		attr.flags |= (uint64_t)flag;
 	}
 	if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
-		return err_set(e, errno, "cannot set the scheduling policy '%s'", s->policy);
+		return err_set(e, errno, "cannot set the scheduling policy '%s'%s", s->policy,
+			       errno == EPERM && a->spec->resources.cpu.cpus ?
+				       ": a process scheduler can't be used together with "
+				       "AllowedCPUs (linux.resources.cpu.cpus)" :
+				       "");
 	return 0;
 }
 
