@@ -185,6 +185,7 @@ static int call(const struct scope *s, const char *const *head, const char *cons
 	argv[n++] = BUSCTL;
 	if (s->user)
 		argv[n++] = "--user";
+	argv[n++] = "--"; /* an annotation's value is no option */
 	for (const char *const *w = head; *w; w++)
 		argv[n++] = *w;
 	for (const char *const *w = middle; *w; w++)

@@ -25,7 +25,7 @@ holds() { verdict "$1 is in the cgroup${3-}" [ "$(cat "$group/$1")" = "$2" ]; }
 make_bundle "$bundle" '.linux.cgroupsPath = "machine.slice:ctr-test:one"
     | .linux.resources = {memory: {limit: 67108864}, pids: {limit: 40}, cpu: {shares: 1024, quota: 50000, period: 200000, cpus: "0"},
         unified: {"memory.high": "50331648", "memory.min": "1048576"}}
-    | .annotations = {"org.systemd.property.TimeoutStopSec": "7", "org.systemd.property.After": "['\''dbus.service'\'', '\''sysinit.target'\'']"}' \
+    | .annotations = {"org.systemd.property.TimeoutStopSec": "7", "org.systemd.property.Description": "'\''--version'\''", "org.systemd.property.After": "['\''dbus.service'\'', '\''sysinit.target'\'']"}' \
     sleep 1000
 must "a container in a scope" r run -d -b "$bundle" one
 knows MemoryMax 67108864
@@ -37,6 +37,7 @@ knows CPUQuotaPerSecUSec 250ms
 knows CPUQuotaPeriodUSec 200ms
 knows AllowedCPUs 0
 knows TimeoutStopUSec 7s
+knows Description --version
 verdict "systemd knows a list" grep -q dbus.service <<<"$(property After)"
 systemctl daemon-reload
 for limit in 'memory.high 50331648' 'memory.min 1048576' 'pids.max 40' 'cpu.max 50000 200000' 'cpuset.cpus 0' 'cpu.weight 100'; do
