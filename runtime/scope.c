@@ -325,11 +325,14 @@ static bool is_gone(const char *dir, int ms)
 void scope_end(const char *root, const char *path)
 {
 	const char *unit = scope_unit(path);
-	bool user = geteuid() != 0;
 	char full[PATH_MAX];
 	struct err ignored;
+	bool user;
 
-	if (!unit || !scope_is_available(user))
+	if (!unit)
+		return;
+	user = geteuid() != 0;
+	if (!scope_is_available(user))
 		return;
 	snprintf(full, sizeof(full), "%s/%s", root, path);
 	(void)cgroup_kill(root, path, &ignored);
