@@ -87,8 +87,8 @@ apply_fn apply_propagation, apply_root, apply_mount, apply_device, apply_symlink
 	apply_pivot, apply_root_attr; /* apply_mount.c, apply_dev.c */
 apply_fn apply_netns_make, apply_netns_enter, apply_loopback, apply_net_device, apply_nic,
 	apply_hook, apply_sysctl, apply_hostname, apply_domainname, apply_personality,
-	apply_memory_policy, apply_scheduler, apply_io_priority, apply_keyring, apply_cwd,
-	apply_lsm_label;				      /* apply_process.c */
+	apply_memory_policy, apply_affinity, apply_scheduler, apply_io_priority, apply_keyring,
+	apply_cwd, apply_lsm_label;			      /* apply_process.c */
 apply_fn apply_bounding_caps, apply_caps, apply_no_new_privs; /* apply_caps.c */
 apply_fn apply_seccomp_filter;				      /* apply_process.c */
 
@@ -114,6 +114,12 @@ int apply_open_device(const struct apply *a, const struct step *st, struct err *
  */
 typedef int apply_open(const struct apply *a, const void *what, struct err *e);
 int apply_open_elsewhere(const struct apply *a, apply_open *open, const void *what, struct err *e);
+
+/*
+ * A clone of the mount at @path, attached nowhere, with the attributes @attr (MOUNT_ATTR_*); AT_RECURSIVE in @how: and of all that is
+ * mounted below. In one call from Linux 6.15 on; needs 5.12. -1 with errno.
+ */
+int apply_clone_tree(int dir, const char *path, unsigned how, uint64_t attr);
 
 /*
  * Child: binds what @what refers to (the mount's root, a file, a device) onto @target, from descriptor to

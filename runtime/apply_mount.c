@@ -161,10 +161,7 @@ static int set_attr(int fd, bool recursive, uint64_t set, uint64_t clear, uint64
 	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr);
 }
 
-/*
- * A detached clone with attributes, of all that is below too with AT_RECURSIVE in @how: in one call from Linux 6.15 on. -1 with errno.
- */
-static int clone_tree(int dir, const char *path, unsigned how, uint64_t attr)
+int apply_clone_tree(int dir, const char *path, unsigned how, uint64_t attr)
 {
 	static bool missing;
 	const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | how;
@@ -966,7 +963,7 @@ int apply_bind_fd(int what, int target)
 
 int apply_open_node(const char *path, bool *clone)
 {
-	int node = clone_tree(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, NODE_ATTR);
+	int node = apply_clone_tree(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, NODE_ATTR);
 
 	*clone = node >= 0;
 	return node >= 0 || !is_missing_call(errno) ?
@@ -1130,7 +1127,7 @@ int apply_readonly_path(struct apply *a, const struct step *st, struct err *e)
 		return errno == ENOENT || errno == ENOTDIR ?
 			       0 :
 			       err_set(e, errno, "cannot open '%s'", st->path);
-	tree = clone_tree(target, "", AT_EMPTY_PATH | AT_RECURSIVE, MOUNT_ATTR_RDONLY);
+	tree = apply_clone_tree(target, "", AT_EMPTY_PATH | AT_RECURSIVE, MOUNT_ATTR_RDONLY);
 	if (tree >= 0) {
 		if (sys_move_mount(tree, "", target, "",
 				   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)

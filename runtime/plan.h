@@ -80,6 +80,7 @@ enum step_kind {
 	STEP_DOMAINNAME,
 	STEP_PERSONALITY,
 	STEP_MEMORY_POLICY,
+	STEP_AFFINITY, /* all processors of its cgroup, whatever the caller may run on */
 	STEP_SCHEDULER,
 	STEP_IO_PRIORITY,
 	STEP_KEYRING, /* a session keyring of its own */

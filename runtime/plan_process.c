@@ -153,6 +153,24 @@ static int plan_self(struct plan *p, enum step_kind kind, const char *why,
 	return 0;
 }
 
+/*
+ * A bundle's process runs where its cgroup may: since Linux 6.2 the caller's affinity, systemd's or an engine's, would last beside it
+ * (runc, crun). Not the one that exec is told to set.
+ */
+static int plan_affinity(struct plan *p, const struct spec *s, bool exec, struct err *e)
+{
+	struct step *st;
+
+	if (!s->bundle ||
+	    (exec && (s->process.exec_affinity_initial || s->process.exec_affinity_final)))
+		return 0;
+	st = plan_add(p, STAGE_LAST, STEP_AFFINITY, "linux.resources.cpu", e);
+	if (!st)
+		return -1;
+	st->tolerate = true;
+	return 0;
+}
+
 int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 		 const struct plan_options *o, struct err *e)
 {
@@ -165,7 +183,8 @@ int plan_process(struct plan *p, const struct spec *s, const struct host *h,
 		return -1;
 	if (!o->no_new_keyring && !plan_add(p, STAGE_LAST, STEP_KEYRING, "session keyring", e))
 		return -1;
-	if (plan_personality(p, s, e) < 0 || plan_memory_policy(p, s, e) < 0 ||
+	if (plan_affinity(p, s, !o->id, e) < 0 || plan_personality(p, s, e) < 0 ||
+	    plan_memory_policy(p, s, e) < 0 ||
 	    (pr->scheduler.policy &&
 	     plan_self(p, STEP_SCHEDULER, "process.scheduler", pr, e) < 0) ||
 	    (pr->has_io_priority &&

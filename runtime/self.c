@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "runtime/apply.h"
 #include "runtime/base/err.h"
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
@@ -48,17 +49,6 @@ static bool is_sealed(int exe)
 	int seals = fcntl(exe, F_GET_SEALS);
 
 	return seals >= 0 && (seals & wanted) == wanted;
-}
-
-/* A mount of the program's file alone, read-only and attached nowhere (Linux 5.12). */
-static int clone_read_only(void)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	auto_fd int fd = sys_open_tree(AT_FDCWD, own_file, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	if (fd < 0 || sys_mount_setattr(fd, "", AT_EMPTY_PATH, &attr) < 0)
-		return -1;
-	return take_fd(&fd);
 }
 
 static int copy_sealed(int exe, struct err *e)
@@ -108,7 +98,8 @@ int self_protect(char **argv, struct err *e)
 	if (is_unwritable())
 		return 0;
 	remember_path();
-	clone = clone_read_only();
+	/* the program's file alone, attached nowhere */
+	clone = apply_clone_tree(AT_FDCWD, own_file, 0, MOUNT_ATTR_RDONLY);
 	if (clone >= 0)
 		(void)syscall(SYS_execveat, clone, "", argv, environ, AT_EMPTY_PATH);
 	/* No CAP_SYS_ADMIN, an old kernel, or this is the copy already. */

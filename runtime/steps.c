@@ -73,6 +73,7 @@ static const struct {
 	[STEP_DOMAINNAME] = { "domainname", apply_domainname, print_name },
 	[STEP_PERSONALITY] = { "personality", apply_personality, print_personality },
 	[STEP_MEMORY_POLICY] = { "memory-policy", apply_memory_policy, print_memory_policy },
+	[STEP_AFFINITY] = { "affinity", apply_affinity, print_nothing },
 	[STEP_SCHEDULER] = { "scheduler", apply_scheduler, print_scheduler },
 	[STEP_IO_PRIORITY] = { "io-priority", apply_io_priority, print_io_priority },
 	[STEP_KEYRING] = { "keyring", apply_keyring, print_nothing },

@@ -59,6 +59,15 @@ bundle b "namespaces('mount', 'ipc', 'uts', 'pid'); no_mount('/sys/fs/cgroup'); 
 sh('test -e /sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs && echo there')"
 equal there "$(oci run -b b "$ID")" "its cgroup, seen from the host's"
 
+# the caller's affinity is not the container's
+bundle b "sh('grep Cpus_allowed_list /proc/self/status; exec sleep 60')"
+all=$(grep Cpus_allowed_list /proc/self/status)
+taskset -c 0 "$CTR_OCI" --root "$ROOT" run -d -b b "$ID" >out </dev/null || fail "run -d"
+until_true test -s out
+equal "$all" "$(cat out)" "the processors of a container whose caller has one"
+equal "$all" "$(taskset -c 0 "$CTR_OCI" --root "$ROOT" exec "$ID" grep Cpus_allowed_list /proc/self/status </dev/null)" "those of exec"
+oci delete -f "$ID"
+
 # crun's annotations
 bundle b "c['annotations'] = {'run.oci.keep_original_groups': '1'}; sh('grep Groups /proc/self/status')"
 contains "$(printf '\t7 8')" "$(setpriv --groups 7,8 "$CTR_OCI" --root "$ROOT" run -b b "$ID")" "kept groups"
