@@ -245,7 +245,6 @@ static void put_memory(struct json_writer *w, int cgroup)
 	put_entry(w, "kernelTCP", 0, value_of(str_text(&stat), "sock"), 0, 0);
 	put_lines(w, "raw", str_text(&stat));
 	put_pressure(w, cgroup, "memory.pressure");
-	put_lines(w, "event_count", str_text(&events));
 	json_close(w);
 }
 
@@ -452,7 +451,7 @@ static int watch(const struct counted *k, int pidfd, int64_t interval, struct er
 	int64_t next = now_ms() + interval;
 	char text[512];
 
-	for (bool first = true;; first = false) {
+	for (bool first = true, ended = false;; first = false) {
 		int64_t left = next - now_ms();
 		ssize_t n = memory < 0 ? 0 : pread(memory, text, sizeof(text) - 1, 0);
 
@@ -462,6 +461,8 @@ static int watch(const struct counted *k, int pidfd, int64_t interval, struct er
 			return -1;
 		if (killed > seen)
 			seen = killed;
+		if (ended)
+			return EXIT_DONE;
 		if (left <= 0) {
 			if (print_stats(k, e) < 0)
 				return -1;
@@ -472,8 +473,7 @@ static int watch(const struct counted *k, int pidfd, int64_t interval, struct er
 		}
 		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
 			return err_set(e, errno, "cannot wait for events");
-		if (p[0].revents)
-			return EXIT_DONE;
+		ended = p[0].revents; /* perhaps of what memory.events says now */
 	}
 }
 

@@ -72,6 +72,16 @@ make_bundle "$LAB_TMP/code" . sh -c 'exit 7'
 "$RUNTIME" run --bundle "$LAB_TMP/code" three
 verdict "run exits as the program does" [ $? = 7 ]
 
+if [ "$(basename "$RUNTIME")" = ctr-oci ]; then # crun has no events
+    make_bundle "$LAB_TMP/hog" '.linux.resources.memory = {limit: 33554432, swap: 33554432}' \
+        sh -c 'sleep 3; exec dd if=/dev/zero of=/dev/null bs=200M count=1'
+    "$RUNTIME" run -d --bundle "$LAB_TMP/hog" hog >/dev/null 2>&1 </dev/null
+    timeout 60 "$RUNTIME" events hog >"$LAB_TMP/events" </dev/null
+    verdict "events end with the container" [ $? = 0 ]
+    verdict "events tell of memory that ran out, though it was its end" grep -qx '{"type":"oom","id":"hog"}' "$LAB_TMP/events"
+    "$RUNTIME" delete hog
+fi
+
 after=$(everything)
 diff <(echo "$before") <(echo "$after")
 verdict "no cgroup, mount or file is left" [ "$before" = "$after" ]
