@@ -371,7 +371,7 @@ static int prepare_step(const struct staging *g, size_t i, int root, struct exte
 	}
 	if (st->mount.what == MOUNT_CGROUP) {
 		snprintf(value, sizeof(value), "%s/%s", a->host->cgroup,
-			 a->plan->cgroup ? a->plan->cgroup : "");
+			 a->plan->new_cgroup && a->plan->cgroup ? a->plan->cgroup : "");
 		return is_own_cgroup(a->plan, g->cgroups_alone, st) ?
 			       0 :
 			       externals_add(x, st->mount.target, value, e);

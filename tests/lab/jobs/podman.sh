@@ -86,7 +86,7 @@ check cgroupfs
 
 # through CRIU
 manager=cgroupfs
-verdict 'checkpoint: a counter runs' p run -d --name ck --network none -v "$LAB_TMP:/host:rslave" small sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.05; done'
+verdict 'checkpoint: a counter runs' p run -d --name ck --network none --cgroupns host -v "$LAB_TMP:/host:rslave" small sh -c 'i=0; while :; do i=$((i+1)); echo $i >/tmp/n.new; mv /tmp/n.new /tmp/n; sleep 0.05; done'
 eventually 20 p exec ck test -s /tmp/n
 verdict 'checkpoint' p container checkpoint ck
 verdict 'checkpoint: it is stopped' status ck exited
@@ -94,6 +94,8 @@ verdict 'restore' p container restore ck
 before=$(p exec ck cat /tmp/n)
 sleep 1
 verdict 'restore: it counts on' [ "$(p exec ck cat /tmp/n)" -gt "$before" ]
+# shellcheck disable=SC2016 # expanded inside
+verdict 'restore: its cgroup is where /proc says' p exec ck sh -c 'test -e "/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs"'
 p rm -f -t 0 ck >/dev/null
 
 # as a user
