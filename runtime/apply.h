@@ -151,6 +151,12 @@ int apply_own_proc(struct apply *a, struct err *e);
 /* ERR_EXISTS if @path below @root has processes of others in it; to be called before it is journalled. */
 int cgroup_check_unused(const struct host *h, const char *path, struct err *e);
 
+/*
+ * clone3 with @flags into the cgroup of the descriptor @cgroup; -1: the caller's. The end is told by SIGCHLD, or with CLONE_PARENT as
+ * the caller's own. *@pidfd: a descriptor of it, if not NULL. As fork: 0 in the child, -1 with errno.
+ */
+pid_t cgroup_clone(uint64_t flags, int cgroup, int *pidfd);
+
 /* The directory of the cgroup v2 in which process @pid is, below the mount @root; or -1 and *e. */
 int cgroup_open_of(const char *root, pid_t pid, struct err *e);
 

@@ -22,6 +22,7 @@
 #include "runtime/base/own.h"
 #include "runtime/base/path.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 #include "runtime/host.h"
 
 #define KILL_TIMEOUT_MS 10000
@@ -294,6 +295,23 @@ int cgroup_open_of(const char *root, pid_t pid, struct err *e)
 	snprintf(path, sizeof(path), "%s%.*s", root, (int)strcspn(line + 3, "\n"), line + 3);
 	fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_set(e, errno, "cannot open cgroup '%s'", path) : fd;
+}
+
+pid_t cgroup_clone(uint64_t flags, int cgroup, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = flags,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+	};
+
+	if (pidfd)
+		args.flags |= CLONE_PIDFD;
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
+	}
+	return sys_clone3(&args);
 }
 
 int cgroup_kill(const char *root, const char *path, struct err *e)

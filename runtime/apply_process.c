@@ -249,7 +249,7 @@ static int check_deadline(const struct scheduler_spec *s, struct err *e)
 /* The kernel cuts off what there is not, and what the cgroup has not, and remembers the rest. */
 int apply_affinity(struct apply *a, const struct step *st, struct err *e)
 {
-	unsigned char all[1024]; /* NR_CPUS of the largest configurations are 8192 */
+	unsigned char all[CPUS_MAX / 8];
 
 	(void)a;
 	(void)st;

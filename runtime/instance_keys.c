@@ -231,9 +231,9 @@ static int check_description(const char *s, struct err *e)
 
 static int check_cpuset(const char *s, struct err *e)
 {
-	unsigned long mask[8192 / 8 / sizeof(long)] = { 0 };
+	unsigned long mask[CPUS_MAX / 8 / sizeof(long)] = { 0 };
 
-	return parse_bits(s, mask, 8192) == 0 ?
+	return parse_bits(s, mask, CPUS_MAX) == 0 ?
 		       0 :
 		       err_set(e, ERR_INVALID, "'%.80s' is no list of processors, such as 0-3,7",
 			       s);

@@ -429,28 +429,11 @@ static bool joins_cgroup_namespace(const struct birth *b)
 	return ns && ns->path && b->apply.cgroup >= 0;
 }
 
-static pid_t clone_into(uint64_t flags, int cgroup, int *pidfd)
-{
-	struct clone_args args = {
-		.flags = flags,
-		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
-		.pidfd = (uint64_t)(uintptr_t)pidfd,
-	};
-
-	if (pidfd)
-		args.flags |= CLONE_PIDFD;
-	if (cgroup >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)cgroup;
-	}
-	return sys_clone3(&args);
-}
-
 static pid_t clone_child(const struct birth *b, uint64_t more_flags, int *pidfd, struct err *e)
 {
 	bool there = more_flags & CLONE_PARENT && joins_cgroup_namespace(b);
-	pid_t pid =
-		clone_into(b->plan->clone_flags | more_flags, there ? -1 : b->apply.cgroup, pidfd);
+	pid_t pid = cgroup_clone(b->plan->clone_flags | more_flags, there ? -1 : b->apply.cgroup,
+				 pidfd);
 
 	if (pid < 0)
 		return err_set(e, errno, "cannot make the container's process%s",
@@ -509,7 +492,7 @@ static int make_child(struct birth *b, int ends[2], struct life *l, struct err *
 		if (l->pid == 0)
 			life_child(b);
 	} else {
-		pid_t between = joins_cgroup_namespace(b) ? clone_into(0, b->apply.cgroup, NULL) :
+		pid_t between = joins_cgroup_namespace(b) ? cgroup_clone(0, b->apply.cgroup, NULL) :
 							    fork();
 
 		if (between == 0) {

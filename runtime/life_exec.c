@@ -50,8 +50,6 @@
 #include "runtime/spec.h"
 #include "runtime/state.h"
 
-#define MAX_CPUS 8192 /* NR_CPUS of the kernel's largest configurations */
-
 struct entry {			 /* what the processes of one exec need */
 	const struct spec *spec; /* the container's, with the new process in it */
 	const struct exec_options *o;
@@ -139,14 +137,8 @@ static int join_cgroup_namespace(const struct entry *n, struct err *e)
 
 static pid_t clone_into(int cgroup, struct err *e)
 {
-	struct clone_args args = { .flags = CLONE_PARENT };
-	pid_t pid;
+	pid_t pid = cgroup_clone(CLONE_PARENT, cgroup, NULL);
 
-	if (cgroup >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)cgroup;
-	}
-	pid = sys_clone3(&args);
 	return pid < 0 ? err_set(e, errno, "cannot make a process in the container") : pid;
 }
 
@@ -205,14 +197,14 @@ static int find_program(struct entry *n, struct err *e)
  */
 static int set_affinity(const char *list, const char *which, struct err *e)
 {
-	unsigned long mask[MAX_CPUS / (8 * sizeof(unsigned long))] = { 0 };
+	unsigned long mask[CPUS_MAX / (8 * sizeof(unsigned long))] = { 0 };
 
 	if (!list || !*list)
 		return 0;
-	if (parse_bits(list, mask, MAX_CPUS) < 0)
+	if (parse_bits(list, mask, CPUS_MAX) < 0)
 		return err_set(e, ERR_INVALID,
 			       "process.execCPUAffinity.%s: '%s' is no list of numbers below %d",
-			       which, list, MAX_CPUS);
+			       which, list, CPUS_MAX);
 	if (syscall(SYS_sched_setaffinity, 0, sizeof(mask), mask) < 0)
 		return err_set(e, errno, "process.execCPUAffinity.%s: cannot run on CPUs %s", which,
 			       list);

@@ -129,7 +129,7 @@ static int set_weight(struct limits *l, const struct resources_spec *r, const ch
 		log_warn("%s: unable to apply both a weight and idle, ignoring the weight", why);
 		return 0;
 	}
-	if (l->update) {
+	if (l->update && !r->cpu.idle.set) {
 		if (set(l, CTL_CPU, why, "cpu.idle", "0") < 0)
 			return -1;
 		l->p->steps[l->p->n - 1].set.optional = true;
@@ -157,7 +157,8 @@ static int plan_cpu(struct limits *l, const struct resources_spec *r)
 		return -1;
 	if ((r->cpu.quota.set && r->cpu.quota.v) || (r->cpu.period.set && r->cpu.period.v)) {
 		int64_t quota = r->cpu.quota.set ? r->cpu.quota.v : 0;
-		uint64_t period = r->cpu.period.set && r->cpu.period.v ? r->cpu.period.v : 100000;
+		uint64_t period = r->cpu.period.set && r->cpu.period.v ? r->cpu.period.v :
+									 CPU_PERIOD_DEFAULT;
 		int64_t second = resources_quota_per_second(quota, (int64_t)period);
 		const char *v;
 

@@ -9,6 +9,8 @@
 
 struct resources_spec;
 
+#define CPU_PERIOD_DEFAULT 100000 /* us; the kernel's, for a quota without one */
+
 /*
  * Whether memory.swap.max is to be written, and its value in *max (bytes; -1: no limit). memory.swap is memory and
  * swap together, and needs memory.limit; beside a limit of memory 0 means "not given", and alone "none". Memory without a limit

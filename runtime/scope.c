@@ -102,8 +102,7 @@ int scope_plan(const struct spec *s, const char *id, bool user, struct arena *a,
 		return -1;
 	if (p->failed || !out->path)
 		return err_set(e, ERR_INVALID, "too many properties of a unit");
-	out->properties = p->v;
-	out->n_properties = (unsigned)p->n / 3;
+	out->properties = p;
 	return 0;
 }
 
@@ -177,8 +176,8 @@ static int call(const struct scope *s, const char *const *head, const char *cons
 	const char **argv;
 	size_t n = 0, max = 64;
 
-	for (const char *const *w = s->properties; *w; w++)
-		max += 1 + count_blanks(*w);
+	for (size_t i = 0; s->properties && i < s->properties->n; i++)
+		max += 1 + count_blanks(s->properties->v[i]);
 	argv = a ? arena_alloc(a, max * sizeof(*argv)) : NULL;
 	if (!argv)
 		return err_set(e, ENOMEM, "cannot call systemd");
@@ -190,7 +189,9 @@ static int call(const struct scope *s, const char *const *head, const char *cons
 		argv[n++] = *w;
 	for (const char *const *w = middle; *w; w++)
 		argv[n++] = *w;
-	for (const char *const *w = s->properties; *w; w += 3) {
+	for (size_t i = 0; s->properties && i < s->properties->n; i += 3) {
+		const char *const *w = s->properties->v + i;
+
 		argv[n++] = w[0];
 		argv[n++] = w[1];
 		if (*w[1] != 'a') {
@@ -249,10 +250,14 @@ static int start_unit(const struct scope *s, const char *const *head, const char
 		      const char *const *tail, struct err *e)
 {
 	for (int ms = 0;; ms += RETRY_MS) {
-		if (call(s, head, middle, tail, e) == 0)
+		struct err failed;
+
+		if (call(s, head, middle, tail, &failed) == 0)
 			return 0;
-		if (!strstr(e->msg, "was already loaded") || ms >= GONE_MS)
+		if (!strstr(failed.msg, "was already loaded") || ms >= GONE_MS) {
+			*e = failed;
 			return -1;
+		}
 		nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
 	}
 }
@@ -266,7 +271,7 @@ int apply_scope(struct apply *a, const struct step *st, struct err *e)
 	if (a->sleeper < 0)
 		return err_set(e, errno, "cannot fork");
 	snprintf(pid, sizeof(pid), "%d", a->sleeper);
-	snprintf(count, sizeof(count), "%u", s->n_properties + 6);
+	snprintf(count, sizeof(count), "%u", (unsigned)s->properties->n / 3 + 6);
 	snprintf(what, sizeof(what), "container %s", a->id);
 	if (start_unit(s,
 		       (const char *const[]){ METHOD("StartTransientUnit"), "ssa(sv)a(sa(sv))",
@@ -339,7 +344,7 @@ void scope_end(const char *root, const char *path)
 	if (is_gone(full, NOTICED_MS))
 		return;
 	/* it fails for what systemd does not know */
-	if (call(&(struct scope){ .user = user, .properties = (const char *const[]){ NULL } },
+	if (call(&(struct scope){ .user = user },
 		 (const char *const[]){ METHOD("StopUnit"), "ss", unit, "replace", NULL },
 		 (const char *const[]){ NULL }, (const char *const[]){ NULL }, &ignored) == 0)
 		(void)is_gone(full, GONE_MS);
@@ -363,7 +368,7 @@ int scope_update(const char *path, const struct resources_spec *r, bool user, st
 		return err_set(e, ENOMEM, "cannot update");
 	if (!p->n)
 		return 0;
-	s.properties = p->v;
+	s.properties = p;
 	snprintf(count, sizeof(count), "%u", (unsigned)p->n / 3);
 	return call(&s,
 		    (const char *const[]){ METHOD("SetUnitProperties"), "sba(sv)", unit, "true",

@@ -16,15 +16,15 @@
 
 struct arena;
 struct err;
+struct properties;
 struct resources_spec;
 struct spec;
 
-/* A unit, and its properties: "MemoryMax", "t", "1073741824", ..., NULL (scope_properties.h). */
+/* A unit, and its properties (NULL: none). */
 struct scope {
 	const char *unit, *slice;
 	const char *path; /* of its cgroup, below the mount of cgroup2 */
-	const char *const *properties;
-	unsigned n_properties;
+	const struct properties *properties;
 	bool user; /* of the user's own systemd */
 };
 

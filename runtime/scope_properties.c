@@ -14,12 +14,9 @@
 #include "runtime/resources.h"
 #include "runtime/spec.h"
 
-#define DEFAULT_PERIOD 100000 /* us */
-#define CPUS_MAX       8192   /* NR_CPUS of the largest configurations */
-
 static void add(struct properties *p, const char *name, const char *type, const char *value)
 {
-	if (!name || !value || p->n + 3 >= sizeof(p->v) / sizeof(*p->v)) {
+	if (!name || !value || p->n + 3 > sizeof(p->v) / sizeof(*p->v)) {
 		p->failed = true;
 		return;
 	}
@@ -43,39 +40,26 @@ static void add_quota(struct properties *p, int64_t quota, int64_t period)
 	if (!quota && !period)
 		return;
 	if (!period)
-		period = DEFAULT_PERIOD;
+		period = CPU_PERIOD_DEFAULT;
 	add_number(p, "CPUQuotaPerSecUSec", resources_quota_per_second(quota, period));
 }
 
 /* "0-2,5" as a list of bytes, the lowest first. */
 static void add_bits(struct properties *p, const char *name, const char *list)
 {
-	unsigned char bits[CPUS_MAX / 8] = { 0 };
+	const size_t word = sizeof(unsigned long);
+	unsigned long mask[CPUS_MAX / 8 / sizeof(long)] = { 0 };
+	char *numbers = arena_strndup(p->a, list, strcspn(list, "\n"));
 	auto_str struct str text = { 0 };
-	size_t n = 0;
+	size_t n = CPUS_MAX / 8;
 
-	while (*list) {
-		char *end;
-		unsigned long first = strtoul(list, &end, 10), last = first;
-
-		if (end == list || !isdigit((unsigned char)*list))
-			return;
-		if (*end == '-')
-			last = strtoul(end + 1, &end, 10);
-		if (first > last || last >= CPUS_MAX || (*end && *end != ',' && *end != '\n'))
-			return;
-		for (; first <= last; first++)
-			bits[first / 8] |= (unsigned char)(1u << first % 8);
-		list = end + strspn(end, ",\n");
-	}
-	for (size_t i = 0; i < sizeof(bits); i++)
-		if (bits[i])
-			n = i + 1;
-	if (!n)
+	if (!numbers || parse_bits(numbers, mask, CPUS_MAX) < 0)
 		return;
+	while (!(mask[(n - 1) / word] >> (n - 1) % word * 8 & 0xff))
+		n--;
 	str_addf(&text, "%zu", n);
 	for (size_t i = 0; i < n; i++)
-		str_addf(&text, " %u", bits[i]);
+		str_addf(&text, " %lu", mask[i / word] >> i % word * 8 & 0xff);
 	add(p, name, "ay", text.failed ? NULL : arena_strdup(p->a, str_text(&text)));
 }
 
@@ -90,7 +74,7 @@ static void add_unified(struct properties *p, const char *file, const char *valu
 		{ "pids.max", "TasksMax" },
 	};
 	char first[24] = "";
-	int64_t v, period = DEFAULT_PERIOD;
+	int64_t v, period = CPU_PERIOD_DEFAULT;
 	int words = sscanf(value, "%23s %" SCNd64, first, &period);
 
 	if (streq(file, "cpuset.cpus"))

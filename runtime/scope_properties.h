@@ -16,10 +16,10 @@ struct spec;
 
 #define PROPERTIES_MAX 64
 
-/* Name, type and value of each, NULL after the last: words for busctl(1), but that those of a list are one word, "2 a b". */
+/* Name, type and value of each: words for busctl(1), but that those of a list are one word, "2 a b". */
 struct properties {
 	struct arena *a;
-	const char *v[3 * PROPERTIES_MAX + 1];
+	const char *v[3 * PROPERTIES_MAX];
 	size_t n;    /* of words */
 	bool failed; /* too many, or no memory */
 };

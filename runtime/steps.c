@@ -22,6 +22,7 @@
 #include "runtime/names.h"
 #include "runtime/seccomp.h"
 #include "runtime/scope.h"
+#include "runtime/scope_properties.h"
 #include "runtime/spec.h"
 #include "runtime/views.h"
 
@@ -207,8 +208,9 @@ static void print_scope(const struct plan *p, const struct step *st, struct str 
 	(void)p;
 	str_addf(out, " %s in %s%s", st->scope->unit, st->scope->slice,
 		 st->scope->user ? " of the user" : "");
-	for (const char *const *w = st->scope->properties; w[0]; w += 3)
-		str_addf(out, " %s=%s", w[0], w[2]);
+	for (size_t i = 0; i < st->scope->properties->n; i += 3)
+		str_addf(out, " %s=%s", st->scope->properties->v[i],
+			 st->scope->properties->v[i + 2]);
 }
 
 static void print_cgroup(const struct plan *p, const struct step *st, struct str *out)

@@ -20,7 +20,6 @@
 
 #define NSEC	  1000000000ull
 #define TICK_US	  10000 /* USER_HZ is 100 */
-#define CPUS_MAX  8192
 #define DEPTH_MAX 32
 
 static int64_t now(clockid_t clock)

@@ -65,6 +65,8 @@ int parse_size(const char *s, uint64_t *out);
  */
 int parse_bits(const char *s, unsigned long *mask, size_t bits);
 
+#define CPUS_MAX 8192 /* NR_CPUS of the kernel's largest configurations, for masks of processors */
+
 /* Prints @bytes for people: "1.4 MiB". @buf takes at least 16 bytes; returns @buf. */
 char *format_size(uint64_t bytes, char *buf, size_t size);
 
